@@ -1,0 +1,44 @@
+# The same few commands on a laptop and in CI. `make` alone lists them.
+PYTHON ?= python3
+PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes
+UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header
+
+.PHONY: help run install test check bench lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/runtime ## start the server with the embedded Valkey on port 3000
+	@exec .venv/bin/python -m server --embedded
+
+install: .venv/development ## make .venv with all that run, test, check and bench need
+
+test: .venv/development ## run all tests
+	.venv/bin/python -m pytest
+
+check: .venv/development ## lint: ruff, mypy, luacheck
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m tests.lint_lua
+
+bench: .venv/development ## what a charge costs, against bare Sanic and against Koa
+	.venv/bin/python -m tests.bench
+
+lock: ## pin the dependencies of pyproject.toml anew (needs uv)
+	$(UV_COMPILE) --extra dev pyproject.toml -o requirements-dev.lock
+	$(UV_COMPILE) -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean: ## remove .venv and everything that was generated, but not data/
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/runtime: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv .venv
+	$(PIP_INSTALL) -r requirements.lock
+	@touch $@
+
+.venv/development: requirements-dev.lock .venv/runtime
+	$(PIP_INSTALL) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,1 @@
+"""vibe-server: metered, multi-tenant access to AI providers. Importing it starts nothing."""

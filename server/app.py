@@ -1,0 +1,176 @@
+"""create_app: the only wiring. One screen shows every route and the order of what surrounds it."""
+
+import logging
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, cast
+
+from sanic import Blueprint, HTTPResponse, Sanic
+from sanic.exceptions import SanicException
+from sanic.http import Http
+
+from server import cors
+from server.blueprints import admin, auth, docs, health, metering
+from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
+from server.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Refusal,
+    RequestTimeout,
+    Unavailable,
+)
+from server.http import Reply
+from server.meter import Meter
+from server.services import Services
+from server.settings import Settings
+from server.store import Store
+from server.tenants import Tenants
+from server.users import Users
+
+log = logging.getLogger(__name__)
+
+_serial = count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """What an app is made of; the caller has opened nothing, the app opens the store."""
+
+    settings: Settings
+    store: Store
+
+
+def create_app(deps: Deps) -> Sanic[Any, Services]:
+    """The Sanic app. It connects the store before it listens and closes it after it stopped."""
+    settings, store = deps.settings, deps.store
+    services = Services(
+        settings=settings,
+        meter=Meter(store),
+        users=Users(store, settings.user_ttl_days),
+        tenants=Tenants(store),
+        ping_redis=store.ping,
+    )
+    # Sanic refuses two apps of one name in a process.
+    app = Sanic(
+        f"vibe-server-{next(_serial)}",
+        ctx=services,
+        request_class=Request,
+        configure_logging=False,
+    )
+    app.config.update(
+        {
+            "ACCESS_LOG": False,
+            "AUTO_EXTEND": False,
+            "KEEP_ALIVE_TIMEOUT": 75,
+            "MOTD": False,
+            "REQUEST_MAX_SIZE": BODY_BYTES,
+            "REQUEST_TIMEOUT": 8,
+            # A stream may last for hours; every wait of ours has a limit of its own.
+            "RESPONSE_TIMEOUT": 86_400,
+            "PROXIES_COUNT": settings.proxies_count or None,
+            "FORWARDED_SECRET": settings.forwarded_secret or None,
+        }
+    )
+
+    of_tenant = Blueprint.group(
+        auth.blueprint, metering.blueprint, admin.of_tenant, url_prefix="/<tenant_id>"
+    )
+    of_tenant.middleware(load_tenant, "request", priority=1)
+    for blueprint in (health.blueprint, docs.blueprint, admin.tenants, of_tenant):
+        app.blueprint(blueprint)
+    _add_preflights(app)
+    app.on_response(_finish)
+    app.error_handler.add(Exception, _refuse)
+
+    @app.before_server_start
+    async def open_store(_: Any) -> None:
+        await store.start()
+        await services.tenants.store_first()
+
+    @app.after_server_stop
+    async def close_store(_: Any) -> None:
+        await store.close()
+
+    return app
+
+
+async def _preflight(request: Request, **_: str) -> HTTPResponse:
+    """The methods of the route, and to a CORS preflight the headers that it may use."""
+    route = request.route
+    assert route is not None
+    if route.path.startswith("<tenant_id"):
+        await load_tenant(request)
+    methods = _allowed_methods(request)
+    headers = {"allow": methods}
+    if "access-control-request-method" in request.headers:
+        headers.update(cors.preflight_headers(request, methods))
+    return Reply(status=204, headers=headers)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Of a path that exists: each has its route for OPTIONS."""
+    route, _, _ = request.app.router.get(request.path, "OPTIONS", None)
+    return ", ".join(route.ctx.methods)
+
+
+def _add_preflights(app: Sanic[Any, Services]) -> None:
+    methods: dict[str, set[str]] = {}
+    for route in app.router.routes:
+        methods.setdefault(route.path, set()).update(route.methods)
+    for number, (path, names) in enumerate(methods.items()):
+        app.add_route(
+            _preflight,
+            f"/{path}",
+            ["OPTIONS"],
+            name=f"preflight{number}",
+            ctx_methods=tuple(sorted({*names, "OPTIONS"})),
+        )
+
+
+def _finish(request: Request, response: HTTPResponse) -> None:
+    """What every reply gets, errors included."""
+    headers = response.headers
+    headers["x-request-id"] = request.id
+    if "origin" in request.headers:
+        tenant = getattr(request.ctx, "tenant", None)
+        headers.update(cors.headers(request, tenant and tenant.parsed))
+    if request.services.closing and request.stream is not None:
+        cast("Http", request.stream).keep_alive = False
+
+
+def _refuse(request: Request, error: Exception) -> HTTPResponse:
+    """The one error handler."""
+    refusal = error if isinstance(error, Refusal) else _refusal_of_sanic(request, error)
+    if refusal is None:
+        log.error("%s Internal Server Error", request.id, exc_info=error)
+        return reply({"error": "Internal Server Error"}, 500)
+    body = {"error": refusal.message, **refusal.extra}
+    return reply(body, refusal.status, refusal.headers)
+
+
+_OF_SANIC: dict[int, type[Refusal]] = {
+    400: BadRequest,
+    404: NotFound,
+    405: MethodNotAllowed,
+    408: RequestTimeout,
+    413: PayloadTooLarge,
+    414: BadRequest,
+    417: BadRequest,
+    503: Unavailable,
+}
+
+
+def _refusal_of_sanic(request: Request, error: Exception) -> Refusal | None:
+    """The contract's answer to what Sanic refuses by itself; None if it is no refusal."""
+    if not isinstance(error, SanicException):
+        return None
+    refused = _OF_SANIC.get(error.status_code)
+    if refused is None:
+        return None
+    if refused is PayloadTooLarge and "header" in str(error):
+        return BadRequest()
+    if refused is MethodNotAllowed:
+        return MethodNotAllowed(headers={"allow": _allowed_methods(request)})
+    return refused()

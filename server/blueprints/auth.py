@@ -1,0 +1,69 @@
+"""Logging in."""
+
+import logging
+from functools import cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+
+from sanic import Blueprint
+
+from server.blueprints.request import Request, reply
+from server.http import Reply
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("auth", url_prefix="/auth")
+
+
+@blueprint.post("/anonymous", stream=True)
+async def anonymous(request: Request, tenant_id: str) -> Reply:
+    services = request.services
+    address = _client_address(request)
+    per_minute = services.settings.anonymous_logins_per_minute
+    if address and per_minute:
+        await services.users.count_login(tenant_id, address, per_minute)
+    login = await services.users.create_anonymous(
+        tenant_id, request.tenant.config.user_groups.anonymous
+    )
+    return reply(
+        {
+            "apiKey": login.api_key,
+            "tokensLeft": login.group.tokens,
+            "rateLimit": login.group.rate_limit,
+            "rateLimitWindow": login.group.rate_limit_window,
+            "userId": login.user_id,
+        }
+    )
+
+
+def _client_address(request: Request) -> str | None:
+    """Where the login comes from; None if it is not to be limited.
+
+    Behind a proxy that is not declared, every peer is the proxy: loopback peers are exempt then,
+    so that a development proxy does not lock everyone out, and the log says so once.
+    """
+    settings = request.services.settings
+    behind_proxy = bool(settings.proxies_count or settings.forwarded_secret)
+    if not behind_proxy and "x-forwarded-for" in request.headers:
+        _warn_of_proxy()
+    for text in (request.remote_addr if behind_proxy else "", request.ip):
+        try:
+            address = ip_address(text)
+        except ValueError:
+            continue
+        if address.is_loopback and not behind_proxy:
+            return None
+        if isinstance(address, IPv6Address):
+            if address.ipv4_mapped:
+                return str(address.ipv4_mapped)
+            # One subscriber has a whole /64 to choose addresses from.
+            return str(IPv6Network((address, 64), strict=False))
+        return str(address)
+    return None
+
+
+@cache
+def _warn_of_proxy() -> None:
+    log.warning(
+        "A login carries X-Forwarded-For, but neither PROXIES_COUNT nor FORWARDED_SECRET is set: "
+        "logins are limited by the address of the proxy"
+    )

@@ -1,0 +1,117 @@
+"""What the handlers ask of a request: its tenant, its credentials, its body."""
+
+import hmac
+import re
+from typing import Any
+
+import orjson
+
+from server.errors import (
+    BadRequest,
+    Detail,
+    Invalid,
+    InvalidAdminToken,
+    InvalidApiKey,
+    InvalidJson,
+)
+from server.http import Reply, StrictRequest
+from server.meter import LARGEST
+from server.services import Services
+from server.tenants import Tenant
+
+BODY_BYTES = 1024 * 1024
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+class Request(StrictRequest):
+    @property
+    def services(self) -> Services:
+        services: Services = self.app.ctx  # type: ignore[assignment]  # Sanic(ctx=...) in server/app.py
+        return services
+
+    @property
+    def tenant(self) -> Tenant:
+        """The tenant of a `/:tenantId/...` route, as loaded by the middleware."""
+        tenant: Tenant = self.ctx.tenant
+        return tenant
+
+    def bearer(self) -> str:
+        """The credential of the Authorization header, '' if there is none."""
+        scheme, _, credential = self.headers.getone("authorization", "").partition(" ")
+        return credential if scheme.lower() == "bearer" else ""
+
+    def api_key(self) -> str:
+        """Raises InvalidApiKey if there is none; whether it is known is not checked here."""
+        api_key = self.bearer() or self.headers.getone("x-api-key", "")
+        if not api_key:
+            raise InvalidApiKey
+        return api_key
+
+    def require_admin(self) -> None:
+        """Raises InvalidAdminToken."""
+        expected = self.services.settings.admin_token.encode()
+        given = self.bearer().encode(errors="surrogateescape")
+        if not expected or not hmac.compare_digest(given, expected):
+            raise InvalidAdminToken
+
+    def idempotency_key(self) -> str | None:
+        """Raises BadRequest unless it is 1 to 255 visible ASCII characters, once."""
+        given = self.headers.getall("idempotency-key", None)
+        if given is None:
+            return None
+        if len(given) != 1 or not _IDEMPOTENCY_KEY.fullmatch(given[0]):
+            raise BadRequest
+        return str(given[0])
+
+    async def read_object(self, *members: str) -> dict[str, Any]:
+        """The body, an object; an empty body is `{}`.
+
+        Raises InvalidJson, and Invalid for a member not named in `members`: a misspelt `tokens`
+        must not quietly become the default.
+        """
+        if self.stream is not None and self.stream.request_body:
+            self.stream.request_max_size = BODY_BYTES
+            await self.receive_body()
+        if not self.body:
+            return {}
+        try:
+            value = orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            raise InvalidJson from None
+        if not isinstance(value, dict):
+            raise InvalidJson
+        if not value.keys() <= set(members):
+            unknown = [name for name in value if name not in members]
+            refuse(*(Detail(path=name[:100], message="unknown member") for name in unknown))
+        return value
+
+
+def refuse(*details: Detail) -> None:
+    """Raises Invalid."""
+    raise Invalid("Invalid request", list(details))
+
+
+def amount(value: Any, path: str, least: int) -> int:
+    """`value` if it is an integer number of tokens, `least` to 10^13. Raises Invalid."""
+    # bool is an int to Python.
+    if type(value) is not int or not least <= value <= LARGEST:
+        refuse({"path": path, "message": f"must be an integer from {least} to {LARGEST}"})
+    return int(value)
+
+
+async def load_tenant(request: Request) -> None:
+    """The one middleware of all `/:tenantId/...` routes.
+
+    Raises InvalidTenant, and Unavailable for a stored config that is not valid, unless the route
+    is one to mend it (`repairs_config`).
+    """
+    route = request.route
+    request.ctx.tenant = await request.services.tenants.load(
+        request.match_info["tenant_id"],
+        to_repair=route is not None and getattr(route.ctx, "repairs_config", False),
+    )
+
+
+def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+    """A JSON reply."""
+    return Reply(orjson.dumps(value), status, headers, "application/json")

@@ -1,0 +1,48 @@
+"""Log lines: `[INFO] text`, or one JSON object a line with LOG_FORMAT=json."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+_LABELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+
+
+class _Formatter(logging.Formatter):
+    def __init__(self, as_json: bool) -> None:
+        super().__init__()
+        self.as_json = as_json
+
+    def format(self, record: logging.LogRecord) -> str:
+        label = _LABELS.get(record.levelname, record.levelname)
+        message = record.getMessage()
+        trace = self.formatException(record.exc_info) if record.exc_info else ""
+        if not self.as_json:
+            return f"[{label}] {message}" + (f"\n{trace}" if trace else "")
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": label.lower(),
+            "message": message,
+        }
+        if trace:
+            line["traceback"] = trace
+        # A header's stray byte reaches Python as a lone surrogate, which is not UTF-8.
+        safe = {name: text.encode(errors="replace").decode() for name, text in line.items()}
+        return orjson.dumps(safe).decode()
+
+
+def configure(level: str, format: Literal["text", "json"]) -> None:
+    """Sends our lines and Sanic's warnings out: information to stdout, the rest to stderr."""
+    formatter = _Formatter(format == "json")
+    out = logging.StreamHandler(sys.stdout)
+    out.addFilter(lambda record: record.levelno < logging.WARNING)
+    err = logging.StreamHandler(sys.stderr)
+    err.setLevel(logging.WARNING)
+    for handler in (out, err):
+        handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers = [out, err]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("server").setLevel(level.upper() if level != "warn" else "WARNING")

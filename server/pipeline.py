@@ -1,0 +1,264 @@
+"""One connection to one Redis, on which commands share round trips.
+
+redis-py's cost is per round trip, not per command: so a command issued while a flush is under way
+waits, and the next flush sends all that have gathered as one pipeline.
+
+Nothing is ever sent twice. When a connection fails, the outcome of what was sent is unknown and
+its callers get Unavailable; what was still queued gets NotSent. The one repetition is a script
+that Redis answered with NOSCRIPT: it did not run, and its text is sent instead of its name.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from server.errors import NotSent, Unavailable
+
+log = logging.getLogger(__name__)
+
+FLUSH_COMMANDS = 512
+QUEUED_COMMANDS = 20_000
+RECONNECT_SECONDS = 0.1
+
+# Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
+_CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
+
+
+def _pack(*args: str | int | bytes) -> bytes:
+    packed: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub asks for one-tuples
+    return packed
+
+
+class Script:
+    """A Lua script: sent by its SHA-1, and once more as text where Redis does not know it."""
+
+    def __init__(self, name: str, text: str, sha1: str) -> None:
+        self.name = name
+        self.text = text
+        self.sha1 = sha1
+
+
+class _Command:
+    __slots__ = ("args", "deadline", "packed", "script", "waiters")
+
+    def __init__(
+        self, packed: bytes, deadline: float, script: Script | None, args: tuple[str | int, ...]
+    ) -> None:
+        self.packed = packed
+        self.deadline = deadline
+        self.script = script
+        self.args = args
+        self.waiters: list[asyncio.Future[Any]] = []
+
+    def wanted(self) -> bool:
+        """Someone still waits: a caller who has gone cancelled its future."""
+        return any(not waiter.done() for waiter in self.waiters)
+
+    def resolve(self, reply: Any) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)
+
+
+class Pipeline:
+    """Queues commands, flushes them, and reconnects by itself.
+
+    `connect` makes a connected, ready connection; `timeout` (seconds) is what a caller waits at
+    most, from the call to the reply.
+    """
+
+    def __init__(
+        self, connect: Callable[[], Awaitable[AbstractConnection]], timeout: float
+    ) -> None:
+        self._connect = connect
+        self._timeout = timeout
+        self._queue: deque[_Command] = deque()
+        self._queued_gets: dict[str, _Command] = {}
+        self._wake = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._down: str = ""
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connects, or after the timeout goes on trying in the background."""
+        self._loop = asyncio.get_running_loop()
+        await self._reconnect()
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Ends at once; commands that still wait fail."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._fail_queue("closed")
+        await self._disconnect()
+
+    def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
+        """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
+        return self._enqueue(_Command(_pack(*args), self._deadline(), None, ()))
+
+    def run(self, script: Script, *args: str | int) -> asyncio.Future[Any]:
+        """Queues a script; `args` begin with the number of keys. Raises as `send`."""
+        packed = _pack("EVALSHA", script.sha1, *args)
+        return self._enqueue(_Command(packed, self._deadline(), script, args))
+
+    def get(self, key: str) -> asyncio.Future[Any]:
+        """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
+        command = self._queued_gets.get(key)
+        if command is None:
+            packed = _pack("GET", key)
+            command = _Command(packed, self._deadline(), None, ())
+            future = self._enqueue(command)
+            self._queued_gets[key] = command
+            return future
+        waiter = self._loop.create_future()
+        command.waiters.append(waiter)
+        return waiter
+
+    def _deadline(self) -> float:
+        return self._loop.time() + self._timeout
+
+    def _enqueue(self, command: _Command) -> asyncio.Future[Any]:
+        if self._down:
+            raise NotSent(self._down)
+        if len(self._queue) >= QUEUED_COMMANDS:
+            raise NotSent("queue full")
+        waiter = self._loop.create_future()
+        command.waiters.append(waiter)
+        self._queue.append(command)
+        self._wake.set()
+        return waiter
+
+    async def _run(self) -> None:
+        while True:
+            if self._connection is None:
+                await self._reconnect()
+                continue
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            await self._flush()
+
+    def _take_batch(self) -> list[_Command]:
+        """The next commands to send, less those whose caller has gone or whose time is short.
+
+        A flush fails as a whole at the deadline of its oldest command; less than half of the
+        timeout would condemn the younger ones to fail with it, and what is not sent is safe.
+        """
+        self._queued_gets.clear()
+        earliest = self._loop.time() + self._timeout / 2
+        batch: list[_Command] = []
+        while self._queue and len(batch) < FLUSH_COMMANDS:
+            command = self._queue.popleft()
+            if command.deadline < earliest:
+                command.fail(NotSent("timed out in the queue"))
+            elif command.wanted():
+                batch.append(command)
+        return batch
+
+    async def _flush(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        if await self._was_closed(connection):
+            # Noticed before sending, so the queue can wait for the next connection.
+            await self._disconnect()
+            return
+        batch = self._take_batch()
+        if not batch:
+            return
+        answered = 0
+        try:
+            async with asyncio.timeout_at(batch[0].deadline):
+                await connection.send_packed_command(
+                    [command.packed for command in batch], check_health=False
+                )
+                for command in batch:
+                    try:
+                        # No timeout of its own: one for the whole flush costs less.
+                        reply = await connection.read_response(timeout=math.inf)
+                    except ResponseError as error:
+                        self._refused(command, error)
+                    else:
+                        command.resolve(reply)
+                    answered += 1
+        except TimeoutError:
+            await self._lose(batch[answered:], "Timeout reading from Redis", stalled=True)
+        except (OSError, RedisError) as error:
+            await self._lose(batch[answered:], str(error))
+        except BaseException:
+            await self._lose(batch[answered:], "closed")
+            raise
+
+    def _refused(self, command: _Command, error: ResponseError) -> None:
+        text = str(error)
+        if isinstance(error, NoScriptError) and command.script is not None:
+            script = command.script
+            command.packed = _pack("EVAL", script.text, *command.args)
+            command.script = None
+            self._queue.appendleft(command)
+        elif isinstance(error, ReadOnlyError):
+            # A primary that became a replica: the next connection may find the new primary.
+            command.fail(Unavailable(text))
+            raise error
+        elif text.startswith(_CANNOT_NOW) or getattr(error, "status_code", "") in _CANNOT_NOW:
+            command.fail(Unavailable(text))
+        else:
+            command.fail(error)
+
+    async def _lose(self, sent: Iterable[_Command], reason: str, stalled: bool = False) -> None:
+        for command in sent:
+            command.fail(Unavailable(reason))
+        await self._disconnect()
+        if stalled:
+            self._go_down(reason)
+
+    def _go_down(self, reason: str) -> None:
+        if not self._down:
+            log.warning("Redis unavailable: %s", reason)
+        self._down = reason or "unavailable"
+        self._fail_queue(self._down)
+
+    def _fail_queue(self, reason: str) -> None:
+        self._queued_gets.clear()
+        while self._queue:
+            self._queue.popleft().fail(NotSent(reason))
+
+    async def _reconnect(self) -> None:
+        """One attempt; when it fails, all who wait fail, and later callers at once."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._connection = await self._connect()
+        except (OSError, RedisError, TimeoutError) as error:
+            self._go_down(str(error) or "Timeout connecting to Redis")
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return
+        if self._down:
+            log.info("Redis is back")
+        self._down = ""
+
+    @staticmethod
+    async def _was_closed(connection: AbstractConnection) -> bool:
+        try:
+            return await connection.can_read()
+        except (OSError, RedisError):
+            return True
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(OSError, RedisError):
+                await connection.disconnect(nowait=True)

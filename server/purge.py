@@ -1,0 +1,41 @@
+"""`python -m server purge --tenant T`: removes what a deleted tenant left in Redis."""
+
+import logging
+
+import orjson
+
+from server import keys
+from server.store import Store
+from server.tenants import Tenants
+
+log = logging.getLogger(__name__)
+
+
+async def purge(store: Store, tenant_id: str) -> int:
+    """Removes the users, keys and login counters of a tenant that has no config; the exit status.
+
+    May be repeated: whatever it had not removed when it was stopped, the next run finds.
+    """
+    await store.start()
+    try:
+        if await Tenants(store).exists(tenant_id):
+            log.error("Tenant %s exists: delete it first", tenant_id)
+            return 1
+        users = 0
+        async for portion in store.scan(keys.ALL_USERS):
+            for key, text in zip(portion, await store.read_all(portion), strict=True):
+                user = orjson.loads(text) if text else {}
+                if user.get("tenantId") == tenant_id:
+                    # The user last: while it exists, a next run finds its keys.
+                    for api_key in user["apiKeys"]:
+                        await store.delete(keys.api_key(api_key))
+                    for of_user in reversed(keys.of_user(key.removeprefix("user:"))):
+                        await store.delete(of_user)
+                    users += 1
+        async for portion in store.scan(keys.all_logins(tenant_id)):
+            for key in portion:
+                await store.delete(key)
+        log.info("Removed %d users of tenant %s", users, tenant_id)
+        return 0
+    finally:
+        await store.close()

@@ -1,0 +1,23 @@
+"""What the blueprints work with: one object per worker, made in server/app.py."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from server.meter import Meter
+from server.settings import Settings
+from server.tenants import Tenants
+from server.users import Users
+
+
+@dataclass(slots=True)
+class Services:
+    settings: Settings
+    meter: Meter
+    users: Users
+    tenants: Tenants
+    ping_redis: Callable[[], Awaitable[None]]
+    """Raises Unavailable."""
+    draining: bool = False
+    """A shutdown has begun: not ready, but still serving."""
+    closing: bool = False
+    """The listener is closed: each connection ends with its reply."""

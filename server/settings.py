@@ -1,0 +1,66 @@
+"""Settings, read once from the environment."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+# What an HTTP header can carry back to us: a token with other characters could never match.
+_Visible = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=1024)]
+
+
+class SettingsError(ValueError):
+    """An environment variable has a value that cannot be used; the message names it."""
+
+
+class Settings(BaseModel):
+    """Each field is the environment variable of the same name in capitals."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    port: int = Field(3000, ge=0, le=65535, description="TCP port; 0 takes a free one")
+    host: str = Field("localhost", min_length=1, description="address to listen on")
+    redis_url: str = Field(
+        "redis://localhost:6379",
+        pattern=r"^(rediss?|unix)://",
+        description="`redis://`, `rediss://` (TLS) or `unix://`",
+    )
+    redis_timeout: float = Field(1.0, gt=0, le=60, description="seconds for Redis to answer")
+    workers: int = Field(1, ge=1, le=256, description="worker processes")
+    admin_token: _Visible = Field(
+        "", description="opens the administration of every tenant; without it that is closed"
+    )
+    log_level: Literal["debug", "info", "warn", "error"] = Field("info", description="")
+    log_format: Literal["text", "json"] = Field("text", description="")
+    drain_seconds: float = Field(
+        0, ge=0, le=3600, description="seconds to go on serving, not ready, after SIGTERM"
+    )
+    grace_seconds: float = Field(
+        30, ge=0, le=3600, description="seconds for running requests to finish after that"
+    )
+    user_ttl_days: int = Field(
+        30, ge=1, le=3650, description="days until an anonymous user and its key expire"
+    )
+    anonymous_logins_per_minute: int = Field(
+        60, ge=0, le=10_000, description="logins per tenant and client address; 0 is no limit"
+    )
+    proxies_count: int = Field(
+        0, ge=0, le=100, description="proxies in front that append to X-Forwarded-For"
+    )
+    forwarded_secret: _Visible = Field(
+        "", description="the secret by which a proxy's Forwarded header is known"
+    )
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
+        """Reads the variables that are set and not empty.
+
+        Raises SettingsError for the first bad one.
+        """
+        given = {name: environ.get(name.upper(), "").strip() for name in cls.model_fields}
+        try:
+            return cls.model_validate({name: text for name, text in given.items() if text})
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_input=False)[0]
+            name = str(fault["loc"][0]).upper()
+            raise SettingsError(f"{name}: {fault['msg']}") from None

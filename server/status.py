@@ -1,0 +1,18 @@
+"""What a Lua script answers first: one enum for all of them, as in lua/prelude.lua."""
+
+from enum import IntEnum
+
+
+class Status(IntEnum):
+    OK = 0
+    REPLAYED = 1
+    UNKNOWN_KEY = 2
+    UNKNOWN_USER = 3
+    RATE_LIMITED = 4
+    NO_TOKENS = 5
+    TOO_LARGE = 6
+    KEY_REUSED = 7
+    TOO_MANY_KEYS = 8
+    EXISTS = 9
+    ABSENT = 10
+    MISMATCH = 11

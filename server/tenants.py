@@ -1,0 +1,262 @@
+"""Tenants: their config (checked with pydantic), how it is loaded and saved."""
+
+import hashlib
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import orjson
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
+
+from server import keys
+from server.errors import (
+    Detail,
+    Invalid,
+    InvalidTenant,
+    PreconditionFailed,
+    TenantExists,
+    Unavailable,
+)
+from server.status import Status
+from server.store import Store
+
+log = logging.getLogger(__name__)
+
+TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+RESERVED_IDS = frozenset({"tenants", "docs", "livez", "readyz", "metrics"})
+CONFIG_BYTES = 64 * 1024
+REMEMBERED_TENANTS = 1_000
+
+_Tokens = Annotated[int, Field(ge=0, le=10**13)]
+_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+_Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+_Origin = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,300}$")]
+
+
+class _Config(BaseModel):
+    """Strict (no "5" for 5), with members we do not know allowed: they are the tenant's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Group(_Config):
+    """What a user of this group gets: a balance, and `rate_limit` requests in a window."""
+
+    tokens: _Tokens = Field(description="the balance at login or on a move to this group")
+    rate_limit: int = Field(ge=1, le=10_000, description="requests per window")
+    rate_limit_window: int = Field(ge=1, le=86_400, description="seconds")
+
+
+class Endpoint(_Config):
+    """One configured upstream."""
+
+    url: _Text | None = None
+    api_key: _Text | None = None
+    default_model: _Text | None = None
+    protocol: Literal["openai", "anthropic"] | None = None
+    weight: int = Field(1, ge=1, le=1_000, description="tokens charged per token used")
+
+
+class Endpoints(_Config):
+    """The endpoints of one kind of provider, by name, and the name of the default one."""
+
+    endpoints: dict[_Name, Endpoint] = {}
+    default: _Name | None = None
+
+    @field_validator("default")
+    @classmethod
+    def _exists(cls, default: str | None, info: ValidationInfo) -> str | None:
+        if default is not None and default not in info.data.get("endpoints", {default: None}):
+            raise ValueError("there is no endpoint of that name")
+        return default
+
+
+class Providers(_Config):
+    text: Endpoints | None = None
+    realtime: Endpoints | None = None
+
+
+class UserGroups(_Config):
+    """Any groups by name; `anonymous`, which each new user joins, must be one of them."""
+
+    __pydantic_extra__: dict[str, Group]
+
+    anonymous: Group
+
+    def find(self, name: str) -> Group | None:
+        return self.anonymous if name == "anonymous" else self.__pydantic_extra__.get(name)
+
+
+class TenantConfig(_Config):
+    """A tenant: login methods, user groups, providers."""
+
+    auth: dict[str, Any]
+    user_groups: UserGroups
+    providers: Providers
+    allowed_origins: list[_Origin] | None = Field(
+        None, description="origins whose pages may call; absent: any"
+    )
+
+
+def parse_config(value: Any) -> TenantConfig:
+    """Raises Invalid with every fault."""
+    try:
+        return TenantConfig.model_validate(value)
+    except ValidationError as error:
+        raise Invalid("Invalid config", [_detail(fault) for fault in error.errors()]) from None
+
+
+def _detail(fault: ErrorDetails) -> Detail:
+    path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    return {"path": path, "message": fault["msg"].removeprefix("Value error, ")}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A tenant as just read from Redis; `parsed` is None if what is stored is not valid."""
+
+    tenant_id: str
+    raw: bytes
+    parsed: TenantConfig | None
+
+    @property
+    def config(self) -> TenantConfig:
+        assert self.parsed is not None, "loaded only to be repaired"
+        return self.parsed
+
+    @property
+    def etag(self) -> str:
+        return f'"{hashlib.sha1(self.raw, usedforsecurity=False).hexdigest()}"'
+
+
+class Tenants:
+    """The tenants in `store`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        # Only to spare the parsing: every request reads the config from Redis.
+        self._last: dict[str, Tenant] = {}
+
+    async def load(self, tenant_id: str, to_repair: bool = False) -> Tenant:
+        """The tenant as it is now.
+
+        Raises InvalidTenant if there is none, and Unavailable if its stored config is not valid,
+        unless it is loaded `to_repair` that.
+        """
+        tenant = await self._read(tenant_id)
+        if tenant.parsed is None and not to_repair:
+            raise Unavailable(f"config of tenant {tenant_id} is not valid")
+        return tenant
+
+    async def _read(self, tenant_id: str) -> Tenant:
+        if not is_tenant_id(tenant_id):
+            raise InvalidTenant
+        raw = await self._store.get(keys.config(tenant_id))
+        last = self._last.get(tenant_id)
+        if last is not None and last.raw == raw:
+            return last
+        if raw is None:
+            self._last.pop(tenant_id, None)
+            raise InvalidTenant
+        tenant = Tenant(tenant_id, raw, _parse_stored(tenant_id, raw))
+        if len(self._last) >= REMEMBERED_TENANTS:
+            self._last.pop(next(iter(self._last)))
+        self._last[tenant_id] = tenant
+        log.info("Loaded tenant config for %s", tenant_id)
+        return tenant
+
+    async def create(self, tenant_id: Any, config: Any) -> None:
+        """Raises Invalid, TenantExists (also when it was deleted)."""
+        if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
+            message = "must match [a-z0-9][a-z0-9_-]{0,62} and not be reserved"
+            raise Invalid("Invalid tenant", [{"path": "tenantId", "message": message}])
+        status = await self._write("create", tenant_id, _checked_text(config))
+        if status is Status.EXISTS:
+            raise TenantExists
+
+    async def replace(self, tenant_id: str, config: Any, if_match: str | None) -> None:
+        """Stores a new config; `if_match` is the header's value.
+
+        Raises Invalid, InvalidTenant, PreconditionFailed.
+        """
+        sums = _sha1_sums(if_match)
+        status = await self._write("replace", tenant_id, _checked_text(config), sums)
+        if status is Status.ABSENT:
+            raise InvalidTenant
+        if status is Status.MISMATCH:
+            raise PreconditionFailed
+
+    async def delete(self, tenant_id: str) -> None:
+        """Its ID is not given out again. Raises InvalidTenant."""
+        if not is_tenant_id(tenant_id) or await self._write("delete", tenant_id) is Status.ABSENT:
+            raise InvalidTenant
+
+    async def exists(self, tenant_id: str) -> bool:
+        return await self._store.get(keys.config(tenant_id)) is not None
+
+    async def list_ids(self) -> list[str]:
+        found: set[str] = set()
+        async for portion in self._store.scan(keys.ALL_CONFIGS):
+            found.update(keys.tenant_of_config(key) for key in portion)
+        return sorted(tenant_id for tenant_id in found if is_tenant_id(tenant_id))
+
+    async def store_first(self) -> None:
+        """Stores the specified config of tenant `abc`, unless there is or was one."""
+        text = (Path(__file__).parent / "first_tenant.json").read_bytes()
+        await self._write("create", "abc", orjson.dumps(orjson.loads(text)).decode())
+
+    async def _write(self, action: str, tenant_id: str, text: str = "", sums: str = "") -> Status:
+        status, _ = await self._store.run(
+            "config",
+            [keys.config(tenant_id), keys.config_deleted(tenant_id)],
+            action,
+            text,
+            sums,
+        )
+        return status
+
+
+def is_tenant_id(text: str) -> bool:
+    return TENANT_ID.fullmatch(text) is not None and text not in RESERVED_IDS
+
+
+def _parse_stored(tenant_id: str, raw: bytes) -> TenantConfig | None:
+    try:
+        return parse_config(orjson.loads(raw))
+    except Invalid as error:
+        # The paths alone: a value could be a provider's key.
+        faults = ", ".join(detail["path"] for detail in error.extra["details"])
+        log.error("Config of tenant %s is not valid: %s", tenant_id, faults)
+    except orjson.JSONDecodeError:
+        log.error("Config of tenant %s is not JSON", tenant_id)
+    return None
+
+
+def _checked_text(config: Any) -> str:
+    parse_config(config)
+    text = orjson.dumps(config)
+    if len(text) > CONFIG_BYTES:
+        message = f"may be at most {CONFIG_BYTES} bytes of JSON"
+        raise Invalid("Invalid config", [{"path": "", "message": message}])
+    return text.decode()
+
+
+def _sha1_sums(if_match: str | None) -> str:
+    """The sums in an If-Match header, as lua/config.lua takes them; '' for none or `*`."""
+    if if_match is None or if_match.strip() == "*":
+        return ""
+    # A weak tag (W/"...") never matches (RFC 9110, 13.1.1); neither does anything malformed.
+    tags = [tag.strip() for tag in if_match.split(",")]
+    sums = [tag[1:-1] for tag in tags if re.fullmatch(r'"[0-9a-f]{40}"', tag)]
+    return " ".join(sums) or "none"

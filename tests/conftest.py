@@ -1,0 +1,33 @@
+"""One Valkey and one server (two workers) for all tests that do not break them."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.api import Api
+from tests.processes import Server, Valkey
+
+
+@pytest.fixture(scope="session")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    with Valkey(tmp_path_factory.mktemp("valkey")) as valkey:
+        yield valkey
+
+
+@pytest.fixture(scope="session")
+def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("server") / "out"
+    with Server(output, REDIS_URL=valkey.url, WORKERS="2") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=server.url, timeout=10) as client:
+        yield client
+
+
+@pytest.fixture
+def api(client: httpx.Client) -> Api:
+    return Api.new_tenant(client)
