@@ -4,10 +4,13 @@
   KEYS[1] user    string  the user, JSON
   KEYS[2] rate    list    times of the admitted requests, newest first, ms
   KEYS[3] once    hash    replies kept for Idempotency-Keys
+  KEYS[4] ledger  list    entries, newest first
   ARGV[1] tenant
   ARGV[2] api_key
   ARGV[3] tokens
   ARGV[4] once_field      the hashed Idempotency-Key, or '' for none
+  ARGV[5] ledger_size     entries that are kept
+  ARGV[6] ref             for the ledger, JSON
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms}
     OK
     REPLAYED        tokens_left is that of the first reply
@@ -17,31 +20,34 @@
     TOO_MANY_KEYS   retry_after_ms until an Idempotency-Key expires
     NO_TOKENS
 ]]
-local user_key, rate_key, once_key = KEYS[1], KEYS[2], KEYS[3]
+local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, api_key, tokens, once_field = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local ledger_size, ref = tonumber(ARGV[5]), ARGV[6]
 
 if not is_amount(tokens) or tokens == 0 then return redis.error_reply('ERR tokens out of range') end
-local user = read_user(user_key, tenant, api_key)
+local now = now_ms()
+local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
 
 local window_ms = user.rateLimitWindow * 1000
-local rate = read_rate(rate_key, user.rateLimit, window_ms, now_ms())
+local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
 local function reply(status, tokens_left, retry_after_ms)
   return {status, tokens_left, user.rateLimit, user.rateLimitWindow, rate.remaining, rate.reset_ms,
           retry_after_ms or 0}
 end
 
 local fingerprint = tostring(tokens)
-local replay, first_reply = recall(once_key, once_field, fingerprint, rate.now)
+local replay, first_reply = recall(once_key, once_field, fingerprint, now)
 if replay then return reply(replay, first_reply or user.tokensLeft) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, rate.now) or 0
+local wait_ms = once_field ~= '' and once_wait_ms(once_key, now) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft) end
 
 admit(rate_key, rate, window_ms)
 user.tokensLeft = user.tokensLeft - tokens
 user.tokensUsed = user.tokensUsed + tokens
+append(ledger_key, ledger_size, user_key, user, now, 'charge', -tokens, ref)
 write_user(user_key, user)
-remember(once_key, once_field, fingerprint, user.tokensLeft, rate.now)
+remember(once_key, once_field, fingerprint, user.tokensLeft, now)
 return reply(OK, user.tokensLeft)

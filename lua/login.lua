@@ -2,6 +2,7 @@
   Make a user with its first balance; it expires with its API key.
 
   KEYS[1] user    string  the user, JSON
+  KEYS[2] ledger  list    its entries, newest first
   ARGV[1] tenant
   ARGV[2] api_key
   ARGV[3] group
@@ -9,14 +10,15 @@
   ARGV[5] rate_limit      the group's, requests in one window
   ARGV[6] rate_limit_window  the group's, seconds
   ARGV[7] ttl_ms
+  ARGV[8] ref             for the ledger, JSON
   Returns {status, expires_at_ms}
     OK
     EXISTS          {status} alone: the user ID is taken
 ]]
-local user_key = KEYS[1]
+local user_key, ledger_key = KEYS[1], KEYS[2]
 local tenant, api_key, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
-local ttl_ms = tonumber(ARGV[7])
+local ttl_ms, ref = tonumber(ARGV[7]), ARGV[8]
 
 -- ISO 8601; the days of a year that begins in March need no table (Howard Hinnant's civil_from_days).
 local function iso_time(ms)
@@ -40,9 +42,12 @@ if redis.call('EXISTS', user_key) == 1 then return {EXISTS} end
 
 local now = now_ms()
 local expires_at_ms = now + ttl_ms
-redis.call('SET', user_key, cjson.encode({
+local user = {
   createdAt = iso_time(now), tenantId = tenant, group = group, tokensLeft = tokens, tokensUsed = 0,
   tokensGranted = tokens, overrun = 0, rateLimit = rate_limit, rateLimitWindow = rate_limit_window,
   apiKeys = {[api_key] = true}, holds = {}, entries = 0,
-}), 'PXAT', expires_at_ms)
+}
+redis.call('SET', user_key, '', 'PXAT', expires_at_ms) -- its expiry, which the ledger takes over
+append(ledger_key, 1, user_key, user, now, 'grant', tokens, ref)
+write_user(user_key, user)
 return {OK, expires_at_ms}

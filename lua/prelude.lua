@@ -7,6 +7,7 @@ local UNKNOWN_KEY, UNKNOWN_USER = 2, 3
 local RATE_LIMITED, NO_TOKENS, TOO_LARGE = 4, 5, 6
 local KEY_REUSED, TOO_MANY_KEYS = 7, 8
 local EXISTS, ABSENT, MISMATCH = 9, 10, 11
+local UNKNOWN_HOLD, TOO_MANY_HOLDS = 12, 13
 
 -- cjson writes 14 digits, so a larger number would come back from the user's JSON changed.
 local LARGEST = 10000000000000
@@ -22,16 +23,6 @@ local function is_amount(tokens)
   return tokens and tokens >= 0 and tokens <= LARGEST and tokens == math.floor(tokens)
 end
 
--- The user, or nil when there is none in this tenant; with an api_key other than '',
--- also nil unless the user has that key.
-local function read_user(user_key, tenant, api_key)
-  local text = redis.call('GET', user_key)
-  local user = text and cjson.decode(text)
-  if not user or user.tenantId ~= tenant then return nil end
-  if api_key ~= '' and not user.apiKeys[api_key] then return nil end
-  return user
-end
-
 local function write_user(user_key, user)
   redis.call('SET', user_key, cjson.encode(user), 'KEEPTTL')
 end
@@ -41,6 +32,55 @@ local function expiry(user_key)
   local at = redis.call('PEXPIRETIME', user_key)
   if at < 0 then return {} end
   return {at}
+end
+
+--[[
+  Append to the ledger: `tokens` is the signed change of tokensLeft, which user.tokensLeft already
+  has; `ref` is JSON. The caller writes the user, whose `entries` counts them. An entry is an array,
+  half the size of an object: [number, time_ms, op, tokens, tokensLeft, ref].
+]]
+local function append(ledger_key, ledger_size, user_key, user, now, op, tokens, ref)
+  user.entries = user.entries + 1
+  local length = redis.call('LPUSH', ledger_key, string.format('[%d,%d,"%s",%d,%d,%s]',
+    user.entries, now, op, tokens, user.tokensLeft, ref))
+  if length > ledger_size then redis.call('LTRIM', ledger_key, 0, ledger_size - 1) end
+  if length == 1 then
+    local at = expiry(user_key)[1]
+    if at then redis.call('PEXPIREAT', ledger_key, at) end
+  end
+end
+
+-- Gives tokens back to the balance whose holds are past their deadline: the holder has died.
+local function return_expired_holds(user_key, ledger_key, ledger_size, user, now)
+  local returned = false
+  for hold_id, hold in pairs(user.holds) do
+    if hold[2] <= now then
+      user.holds[hold_id] = nil
+      user.tokensLeft = user.tokensLeft + hold[1]
+      append(ledger_key, ledger_size, user_key, user, now, 'expire', hold[1], '{}')
+      returned = true
+    end
+  end
+  if returned then write_user(user_key, user) end
+end
+
+-- The user, its expired holds returned, or nil when there is none in this tenant; with an api_key
+-- other than '', also nil unless the user has that key.
+local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
+  local text = redis.call('GET', user_key)
+  local user = text and cjson.decode(text)
+  if not user or user.tenantId ~= tenant then return nil end
+  if api_key ~= '' and not user.apiKeys[api_key] then return nil end
+  if next(user.holds) then
+    return_expired_holds(user_key, ledger_key, ledger_size, user, now)
+  end
+  return user
+end
+
+local function held(user)
+  local tokens = 0
+  for _, hold in pairs(user.holds) do tokens = tokens + hold[1] end
+  return tokens
 end
 
 --[[

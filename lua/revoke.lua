@@ -2,16 +2,18 @@
   Remove an API key from its user; it is refused from then on.
 
   KEYS[1] user    string  the user, JSON
+  KEYS[2] ledger  list    entries, newest first
   ARGV[1] tenant
   ARGV[2] api_key
+  ARGV[3] ledger_size     entries that are kept
   Returns {status}
     OK
     UNKNOWN_KEY     no such user, or it does not have that key
 ]]
-local user_key = KEYS[1]
-local tenant, api_key = ARGV[1], ARGV[2]
+local user_key, ledger_key = KEYS[1], KEYS[2]
+local tenant, api_key, ledger_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
-local user = read_user(user_key, tenant, api_key)
+local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now_ms())
 if not user then return {UNKNOWN_KEY} end
 user.apiKeys[api_key] = nil
 write_user(user_key, user)

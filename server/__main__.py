@@ -38,6 +38,10 @@ def main() -> int:
             from server.purge import purge
 
             return asyncio.run(purge(_store(settings), arguments.tenant))
+        if arguments.command == "audit":
+            from server.audit import Audit
+
+            return asyncio.run(Audit(_store(settings), arguments.tenant).run())
         _serve(settings, arguments)
     except (_CannotStart, embedded.EmbeddedError) as error:
         log.error("%s", error)
@@ -59,6 +63,8 @@ def _parse_arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", metavar="command")
     purge = commands.add_parser("purge", help="remove what a deleted tenant left in Redis")
     purge.add_argument("--tenant", required=True)
+    audit = commands.add_parser("audit", help="check every user's balance against its ledger")
+    audit.add_argument("--tenant")
     arguments = parser.parse_args()
     arguments.command = arguments.command or "serve"
     return arguments

@@ -21,6 +21,7 @@ from server.errors import (
     RequestTimeout,
     Unavailable,
 )
+from server.holding import Holding
 from server.http import Reply
 from server.meter import Meter
 from server.services import Services
@@ -45,10 +46,12 @@ class Deps:
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
     settings, store = deps.settings, deps.store
+    meter = Meter(store, settings.ledger_entries)
     services = Services(
         settings=settings,
-        meter=Meter(store),
-        users=Users(store, settings.user_ttl_days),
+        meter=meter,
+        holding=Holding(meter),
+        users=Users(store, settings.user_ttl_days, settings.ledger_entries),
         tenants=Tenants(store),
         ping_redis=store.ping,
     )
@@ -91,6 +94,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
 
     @app.after_server_stop
     async def close_store(_: Any) -> None:
+        await services.holding.finish(services.stop_by)
         await store.close()
 
     return app
@@ -129,8 +133,11 @@ def _add_preflights(app: Sanic[Any, Services]) -> None:
         )
 
 
-def _finish(request: Request, response: HTTPResponse) -> None:
-    """What every reply gets, errors included."""
+async def _finish(request: Request, response: HTTPResponse) -> None:
+    """What every reply gets, errors included.
+
+    A coroutine only because Sanic takes longer to find out that something is none.
+    """
     headers = response.headers
     headers["x-request-id"] = request.id
     if "origin" in request.headers:

@@ -8,6 +8,7 @@ Refusal
 ├── InvalidAdminToken     401
 ├── PaymentRequired       402  the balance does not cover it
 ├── NotFound              404
+│   └── UnknownHold       404
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408
 ├── TenantExists          409
@@ -83,6 +84,10 @@ class PaymentRequired(Refusal):
 class NotFound(Refusal):
     status = 404
     message = "Not Found"
+
+
+class UnknownHold(NotFound):
+    message = "Unknown hold"
 
 
 class MethodNotAllowed(Refusal):

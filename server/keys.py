@@ -34,9 +34,22 @@ def once(user_id: str) -> str:
     return f"{{user:{user_id}}}:once"
 
 
-def of_user(user_id: str) -> list[str]:
-    """All keys in a user's slot."""
-    return [user(user_id), rate(user_id), once(user_id)]
+def ledger(user_id: str) -> str:
+    return f"{{user:{user_id}}}:ledger"
+
+
+def settled(user_id: str, hold_id: str) -> str:
+    return f"{{user:{user_id}}}:settled:{hold_id}"
+
+
+def of_metered(user_id: str) -> tuple[str, str, str, str]:
+    """What a charge and a hold work on."""
+    return user(user_id), rate(user_id), once(user_id), ledger(user_id)
+
+
+def of_user(user_id: str) -> tuple[str, ...]:
+    """All of a user's own keys, less those that live for an hour."""
+    return of_metered(user_id)
 
 
 ALL_CONFIGS = "tenant:*:config"

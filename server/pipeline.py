@@ -3,9 +3,10 @@
 redis-py's cost is per round trip, not per command: so a command issued while a flush is under way
 waits, and the next flush sends all that have gathered as one pipeline.
 
-Nothing is ever sent twice. When a connection fails, the outcome of what was sent is unknown and
-its callers get Unavailable; what was still queued gets NotSent. The one repetition is a script
-that Redis answered with NOSCRIPT: it did not run, and its text is sent instead of its name.
+Nothing that may have run is ever sent twice. When a connection fails, the outcome of what was
+sent is unknown and its callers get Unavailable; what was still queued gets NotSent. What Redis
+says it did not run is sent again: a script it does not know (as text instead of by its name), and
+what a node of a Cluster redirects.
 """
 
 import asyncio
@@ -18,7 +19,14 @@ from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
 
 from server.errors import NotSent, Unavailable
 
@@ -27,6 +35,7 @@ log = logging.getLogger(__name__)
 FLUSH_COMMANDS = 512
 QUEUED_COMMANDS = 20_000
 RECONNECT_SECONDS = 0.1
+ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 # Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
 _CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
@@ -35,6 +44,9 @@ _CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUS
 def _pack(*args: str | int | bytes) -> bytes:
     packed: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub asks for one-tuples
     return packed
+
+
+Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
 class Script:
@@ -46,21 +58,33 @@ class Script:
         self.sha1 = sha1
 
 
-class _Command:
-    __slots__ = ("args", "deadline", "packed", "script", "waiters")
+class Command:
+    """A command on its way: packed, with those who wait for its reply."""
+
+    __slots__ = ("args", "asking", "deadline", "packed", "script", "waiters")
 
     def __init__(
-        self, packed: bytes, deadline: float, script: Script | None, args: tuple[str | int, ...]
+        self,
+        packed: bytes,
+        deadline: float,
+        script: Script | None,
+        args: tuple[str | int | bytes, ...],
     ) -> None:
         self.packed = packed
         self.deadline = deadline
         self.script = script
         self.args = args
+        self.asking = False
         self.waiters: list[asyncio.Future[Any]] = []
 
     def wanted(self) -> bool:
         """Someone still waits: a caller who has gone cancelled its future."""
         return any(not waiter.done() for waiter in self.waiters)
+
+    def ask(self) -> None:
+        """Puts ASKING in front: its reply is read and dropped."""
+        self.packed = ASKING + self.packed
+        self.asking = True
 
     def resolve(self, reply: Any) -> None:
         for waiter in self.waiters:
@@ -77,26 +101,41 @@ class Pipeline:
     """Queues commands, flushes them, and reconnects by itself.
 
     `connect` makes a connected, ready connection; `timeout` (seconds) is what a caller waits at
-    most, from the call to the reply.
+    most, from the call to the reply. `on_trouble` is called when the connection is lost or cannot
+    be made, `redirect` with a command that another node of a Cluster should get.
     """
 
     def __init__(
-        self, connect: Callable[[], Awaitable[AbstractConnection]], timeout: float
+        self,
+        connect: Connect,
+        timeout: float,
+        on_trouble: Callable[[], None] = lambda: None,
+        redirect: Callable[[Command, ResponseError], None] | None = None,
     ) -> None:
         self._connect = connect
         self._timeout = timeout
-        self._queue: deque[_Command] = deque()
-        self._queued_gets: dict[str, _Command] = {}
+        self._on_trouble = on_trouble
+        self._redirect = redirect
+        self._queue: deque[Command] = deque()
+        self._queued_gets: dict[str, Command] = {}
         self._wake = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._down: str = ""
+        self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Connects, or after the timeout goes on trying in the background."""
+    def start(self) -> None:
+        """Connects in the background; commands may be queued at once."""
         self._loop = asyncio.get_running_loop()
-        await self._reconnect()
         self._task = asyncio.create_task(self._run())
+
+    async def tried(self) -> None:
+        """Waits until the first attempt to connect has succeeded or failed."""
+        await self._tried.wait()
+
+    @property
+    def is_down(self) -> bool:
+        return bool(self._down)
 
     async def close(self) -> None:
         """Ends at once; commands that still wait fail."""
@@ -109,19 +148,19 @@ class Pipeline:
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
-        return self._enqueue(_Command(_pack(*args), self._deadline(), None, ()))
+        return self._enqueue(Command(_pack(*args), self._deadline(), None, ()))
 
-    def run(self, script: Script, *args: str | int) -> asyncio.Future[Any]:
+    def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a script; `args` begin with the number of keys. Raises as `send`."""
         packed = _pack("EVALSHA", script.sha1, *args)
-        return self._enqueue(_Command(packed, self._deadline(), script, args))
+        return self._enqueue(Command(packed, self._deadline(), script, args))
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queued_gets.get(key)
         if command is None:
             packed = _pack("GET", key)
-            command = _Command(packed, self._deadline(), None, ())
+            command = Command(packed, self._deadline(), None, ())
             future = self._enqueue(command)
             self._queued_gets[key] = command
             return future
@@ -129,10 +168,18 @@ class Pipeline:
         command.waiters.append(waiter)
         return waiter
 
+    def take_over(self, command: Command) -> None:
+        """Queues a command that another pipeline could not get done."""
+        if self._down:
+            command.fail(NotSent(self._down))
+        else:
+            self._queue.append(command)
+            self._wake.set()
+
     def _deadline(self) -> float:
         return self._loop.time() + self._timeout
 
-    def _enqueue(self, command: _Command) -> asyncio.Future[Any]:
+    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
         if self._down:
             raise NotSent(self._down)
         if len(self._queue) >= QUEUED_COMMANDS:
@@ -153,7 +200,7 @@ class Pipeline:
                 await self._wake.wait()
             await self._flush()
 
-    def _take_batch(self) -> list[_Command]:
+    def _take_batch(self) -> list[Command]:
         """The next commands to send, less those whose caller has gone or whose time is short.
 
         A flush fails as a whole at the deadline of its oldest command; less than half of the
@@ -161,7 +208,7 @@ class Pipeline:
         """
         self._queued_gets.clear()
         earliest = self._loop.time() + self._timeout / 2
-        batch: list[_Command] = []
+        batch: list[Command] = []
         while self._queue and len(batch) < FLUSH_COMMANDS:
             command = self._queue.popleft()
             if command.deadline < earliest:
@@ -187,6 +234,9 @@ class Pipeline:
                     [command.packed for command in batch], check_health=False
                 )
                 for command in batch:
+                    if command.asking:
+                        command.asking = False
+                        await connection.read_response(timeout=math.inf)
                     try:
                         # No timeout of its own: one for the whole flush costs less.
                         reply = await connection.read_response(timeout=math.inf)
@@ -203,13 +253,15 @@ class Pipeline:
             await self._lose(batch[answered:], "closed")
             raise
 
-    def _refused(self, command: _Command, error: ResponseError) -> None:
+    def _refused(self, command: Command, error: ResponseError) -> None:
         text = str(error)
         if isinstance(error, NoScriptError) and command.script is not None:
             script = command.script
             command.packed = _pack("EVAL", script.text, *command.args)
             command.script = None
             self._queue.appendleft(command)
+        elif self._redirect is not None and isinstance(error, (AskError, TryAgainError)):
+            self._redirect(command, error)
         elif isinstance(error, ReadOnlyError):
             # A primary that became a replica: the next connection may find the new primary.
             command.fail(Unavailable(text))
@@ -219,10 +271,11 @@ class Pipeline:
         else:
             command.fail(error)
 
-    async def _lose(self, sent: Iterable[_Command], reason: str, stalled: bool = False) -> None:
+    async def _lose(self, sent: Iterable[Command], reason: str, stalled: bool = False) -> None:
         for command in sent:
             command.fail(Unavailable(reason))
         await self._disconnect()
+        self._on_trouble()
         if stalled:
             self._go_down(reason)
 
@@ -231,6 +284,7 @@ class Pipeline:
             log.warning("Redis unavailable: %s", reason)
         self._down = reason or "unavailable"
         self._fail_queue(self._down)
+        self._on_trouble()
 
     def _fail_queue(self, reason: str) -> None:
         self._queued_gets.clear()
@@ -244,8 +298,10 @@ class Pipeline:
                 self._connection = await self._connect()
         except (OSError, RedisError, TimeoutError) as error:
             self._go_down(str(error) or "Timeout connecting to Redis")
+            self._tried.set()
             await asyncio.sleep(RECONNECT_SECONDS)
             return
+        self._tried.set()
         if self._down:
             log.info("Redis is back")
         self._down = ""

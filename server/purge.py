@@ -23,7 +23,7 @@ async def purge(store: Store, tenant_id: str) -> int:
             return 1
         users = 0
         async for portion in store.scan(keys.ALL_USERS):
-            for key, text in zip(portion, await store.read_all(portion), strict=True):
+            for key, text in [(key, await store.read(key)) for key in portion]:
                 user = orjson.loads(text) if text else {}
                 if user.get("tenantId") == tenant_id:
                     # The user last: while it exists, a next run finds its keys.

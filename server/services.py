@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.holding import Holding
 from server.meter import Meter
 from server.settings import Settings
 from server.tenants import Tenants
@@ -13,6 +14,7 @@ from server.users import Users
 class Services:
     settings: Settings
     meter: Meter
+    holding: Holding
     users: Users
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]
@@ -21,3 +23,5 @@ class Services:
     """A shutdown has begun: not ready, but still serving."""
     closing: bool = False
     """The listener is closed: each connection ends with its reply."""
+    stop_by: float = 0.0
+    """When the grace period of a shutdown ends, on the loop's clock."""

@@ -22,8 +22,9 @@ class Settings(BaseModel):
     host: str = Field("localhost", min_length=1, description="address to listen on")
     redis_url: str = Field(
         "redis://localhost:6379",
-        pattern=r"^(rediss?|unix)://",
-        description="`redis://`, `rediss://` (TLS) or `unix://`",
+        pattern=r"^(rediss?|rediss?\+(sentinel|cluster)|unix)://",
+        description="`redis://`, `rediss://` (TLS), `unix://`, `redis+sentinel://`, "
+        "`redis+cluster://`",
     )
     redis_timeout: float = Field(1.0, gt=0, le=60, description="seconds for Redis to answer")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
@@ -40,6 +41,9 @@ class Settings(BaseModel):
     )
     user_ttl_days: int = Field(
         30, ge=1, le=3650, description="days until an anonymous user and its key expire"
+    )
+    ledger_entries: int = Field(
+        200, ge=1, le=1_000_000, description="entries kept of each user's ledger, the newest"
     )
     anonymous_logins_per_minute: int = Field(
         60, ge=0, le=10_000, description="logins per tenant and client address; 0 is no limit"

@@ -16,3 +16,5 @@ class Status(IntEnum):
     EXISTS = 9
     ABSENT = 10
     MISMATCH = 11
+    UNKNOWN_HOLD = 12
+    TOO_MANY_HOLDS = 13

@@ -5,18 +5,26 @@ import hashlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from server.cluster import Cluster
 from server.errors import Unavailable
 from server.pipeline import Pipeline, Script
 from server.status import Status
+from server.topology import (
+    OneServer,
+    Prepare,
+    Topology,
+    connector,
+    disconnect_all,
+    sentinel_connector,
+)
 
 _HERE = Path(__file__).parent
+SCAN_COUNT = 1000
 
 
 def load_scripts() -> dict[str, Script]:
@@ -36,6 +44,15 @@ def load_scripts() -> dict[str, Script]:
     return scripts
 
 
+def _topology(url: str, timeout: float, prepare: Prepare) -> Topology:
+    scheme = urlsplit(url).scheme
+    if scheme.endswith("+cluster"):
+        return Cluster(url, timeout, prepare)
+    if scheme.endswith("+sentinel"):
+        return OneServer(sentinel_connector(url, timeout, prepare), timeout)
+    return OneServer(connector(url, timeout, prepare), timeout)
+
+
 class Store:
     """A Redis; `timeout` (seconds) bounds each call, which then raises Unavailable."""
 
@@ -43,82 +60,103 @@ class Store:
         """Raises ValueError if the URL cannot be used; connects nowhere."""
         self._scripts = load_scripts()
         self._timeout = timeout
-        self._pool = ConnectionPool.from_url(
-            url,
-            protocol=2,  # the RESP3 default fails the first command after the server closed
-            retry=Retry(NoBackoff(), 0),  # a retried EVALSHA is a second charge
-            socket_timeout=None,  # the pipeline has one deadline for all it reads
-            socket_connect_timeout=timeout,
-        )
-        self._fast = Pipeline(self._connect, timeout)
-        # A large reply must not delay a charge, so what can have one travels apart.
-        self._bulk = Pipeline(self._connect, timeout)
+        self._topology = _topology(url, timeout, self._load_into)
 
-    async def _connect(self) -> AbstractConnection:
-        connection: AbstractConnection = self._pool.make_connection()
-        try:
-            await connection.connect()
-            for script in self._scripts.values():
-                await connection.send_command("SCRIPT", "LOAD", script.text)
-                await connection.read_response()
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-        return connection
+    async def _load_into(self, connection: AbstractConnection) -> None:
+        await connection.send_packed_command(
+            [
+                piece
+                for script in self._scripts.values()
+                for piece in connection.pack_command("SCRIPT", "LOAD", script.text)
+            ]
+        )
+        for _ in self._scripts:
+            await connection.read_response()
 
     async def check(self) -> None:
         """Raises Unavailable if Redis does not answer, ValueError if it would evict balances."""
         try:
             async with asyncio.timeout(self._timeout):
-                connection = await self._connect()
-                await connection.send_command("INFO", "memory")
-                info = await connection.read_response()
-                await connection.disconnect(nowait=True)
+                connections = await self._topology.connect_all()
+                for connection in connections:
+                    await connection.send_command("INFO", "memory")
+                answers = [await connection.read_response() for connection in connections]
+                await disconnect_all(connections)
         except (OSError, RedisError) as error:
             raise Unavailable(str(error) or "Timeout connecting to server") from None
-        for line in info.decode().splitlines():
-            name, _, policy = line.partition(":")
-            if name == "maxmemory_policy" and policy != "noeviction":
-                raise ValueError(
-                    f"maxmemory-policy is {policy}: balances could be evicted; set noeviction"
-                )
+        for answer in answers:
+            for line in answer.decode().splitlines():
+                name, _, policy = line.partition(":")
+                if name == "maxmemory_policy" and policy != "noeviction":
+                    raise ValueError(
+                        f"maxmemory-policy is {policy}: balances could be evicted; set noeviction"
+                    )
 
     async def start(self) -> None:
         """Connects; while Redis is away, goes on trying, and each call raises Unavailable."""
-        await asyncio.gather(self._fast.start(), self._bulk.start())
+        await self._topology.start()
 
     async def close(self) -> None:
-        await asyncio.gather(self._fast.close(), self._bulk.close())
+        await self._topology.close()
 
     def get(self, key: str) -> Awaitable[bytes | None]:
-        return self._fast.get(key)
+        return self._topology.fast(key).get(key)
 
     async def run(
-        self, name: str, keys: Sequence[str], *args: str | int
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:
         """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
-        reply = await self._fast.run(self._scripts[name], len(keys), *keys, *args)
+        pipeline = self._topology.fast(keys[0])
+        reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
+        return Status(reply[0]), reply[1:]
+
+    async def run_large(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> tuple[Status, list[Any]]:
+        """As `run`, for a script with a large reply, which must not delay a charge."""
+        pipeline = self._topology.bulk(keys[0])
+        reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
         return Status(reply[0]), reply[1:]
 
     async def ping(self) -> None:
-        await self._fast.send("PING")
+        """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""
+        pings = (self._ping(pipeline) for pipeline in self._topology.primaries())
+        outcomes = await asyncio.gather(*pings, return_exceptions=True)
+        if not any(outcome is None for outcome in outcomes):
+            raise Unavailable("no answer")
+
+    @staticmethod
+    async def _ping(pipeline: Pipeline) -> None:
+        await pipeline.send("PING")
 
     async def set(self, key: str, value: str, expires_at_ms: int | None = None) -> None:
         expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
-        await self._fast.send("SET", key, value, *expiry)
+        await self._topology.fast(key).send("SET", key, value, *expiry)
 
-    async def delete(self, *keys: str) -> None:
-        await self._bulk.send("DEL", *keys)
+    async def delete(self, key: str) -> None:
+        await self._topology.bulk(key).send("DEL", key)
+
+    async def expires_at_ms(self, key: str) -> int | None:
+        """When the key expires; None if it is permanent or absent."""
+        at = int(await self._topology.bulk(key).send("PEXPIRETIME", key))
+        return at if at >= 0 else None
+
+    async def read(self, key: str) -> bytes | None:
+        """As `get`, where there is no hurry."""
+        value: bytes | None = await self._topology.bulk(key).send("GET", key)
+        return value
+
+    async def count_keys(self) -> int:
+        sizes = [await pipeline.send("DBSIZE") for pipeline in self._topology.primaries()]
+        return sum(sizes)
 
     async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
         """The keys that match, in portions; each key that exists all along at least once."""
-        cursor = b"0"
-        while True:
-            cursor, found = await self._bulk.send("SCAN", cursor, "MATCH", pattern, "COUNT", 1000)
-            yield [key.decode(errors="replace") for key in found]
-            if cursor == b"0":
-                return
-
-    async def read_all(self, keys: Sequence[str]) -> list[bytes | None]:
-        """The strings under these keys, None for those that are absent."""
-        return list(await asyncio.gather(*(self._bulk.send("GET", key) for key in keys)))
+        for pipeline in self._topology.primaries():
+            cursor = b"0"
+            while True:
+                reply = await pipeline.send("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+                cursor, found = reply
+                yield [key.decode(errors="replace") for key in found]
+                if cursor == b"0":
+                    break

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from uuid import uuid4
 
+import orjson
+
 from server import keys
 from server.errors import InvalidApiKey, NotFound, TooManyRequests
 from server.status import Status
@@ -29,8 +31,9 @@ class Login:
 class Users:
     """The users in `store`; anonymous ones expire after `ttl_days`."""
 
-    def __init__(self, store: Store, ttl_days: int) -> None:
+    def __init__(self, store: Store, ttl_days: int, ledger_size: int) -> None:
         self._store = store
+        self._ledger_size = ledger_size
         self.ttl_ms = ttl_days * DAY_MS
         # A key never changes its user, so this cannot go stale: the scripts ask the user itself
         # whether it still has the key.
@@ -44,12 +47,14 @@ class Users:
         if status is Status.RATE_LIMITED:
             raise TooManyRequests(retry_after_ms)
 
-    async def create_anonymous(self, tenant_id: str, group: Group) -> Login:
+    async def create_anonymous(
+        self, tenant_id: str, group: Group, ref: dict[str, str | int]
+    ) -> Login:
         """Makes a user of the group `anonymous`, then its key, both with one expiry."""
         login = Login(str(uuid4()), f"temp_{uuid4()}", group)
         _, (expires_at_ms,) = await self._store.run(
             "login",
-            [keys.user(login.user_id)],
+            [keys.user(login.user_id), keys.ledger(login.user_id)],
             tenant_id,
             login.api_key,
             "anonymous",
@@ -57,6 +62,7 @@ class Users:
             group.rate_limit,
             group.rate_limit_window,
             self.ttl_ms,
+            orjson.dumps(ref),
         )
         await self._store.set(keys.api_key(login.api_key), login.user_id, expires_at_ms)
         return login
@@ -90,7 +96,13 @@ class Users:
             user_id = await self.find(api_key)
         except InvalidApiKey:
             raise NotFound from None
-        status, _ = await self._store.run("revoke", [keys.user(user_id)], tenant_id, api_key)
+        status, _ = await self._store.run(
+            "revoke",
+            [keys.user(user_id), keys.ledger(user_id)],
+            tenant_id,
+            api_key,
+            self._ledger_size,
+        )
         if status is not Status.OK:
             raise NotFound
         await self._store.delete(keys.api_key(api_key))

@@ -61,6 +61,9 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
     """Serves on, not ready, for DRAIN_SECONDS; then lets what runs finish in GRACE_SECONDS."""
     settings = app.ctx.settings
     app.ctx.draining = True
+    app.ctx.stop_by = (
+        asyncio.get_running_loop().time() + settings.drain_seconds + settings.grace_seconds
+    )
     await asyncio.sleep(settings.drain_seconds)
     await server.before_stop()
     app.ctx.closing = True

@@ -7,7 +7,7 @@ from server.blueprints.metering import describe
 from server.blueprints.request import Request, amount, refuse, reply
 from server.errors import Invalid, NotFound, Unavailable
 from server.http import Reply
-from server.meter import Granted
+from server.results import Granted
 from server.users import is_user_id
 
 of_tenant = Blueprint("admin", url_prefix="/admin")
@@ -58,7 +58,7 @@ async def grant(request: Request, tenant_id: str, user_id: str) -> Reply:
     else:
         tokens = amount(body["tokens"], "tokens", least=1)
         granted = await request.services.meter.grant_tokens(
-            tenant_id, user_id, tokens, idempotency_key
+            tenant_id, user_id, tokens, request.ref, idempotency_key
         )
     headers = {"idempotent-replayed": "true"} if granted.replayed else {}
     return reply({"tokensLeft": granted.tokens_left, "group": granted.group}, headers=headers)
@@ -72,7 +72,7 @@ async def _grant_group(
     if group is None or not isinstance(name, str):
         raise Invalid("Unknown group", [{"path": "group", "message": "is not a user group"}])
     granted = await services.meter.grant_group(
-        tenant.tenant_id, user_id, name, group, services.users.ttl_ms, idempotency_key
+        tenant.tenant_id, user_id, name, group, services.users.ttl_ms, request.ref, idempotency_key
     )
     # Also after a replay: whoever made the first grant may have died before this.
     await services.users.set_key_expiry(user_id, granted.api_keys, granted.expires_at_ms)

@@ -22,7 +22,7 @@ async def anonymous(request: Request, tenant_id: str) -> Reply:
     if address and per_minute:
         await services.users.count_login(tenant_id, address, per_minute)
     login = await services.users.create_anonymous(
-        tenant_id, request.tenant.config.user_groups.anonymous
+        tenant_id, request.tenant.config.user_groups.anonymous, request.ref
     )
     return reply(
         {

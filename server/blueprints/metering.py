@@ -1,12 +1,21 @@
 """Metering: what a user has and spends."""
 
+import re
+
 from sanic import Blueprint
 
-from server.blueprints.request import Request, amount, reply
+from server.blueprints.request import Request, amount, integer, refuse, reply
+from server.errors import UnknownHold
 from server.http import Reply
-from server.meter import Balance
+from server.meter import LARGEST
+from server.results import Balance, Entry, iso_time
 
 blueprint = Blueprint("metering")
+
+LONGEST_HOLD_SECONDS = 3600
+MOST_ENTRIES = 200
+
+_HOLD_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @blueprint.get("/balance")
@@ -17,6 +26,16 @@ async def balance(request: Request, tenant_id: str) -> Reply:
     return reply(describe(user_id, found))
 
 
+@blueprint.get("/ledger")
+async def ledger(request: Request, tenant_id: str) -> Reply:
+    services, api_key = request.services, request.api_key()
+    user_id = await services.users.find(api_key)
+    limit = integer(request.args.get("limit", "50"), "limit", 1, MOST_ENTRIES)
+    before = integer(request.args.get("before", str(LARGEST)), "before", 1, LARGEST)
+    entries = await services.meter.ledger(tenant_id, user_id, api_key, limit, before)
+    return reply({"entries": [_describe_entry(entry) for entry in entries]})
+
+
 @blueprint.post("/charges", stream=True)
 async def charge(request: Request, tenant_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
@@ -24,11 +43,64 @@ async def charge(request: Request, tenant_id: str) -> Reply:
     user_id = await services.users.find(api_key)
     body = await request.read_object("tokens")
     tokens = amount(body.get("tokens", 1), "tokens", least=1)
-    charged = await services.meter.charge(tenant_id, user_id, api_key, tokens, idempotency_key)
+    charged = await services.meter.charge(
+        tenant_id, user_id, api_key, tokens, request.ref, idempotency_key
+    )
     headers = charged.rate.headers()
     if charged.replayed:
         headers["idempotent-replayed"] = "true"
     return reply({"tokensLeft": charged.tokens_left}, headers=headers)
+
+
+@blueprint.post("/holds", stream=True)
+async def hold(request: Request, tenant_id: str) -> Reply:
+    services, api_key = request.services, request.api_key()
+    idempotency_key = request.idempotency_key()
+    user_id = await services.users.find(api_key)
+    body = await request.read_object("tokens", "minimum", "ttl")
+    tokens = amount(body.get("tokens"), "tokens", least=1)
+    minimum = amount(body.get("minimum", tokens), "minimum", least=1)
+    if minimum > tokens:
+        refuse({"path": "minimum", "message": "must not exceed tokens"})
+    ttl = body.get("ttl", 60)
+    if type(ttl) is not int or not 1 <= ttl <= LONGEST_HOLD_SECONDS:
+        message = f"must be an integer from 1 to {LONGEST_HOLD_SECONDS} (seconds)"
+        refuse({"path": "ttl", "message": message})
+    held = await services.meter.hold(
+        tenant_id,
+        user_id,
+        api_key,
+        tokens,
+        minimum,
+        ttl * 1000,
+        "api",
+        request.ref,
+        idempotency_key,
+    )
+    headers = held.rate.headers()
+    if held.replayed:
+        headers["idempotent-replayed"] = "true"
+    body = {
+        "holdId": held.hold_id,
+        "tokens": held.tokens,
+        "tokensLeft": held.tokens_left,
+        "expiresAt": iso_time(held.deadline_ms),
+    }
+    return reply(body, 201, headers)
+
+
+@blueprint.post("/holds/<hold_id>/settle", stream=True)
+async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
+    services, api_key = request.services, request.api_key()
+    user_id = await services.users.find(api_key)
+    if not _HOLD_ID.fullmatch(hold_id):
+        raise UnknownHold
+    body = await request.read_object("tokens")
+    tokens = amount(body.get("tokens"), "tokens", least=0)
+    settled = await services.meter.settle(
+        tenant_id, user_id, api_key, hold_id, tokens, "api", request.ref
+    )
+    return reply({"tokens": settled.tokens, "tokensLeft": settled.tokens_left})
 
 
 def describe(user_id: str, balance: Balance) -> dict[str, str | int | None]:
@@ -44,4 +116,15 @@ def describe(user_id: str, balance: Balance) -> dict[str, str | int | None]:
         "rateRemaining": balance.rate_remaining,
         "createdAt": balance.created_at,
         "expiresAt": balance.expires_at,
+    }
+
+
+def _describe_entry(entry: Entry) -> dict[str, object]:
+    return {
+        "number": entry.number,
+        "time": iso_time(entry.time_ms),
+        "op": entry.op,
+        "tokens": entry.tokens,
+        "tokensLeft": entry.tokens_left,
+        "ref": entry.ref,
     }

@@ -15,7 +15,7 @@ from server.errors import (
     InvalidJson,
 )
 from server.http import Reply, StrictRequest
-from server.meter import LARGEST
+from server.meter import LARGEST, Ref
 from server.services import Services
 from server.tenants import Tenant
 
@@ -34,6 +34,11 @@ class Request(StrictRequest):
         """The tenant of a `/:tenantId/...` route, as loaded by the middleware."""
         tenant: Tenant = self.ctx.tenant
         return tenant
+
+    @property
+    def ref(self) -> Ref:
+        """What the ledger says of a change that this request makes."""
+        return {"requestId": str(self.id)}
 
     def bearer(self) -> str:
         """The credential of the Authorization header, '' if there is none."""
@@ -97,6 +102,13 @@ def amount(value: Any, path: str, least: int) -> int:
     if type(value) is not int or not least <= value <= LARGEST:
         refuse({"path": path, "message": f"must be an integer from {least} to {LARGEST}"})
     return int(value)
+
+
+def integer(text: str, path: str, least: int, most: int) -> int:
+    """`text`, of a query, as an integer. Raises Invalid."""
+    if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
+        refuse({"path": path, "message": f"must be an integer from {least} to {most}"})
+    return int(text)
 
 
 async def load_tenant(request: Request) -> None:

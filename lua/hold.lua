@@ -1,0 +1,76 @@
+--[[
+  Set tokens aside before a call whose cost is not known yet: up to `wanted`, at least `minimum`.
+
+  KEYS[1] user    string  the user, JSON
+  KEYS[2] rate    list    times of the admitted requests, newest first, ms
+  KEYS[3] once    hash    replies kept for Idempotency-Keys
+  KEYS[4] ledger  list    entries, newest first
+  ARGV[1] tenant
+  ARGV[2] api_key
+  ARGV[3] wanted
+  ARGV[4] minimum
+  ARGV[5] ttl_ms          until the hold goes back by itself
+  ARGV[6] kind            api: made over HTTP; own: made by the gateway
+  ARGV[7] new_hold_id
+  ARGV[8] once_field      the hashed Idempotency-Key, or '' for none
+  ARGV[9] ledger_size     entries that are kept
+  ARGV[10] ref            for the ledger, JSON
+  Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
+           deadline_ms}, the last three only with a hold
+    OK
+    REPLAYED        the hold and tokens_left of the first reply
+    UNKNOWN_KEY     {status} alone
+    KEY_REUSED      the Idempotency-Key came with other values
+    RATE_LIMITED
+    TOO_MANY_KEYS   retry_after_ms until an Idempotency-Key expires
+    TOO_MANY_HOLDS  retry_after_ms until one is past its deadline
+    NO_TOKENS
+]]
+local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local tenant, api_key = ARGV[1], ARGV[2]
+local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
+local ledger_size, ref = tonumber(ARGV[9]), ARGV[10]
+
+-- The user's JSON is read and written with each request, and grows with the holds in it.
+local MOST_HOLDS = 50
+
+if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
+  return redis.error_reply('ERR tokens out of range')
+end
+local now = now_ms()
+local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
+if not user then return {UNKNOWN_KEY} end
+
+local window_ms = user.rateLimitWindow * 1000
+local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
+local function reply(status, tokens_left, retry_after_ms, hold)
+  return {status, tokens_left, user.rateLimit, user.rateLimitWindow, rate.remaining, rate.reset_ms,
+          retry_after_ms, unpack(hold or {})}
+end
+
+local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
+local replay, first_reply = recall(once_key, once_field, fingerprint, now)
+if replay == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
+if replay then return reply(REPLAYED, first_reply[1], 0, first_reply[2]) end
+if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
+local wait_ms = once_field ~= '' and once_wait_ms(once_key, now) or 0
+if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
+local open, first_deadline_ms = 0, math.huge
+for _, hold in pairs(user.holds) do
+  open, first_deadline_ms = open + 1, math.min(first_deadline_ms, hold[2])
+end
+if open >= MOST_HOLDS then
+  return reply(TOO_MANY_HOLDS, user.tokensLeft, first_deadline_ms - now)
+end
+if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0) end
+
+admit(rate_key, rate, window_ms)
+local tokens = math.min(wanted, user.tokensLeft)
+user.tokensLeft = user.tokensLeft - tokens
+user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
+append(ledger_key, ledger_size, user_key, user, now, 'hold', -tokens, ref)
+write_user(user_key, user)
+local hold = {new_hold_id, tokens, now + ttl_ms}
+remember(once_key, once_field, fingerprint, {user.tokensLeft, hold}, now)
+return reply(OK, user.tokensLeft, 0, hold)

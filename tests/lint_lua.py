@@ -1,0 +1,43 @@
+"""`python -m tests.lint_lua`: luacheck over each script as Redis gets it, prelude in front."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from server.store import load_scripts
+from tests.processes import ROOT
+
+_UNUSED = ("W211", "W221")
+
+
+def main() -> int:
+    luacheck = shutil.which("luacheck")
+    if luacheck is None:
+        print("luacheck is missing (Debian: apt-get install lua-check)", file=sys.stderr)
+        return 1
+    prelude_lines = len((ROOT / "lua" / "prelude.lua").read_text().splitlines()) + 1
+    faults = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name, script in load_scripts().items():
+            path = Path(folder) / f"{name}.lua"
+            path.write_text(script.text)
+            command = [luacheck, "--formatter", "plain", "--codes", "--std", "lua51"]
+            command += ["--read-globals", "redis", "cjson", "KEYS", "ARGV", "--", str(path)]
+            output = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+            for number, text in re.findall(r"\.lua:(\d+):\d+: (.*)", output):
+                # No script uses all of the prelude.
+                if int(number) <= prelude_lines and text[1:5] in _UNUSED:
+                    continue
+                faults += 1
+                in_script = int(number) - prelude_lines
+                place = f"{name}.lua:{in_script}" if in_script > 0 else f"prelude.lua:{number}"
+                print(f"{place}: {text}")
+    print(f"luacheck: {faults} faults")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
