@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("auth", url_prefix="/auth")
 
 
-@blueprint.post("/anonymous", stream=True)
+@blueprint.post("/anonymous")
 async def anonymous(request: Request, tenant_id: str) -> Reply:
     services = request.services
     address = _client_address(request)

@@ -1,0 +1,98 @@
+"""What must be true of the money afterwards."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from typing import Any
+
+import redis
+
+from tests.faults.topologies import Redis
+from tests.faults.traffic import Client, Intent, Traffic
+from tests.processes import ROOT
+
+
+def audit(url: str, tenant_id: str) -> None:
+    """The audit finds nothing."""
+    command = [sys.executable, "-m", "server", "audit", "--tenant", tenant_id]
+    env = {"REDIS_URL": url, "REDIS_TIMEOUT": "5"}
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " 0 broken" in done.stdout, done.stdout
+
+
+def user_and_ledger(
+    made: Redis, user_id: str
+) -> tuple[dict[str, Any], list[tuple[int, int, str, int, int, dict[str, Any]]]]:
+    """From whichever primary has the user; the ledger oldest first."""
+    for client in made.primaries():
+        try:
+            stored = client.get(f"user:{user_id}")
+            entries = client.lrange(f"{{user:{user_id}}}:ledger", 0, -1)
+        except redis.ResponseError:  # MOVED
+            continue
+        if stored is not None:
+            return json.loads(str(stored)), [tuple(json.loads(e)) for e in reversed(entries)]
+    raise AssertionError(f"user {user_id} is lost")
+
+
+class Verdict:
+    """Holds what the clients recorded against the ledgers.
+
+    `lossy_before` (on time.monotonic's clock): until then Redis itself may have lost its last
+    writes. What is missing must be the newest of what was acknowledged before it.
+    """
+
+    def __init__(self, made: Redis, traffic: Traffic, lossy_before: float | None = None) -> None:
+        self.lost = 0
+        self.unanswered = 0
+        self.unanswered_but_done = 0
+        self._lossy_before = lossy_before
+        for client in traffic.clients:
+            self._check(made, client)
+        audit(made.url, traffic.tenant_id)
+
+    def _check(self, made: Redis, client: Client) -> None:
+        user, entries = user_and_ledger(made, client.user_id)
+        assert user["tokensLeft"] >= 0
+        assert [entry[0] for entry in entries] == list(range(1, len(entries) + 1)), "numbers"
+        by_request = Counter(entry[5].get("requestId") for entry in entries)
+        changes = {entry[5].get("requestId"): (entry[2], entry[3]) for entry in entries}
+        missing_from = None
+        for intent in client.intents:
+            found = [r for r in intent.request_ids for _ in range(by_request[r])]
+            assert len(found) <= 1, f"done twice: {intent}"
+            if found:
+                self._check_change(intent, changes[found[0]])
+            if intent.acknowledged_at is None:
+                assert not (intent.refused and found), f"refused, and done: {intent}"
+                self.unanswered += not intent.refused
+                self.unanswered_but_done += bool(found)
+                continue
+            if found:
+                if self._may_be_lost(intent):
+                    assert missing_from is None, f"lost {missing_from}, but not {intent}"
+                continue
+            assert self._may_be_lost(intent), f"acknowledged, and not in the ledger: {intent}"
+            missing_from = missing_from or intent
+            self.lost += 1
+
+    def _may_be_lost(self, intent: Intent) -> bool:
+        at = intent.acknowledged_at
+        return self._lossy_before is not None and at is not None and at < self._lossy_before
+
+    @staticmethod
+    def _check_change(intent: Intent, change: tuple[str, int]) -> None:
+        op, tokens = change
+        if intent.op in ("charge", "hold"):
+            assert (op, tokens) == (intent.op, -intent.tokens), intent
+        elif intent.op == "grant":
+            assert (op, tokens) == ("grant", intent.tokens), intent
+        else:
+            assert op == ("settle" if intent.tokens else "release"), intent
+
+
+async def check(made: Redis, traffic: Traffic, lossy_before: float | None = None) -> Verdict:
+    return await asyncio.to_thread(Verdict, made, traffic, lossy_before)

@@ -1,0 +1,63 @@
+"""Servers of four workers on each arrangement of Redis."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api import Api, config
+from tests.faults.topologies import ClusterSet, OneServer, SentinelSet
+from tests.faults.traffic import Traffic
+from tests.processes import Server
+
+USERS = 40
+LEDGER_ENTRIES = "1000000"
+GROUP = {"tokens": 1_000, "rate_limit": 10_000, "rate_limit_window": 1}
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[OneServer]:
+    made = OneServer(tmp_path / "redis", appendfsync="always")
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def sentinel(tmp_path: Path) -> Iterator[SentinelSet]:
+    made = SentinelSet(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ClusterSet]:
+    made = ClusterSet(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Starts servers of four workers, and stops them in the end."""
+    started: list[Server] = []
+
+    def start(url: str, **settings: str) -> Server:
+        defaults = {"WORKERS": "4", "LEDGER_ENTRIES": LEDGER_ENTRIES}
+        output = tmp_path / f"server-{len(started)}.out"
+        started.append(Server(output, REDIS_URL=url, **(defaults | settings)))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+        assert "Traceback" not in server.text(), server.text()
+
+
+def new_tenant(server: Server) -> str:
+    with httpx.Client(base_url=server.url, timeout=10) as client:
+        return Api.new_tenant(client, config(anonymous=GROUP)).tenant_id
+
+
+def traffic_to(server: Server, users: int = USERS) -> Traffic:
+    return Traffic(server.url, new_tenant(server), users)
