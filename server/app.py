@@ -1,6 +1,9 @@
 """create_app: the only wiring. One screen shows every route and the order of what surrounds it."""
 
+import asyncio
 import logging
+import os
+import sys
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, cast
@@ -9,7 +12,7 @@ from sanic import Blueprint, HTTPResponse, Sanic
 from sanic.exceptions import SanicException
 from sanic.http import Http
 
-from server import cors
+from server import cors, startup
 from server.blueprints import admin, auth, docs, health, metering
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.errors import (
@@ -22,7 +25,7 @@ from server.errors import (
     Unavailable,
 )
 from server.holding import Holding
-from server.http import Reply
+from server.http import Reply, StrictProtocol
 from server.meter import Meter
 from server.services import Services
 from server.settings import Settings
@@ -33,6 +36,7 @@ from server.users import Users
 log = logging.getLogger(__name__)
 
 _serial = count(1)
+_IN_WORKER = "SANIC_WORKER_NAME"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,13 @@ class Deps:
 
     settings: Settings
     store: Store
+
+
+class _App(Sanic[Any, Services]):
+    """Strict also where Sanic serves it by itself, by `run` or its own command."""
+
+    def prepare(self, *args: Any, **kwargs: Any) -> None:
+        super().prepare(*args, **{"protocol": StrictProtocol, **kwargs})
 
 
 def create_app(deps: Deps) -> Sanic[Any, Services]:
@@ -56,7 +67,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         ping_redis=store.ping,
     )
     # Sanic refuses two apps of one name in a process.
-    app = Sanic(
+    app = _App(
         f"vibe-server-{next(_serial)}",
         ctx=services,
         request_class=Request,
@@ -90,12 +101,47 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     @app.before_server_start
     async def open_store(_: Any) -> None:
         await store.start()
-        await services.tenants.store_first()
+        try:
+            await services.tenants.store_first()
+        except Unavailable as error:
+            # A worker that replaces another while Redis is away must still come up.
+            log.warning("Could not look for the first tenant: %s", error.reason)
 
     @app.after_server_stop
     async def close_store(_: Any) -> None:
         await services.holding.finish(services.stop_by)
         await store.close()
+
+    return app
+
+
+def from_environment() -> Sanic[Any, Services]:
+    """For those who run Sanic their own way: `sanic server.app:from_environment --factory`.
+
+    Ends the process with one line, status 1 or 2, where `python -m server` would.
+    """
+    try:
+        settings = startup.read_settings()
+        store = startup.make_store(settings)
+        # Sanic calls a factory in its main process, before it listens, and again in each worker.
+        if _IN_WORKER not in os.environ:
+            asyncio.run(startup.check_redis(store))
+    except startup.CannotStart as error:
+        log.error("%s", error)
+        sys.exit(error.status)
+    app = create_app(Deps(settings, store))
+    app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.grace_seconds
+
+    @app.before_server_stop
+    async def stop(_: Any) -> None:
+        if _IN_WORKER not in os.environ:  # --single-process
+            log.info("Server shutting down")
+        app.ctx.draining = app.ctx.closing = True
+        app.ctx.stop_by = asyncio.get_running_loop().time() + settings.grace_seconds
+
+    @app.main_process_stop
+    async def stopped(_: Any) -> None:
+        log.info("Server shutting down")
 
     return app
 

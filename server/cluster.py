@@ -117,7 +117,7 @@ class Cluster:
             self._trouble.set()
         else:
             # ASK: that node serves this slot only right after ASKING, as it is being moved there.
-            command.ask()
+            command.asking = True
         self._pipeline(pipelines, address).take_over(command)
 
     async def _keep_fresh(self) -> None:

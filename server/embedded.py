@@ -1,19 +1,28 @@
 """The bundled Valkey, for a machine that has no Redis: its own process, data on disk."""
 
 import ctypes
+import logging
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from server.shutdown import Shutdown
+
+log = logging.getLogger(__name__)
 
 START_SECONDS = 30
 STOP_SECONDS = 10
+# How long the Valkey of a server that was killed a moment ago may take to end.
+LOCK_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
 
 
@@ -35,98 +44,146 @@ def binary() -> str:
         return found
 
 
-@contextmanager
-def running(data: Path, is_cancelled: Callable[[], bool]) -> Iterator[str]:
-    """Runs Valkey on `data` (append-only file) and yields its URL, a Unix socket.
+class Embedded:
+    """A Valkey on the directory `data` (append-only file), reached by `url`, a Unix socket.
 
-    Stops waiting for it when `is_cancelled`. Raises EmbeddedError.
+    A context manager, which raises EmbeddedError. Nothing waits for it once `shutdown` is
+    requested: then it may not be running.
     """
-    data.mkdir(parents=True, exist_ok=True)
-    # A socket's path may be some 100 bytes long, which `data` may exceed; mkdtemp makes it 0700.
-    sockets = Path(tempfile.mkdtemp(prefix="vibe-server-"))
-    try:
-        process = _start(data, sockets / "valkey.sock", is_cancelled)
+
+    def __init__(self, data: Path, shutdown: Shutdown) -> None:
+        self._data = data
+        self._shutdown = shutdown
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
         try:
-            yield f"unix://{sockets / 'valkey.sock'}"
+            self._data.mkdir(parents=True, exist_ok=True)
+            # A socket's path may be some 100 bytes long, which `data` may exceed; mode 0700.
+            self._sockets = Path(tempfile.mkdtemp(prefix="vibe-server-"))
+        except OSError as error:
+            raise EmbeddedError(f"cannot use {self._data} for data: {error.strerror}") from None
+        self._path = self._sockets / "valkey.sock"
+        self.url = f"unix://{self._path}"
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def revive(self) -> None:
+        """Starts it again if it has ended. Raises EmbeddedError."""
+        if self._process is not None and self._process.poll() is not None:
+            log.error("The embedded Valkey ended with status %s", self._process.returncode)
+            self._start()
+
+    def _start(self) -> None:
+        lock = self._lock()
+        if lock is None:
+            return
+        log_path = self._data / "valkey.log"
+        try:
+            with log_path.open("ab") as file:
+                self._process = subprocess.Popen(
+                    [binary(), *self._flags()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=file,
+                    stderr=file,
+                    # A session of its own: a signal to our process group must not stop Redis
+                    # before the workers have finished.
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+                    pass_fds=[lock],
+                )
+        except OSError as error:
+            raise EmbeddedError(f"the embedded Valkey did not start: {error}") from None
         finally:
-            _stop(process)
-    finally:
-        shutil.rmtree(sockets, ignore_errors=True)
+            os.close(lock)
+        deadline = time.monotonic() + START_SECONDS
+        while not self._shutdown.requested and (answer := self._ping()) != b"+PONG":
+            if answer:  # LOADING: a large file takes a while to read
+                deadline = time.monotonic() + START_SECONDS
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise EmbeddedError(f"the embedded Valkey did not start, see {log_path}")
+            time.sleep(0.005)
 
+    def _flags(self) -> list[str]:
+        data = self._data.resolve()
+        options = {
+            "port": "0",
+            "unixsocket": str(self._path),
+            "unixsocketperm": "700",
+            "dir": str(data),
+            "appendonly": "yes",
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "logfile": str(data / "valkey.log"),
+        }
+        return [word for name, value in options.items() for word in (f"--{name}", value)]
 
-def _start(data: Path, path: Path, is_cancelled: Callable[[], bool]) -> subprocess.Popen[bytes]:
-    log_path = data / "valkey.log"
-    lock = _lock(data, is_cancelled)
-    arguments = {
-        "port": "0",
-        "unixsocket": str(path),
-        "unixsocketperm": "700",
-        "dir": str(data.resolve()),
-        "appendonly": "yes",
-        "save": "",
-        "maxmemory-policy": "noeviction",
-        "logfile": str(log_path.resolve()),
-    }
-    flags = [word for name, value in arguments.items() for word in (f"--{name}", value)]
-    try:
-        process = subprocess.Popen(
-            [binary(), *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            # A session of its own: a signal to our process group must not stop Redis before
-            # the workers have finished.
-            start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
-            pass_fds=[lock],
-        )
-    finally:
-        os.close(lock)
-    deadline = time.monotonic() + START_SECONDS
-    while not path.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
-            _stop(process)
-            raise EmbeddedError(f"the embedded Valkey did not start, see {log_path}")
-        if is_cancelled():
-            break
-        time.sleep(0.005)
-    return process
+    def _ping(self) -> bytes:
+        """The beginning of its answer, b"" if there is none."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(1)
+            try:
+                probe.connect(str(self._path))
+                probe.sendall(b"PING\r\n")
+                return probe.recv(5)
+            except OSError:
+                return b""
 
+    def _lock(self) -> int | None:
+        """A lock on the directory, which Valkey inherits and so holds as long as it lives.
 
-def _lock(data: Path, is_cancelled: Callable[[], bool]) -> int:
-    """A lock on the directory, which Valkey inherits and so holds for just as long as it lives.
+        Two servers on one append-only file would ruin it. None if a shutdown is requested.
+        """
+        import fcntl
 
-    Two servers on one append-only file would ruin it.
-    """
-    import fcntl
-
-    lock = os.open(data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    deadline = time.monotonic() + STOP_SECONDS
-    while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except OSError:
-            # The Valkey of a server that was killed a moment ago may still be writing.
-            if is_cancelled() or time.monotonic() > deadline:
-                os.close(lock)
-                raise EmbeddedError(f"{data} is in use by another server") from None
-            time.sleep(0.05)
+            lock = os.open(self._data / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise EmbeddedError(f"cannot use {self._data} for data: {error.strerror}") from None
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not self._shutdown.requested:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return lock
+            except OSError:
+                if time.monotonic() > deadline:
+                    os.close(lock)
+                    raise EmbeddedError(f"{self._data} is in use by another server") from None
+                time.sleep(0.02)
+        os.close(lock)
+        return None
+
+    def _stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            try:
+                self._process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 def _die_with_parent() -> Callable[[], None]:
     """To be called in the child: SIGTERM when the parent dies, even by SIGKILL (Linux)."""
     prctl = ctypes.CDLL(None).prctl
+    parent = os.getpid()
 
     def set_signal() -> None:
         prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os._exit(1)
 
     return set_signal
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

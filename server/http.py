@@ -6,27 +6,43 @@ LF, folded headers, several Hosts, sloppy chunks. Its timeouts restart at each b
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from time import monotonic
 from typing import Any
 
 from sanic import HTTPResponse, Request
 from sanic.exceptions import BadRequest, RequestTimeout
 from sanic.http import Http, Stage
+from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 from server.request_id import request_id
 
 HEADER_SECONDS = 10
 BODY_SECONDS = 30
+# For a client that does not read its replies, and for one that sends on after the last of them.
+UNREAD_SECONDS = 60
+LINGER_SECONDS = 5
+# These limits, and KEEP_ALIVE_TIMEOUT, are kept to within two of this.
+CHECK_SECONDS = 2
 
 _HEAD = re.compile(
     rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]"
-    rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*)*"
+    rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+"
 )
-_CONTENT_LENGTH = re.compile(r"[0-9]{1,18}[ \t]*")
-_CHUNK_HEADER = re.compile(rb"\r\n[0-9A-Fa-f]{1,8}(?:;[\t\x20-\x7e]*)?\r\n")
-_CHUNK_HEADER_BYTES = 256
+# Of the raw head: Sanic strips all that Unicode calls a space, and int() reads any digits.
+_ODD_HEADER = re.compile(
+    rb"""\r\n(?i:
+        content-length: (?! [ \t]* [0-9]{1,18} [ \t]* (?:\r\n|\Z) )
+        | transfer-encoding: (?! [ \t]* (?-i:chunked) (?:\r\n|\Z) )
+        | host: (?! [ \t]* (?:[\w.~%!$&'()*+;=-]+|\[[\da-f:.]+\]) (?::\d*)? [ \t]* (?:\r\n|\Z) )
+    )""",
+    re.VERBOSE,
+)
+# What no more bytes can turn into a head: it may never get an end that Sanic sees.
+_NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
+_CHUNK_BYTES = 256
 
 
 class StrictRequest(Request):
@@ -40,17 +56,17 @@ class StrictRequest(Request):
         self._id = request_id(self.headers.getone("x-request-id", None))
 
     def _is_unambiguous(self) -> bool:
-        headers = self.headers
-        if not _HEAD.fullmatch(self.head) or len(headers.getall("host", [])) != 1:
-            return False
-        length = headers.getone("content-length", None)
-        if length is not None:
-            return _CONTENT_LENGTH.fullmatch(length) is not None
-        return headers.getone("transfer-encoding", "chunked") == "chunked"
+        head, headers = self.head, self.headers
+        return (
+            _HEAD.fullmatch(head) is not None
+            and _ODD_HEADER.search(head) is None
+            and len(headers.getall("host", ())) == 1
+            and (self.version != "1.0" or "transfer-encoding" not in headers)
+        )
 
 
 class StrictHttp(Http):
-    """Refuses chunks that are not exactly as RFC 9112 has them."""
+    """Refuses chunks that are not exactly as RFC 9112 has them; lets the last reply be read."""
 
     # Sanic's metaclass makes an empty tuple of it otherwise.
     __slots__ = ("waiting_since",)
@@ -63,8 +79,36 @@ class StrictHttp(Http):
         super().init_for_request()
         self.waiting_since = 0.0
 
+    async def http1(self) -> None:
+        await super().http1()
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Discards what the client still sends, until it closes or StrictProtocol ends this.
+
+        Closing with bytes unread resets the connection: the client could lose the reply.
+        """
+        transport = self.protocol.transport
+        if transport is None or transport.is_closing():
+            return
+        self.keep_alive, self.stage, self.waiting_since = False, Stage.IDLE, 0.0
+        transport.write_eof()
+        while True:
+            self.recv_buffer.clear()
+            await self._receive_more()
+
+    def create_empty_request(self) -> None:
+        # Sanic would parse the URL again that it has just refused.
+        self.url = None
+        super().create_empty_request()
+
     async def read(self) -> bytes | None:
-        if self.request_body == "chunked" and not self.request_bytes_left:  # type: ignore[comparison-overlap]
+        if (self.request_bytes or 0) > self.request_max_size:
+            self.expecting_continue = False
+        elif self.request_body == "chunked" and not self.request_bytes_left:  # type: ignore[comparison-overlap]
+            if self.expecting_continue:
+                self.expecting_continue = False
+                await self._send(HTTP_CONTINUE)
             await self._check_chunk_header()
         body: bytes | None = await super().read()
         return body
@@ -72,36 +116,79 @@ class StrictHttp(Http):
     async def _check_chunk_header(self) -> None:
         """The buffer must begin with the CRLF before a chunk's size, the size, and a CRLF."""
         buffer = self.recv_buffer
-        while (end := buffer.find(b"\r\n", 2)) < 0 and len(buffer) < _CHUNK_HEADER_BYTES:
+        while (end := buffer.find(b"\r\n", 2, _CHUNK_BYTES)) < 0 and len(buffer) < _CHUNK_BYTES:
             await self._receive_more()
-        if end < 0 or not _CHUNK_HEADER.fullmatch(buffer, 0, end + 2):
+        header = _CHUNK_HEADER.fullmatch(buffer, 0, max(end, 0) + 2)
+        if header is None:
             # What follows cannot be told apart from a next request, so nothing more is read.
             self.keep_alive = False
             self.request_body = None
             raise BadRequest("Bad Request")
+        # Sanic takes a body for complete that still lacks the last CRLF.
+        while not int(header[1], 16) and len(buffer) < header.end() + 2:
+            await self._receive_more()
 
 
 class StrictProtocol(HttpProtocol):
-    """Bounds the whole time that a request's header, and its body, may take to arrive."""
+    """Bounds every wait for a client: for its next request, a header, a body, its reading."""
 
     HTTP_CLASS = StrictHttp
+    __slots__ = ("_unread_since",)
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._unread_since = 0.0
+
+    def receive_more(self) -> Coroutine[Any, Any, None]:
+        http = self._http
+        if http.stage is Stage.REQUEST and _NO_HEAD.search(self.recv_buffer):
+            raise BadRequest("Bad Request")
+        return super().receive_more()
 
     def check_timeouts(self) -> None:
-        http = self._http
-        if http is not None and self._task:
-            if http.stage is not Stage.REQUEST and not http.request_body:
-                http.waiting_since = 0.0
-            elif not http.waiting_since:
-                http.waiting_since = monotonic()
-            elif monotonic() - http.waiting_since > self._allowed_seconds(http):
+        """Instead of Sanic's, which bounds only pauses, and ends with `Upgrade: websocket`."""
+        http, task = self._http, self._task
+        if http is None or task is None:
+            return
+        self._callback_check_timeouts = self.loop.call_later(CHECK_SECONDS, self.check_timeouts)
+        now = monotonic()
+        if self._unread_since and now - self._unread_since > UNREAD_SECONDS:
+            self.abort()
+            return
+        seconds = self._seconds_to_wait(http)
+        if seconds is None:
+            http.waiting_since = 0.0
+        elif not http.waiting_since:
+            http.waiting_since = now
+        elif now - http.waiting_since > seconds:
+            if http.stage is not Stage.IDLE:
                 http.exception = RequestTimeout("Request Timeout")
-                self._task.cancel()
-                return
-        super().check_timeouts()
+                # Else Sanic would read on, after the reply.
+                http.request_body = None
+            task.cancel()
 
-    @staticmethod
-    def _allowed_seconds(http: Http) -> float:
-        return HEADER_SECONDS if http.stage is Stage.REQUEST else BODY_SECONDS
+    def _seconds_to_wait(self, http: Http) -> float | None:
+        """None if it is not for the client's bytes that we wait."""
+        if http.stage is Stage.REQUEST:
+            return HEADER_SECONDS
+        if http.stage is Stage.IDLE and not http.keep_alive:
+            return LINGER_SECONDS
+        if http.request_body:
+            return BODY_SECONDS
+        return float(self.keep_alive_timeout) if http.stage is Stage.IDLE else None
+
+    def pause_writing(self) -> None:
+        self._unread_since = monotonic()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._unread_since = 0.0
+        super().resume_writing()
+
+    def abort(self) -> None:
+        # Sanic's also forgets the transport, and then fails if it is still reading a header.
+        if self.transport:
+            self.transport.abort()
 
 
 class Reply(HTTPResponse):

@@ -45,4 +45,16 @@ def configure(level: str, format: Literal["text", "json"]) -> None:
     root = logging.getLogger()
     root.handlers = [out, err]
     root.setLevel(logging.WARNING)
+    # When nobody reads our output any more, there is nobody to tell it to.
+    logging.raiseExceptions = False
     logging.getLogger("server").setLevel(level.upper() if level != "warn" else "WARNING")
+    # Sanic calls it an error when a client sends a body that its route does not read.
+    logging.getLogger("sanic.error").addFilter(
+        lambda record: not record.getMessage().endswith("body not consumed.")
+    )
+
+
+def announce(message: str) -> None:
+    """An INFO line, whatever LOG_LEVEL is: what the operator cannot do without."""
+    log = logging.getLogger("server")
+    log.handle(log.makeRecord(log.name, logging.INFO, "", 0, message, (), None))

@@ -75,16 +75,12 @@ class Command:
         self.script = script
         self.args = args
         self.asking = False
+        """To be sent right after ASKING, once."""
         self.waiters: list[asyncio.Future[Any]] = []
 
     def wanted(self) -> bool:
         """Someone still waits: a caller who has gone cancelled its future."""
         return any(not waiter.done() for waiter in self.waiters)
-
-    def ask(self) -> None:
-        """Puts ASKING in front: its reply is read and dropped."""
-        self.packed = ASKING + self.packed
-        self.asking = True
 
     def resolve(self, reply: Any) -> None:
         for waiter in self.waiters:
@@ -120,6 +116,7 @@ class Pipeline:
         self._queued_gets: dict[str, Command] = {}
         self._wake = asyncio.Event()
         self._connection: AbstractConnection | None = None
+        self._reconnect_soon = False
         self._down: str = ""
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -167,6 +164,11 @@ class Pipeline:
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter
+
+    def reconnect(self) -> None:
+        """Makes a new connection before the next flush."""
+        self._reconnect_soon = True
+        self._wake.set()
 
     def take_over(self, command: Command) -> None:
         """Queues a command that another pipeline could not get done."""
@@ -220,8 +222,9 @@ class Pipeline:
     async def _flush(self) -> None:
         connection = self._connection
         assert connection is not None
-        if await self._was_closed(connection):
+        if self._reconnect_soon or await self._was_closed(connection):
             # Noticed before sending, so the queue can wait for the next connection.
+            self._reconnect_soon = False
             await self._disconnect()
             return
         batch = self._take_batch()
@@ -231,7 +234,8 @@ class Pipeline:
         try:
             async with asyncio.timeout_at(batch[0].deadline):
                 await connection.send_packed_command(
-                    [command.packed for command in batch], check_health=False
+                    [ASKING + c.packed if c.asking else c.packed for c in batch],
+                    check_health=False,
                 )
                 for command in batch:
                     if command.asking:

@@ -1,12 +1,13 @@
 """`python -m server purge --tenant T`: removes what a deleted tenant left in Redis."""
 
+import asyncio
 import logging
 
 import orjson
 
 from server import keys
 from server.store import Store
-from server.tenants import Tenants
+from server.tenants import Tenants, is_tenant_id
 
 log = logging.getLogger(__name__)
 
@@ -14,8 +15,13 @@ log = logging.getLogger(__name__)
 async def purge(store: Store, tenant_id: str) -> int:
     """Removes the users, keys and login counters of a tenant that has no config; the exit status.
 
-    May be repeated: whatever it had not removed when it was stopped, the next run finds.
+    May be repeated: whatever it had not removed when it was stopped, the next run finds. Raises
+    Unavailable.
     """
+    if not is_tenant_id(tenant_id):
+        # It becomes part of a pattern, where * would be the login counters of every tenant.
+        log.error("%r is not a tenant ID", tenant_id)
+        return 1
     await store.start()
     try:
         if await Tenants(store).exists(tenant_id):
@@ -23,7 +29,8 @@ async def purge(store: Store, tenant_id: str) -> int:
             return 1
         users = 0
         async for portion in store.scan(keys.ALL_USERS):
-            for key, text in [(key, await store.read(key)) for key in portion]:
+            texts = await asyncio.gather(*(store.read(key) for key in portion))
+            for key, text in zip(portion, texts, strict=True):
                 user = orjson.loads(text) if text else {}
                 if user.get("tenantId") == tenant_id:
                     # The user last: while it exists, a next run finds its keys.

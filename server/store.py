@@ -17,10 +17,10 @@ from server.status import Status
 from server.topology import (
     OneServer,
     Prepare,
+    SentinelServer,
     Topology,
     connector,
     disconnect_all,
-    sentinel_connector,
 )
 
 _HERE = Path(__file__).parent
@@ -49,7 +49,7 @@ def _topology(url: str, timeout: float, prepare: Prepare) -> Topology:
     if scheme.endswith("+cluster"):
         return Cluster(url, timeout, prepare)
     if scheme.endswith("+sentinel"):
-        return OneServer(sentinel_connector(url, timeout, prepare), timeout)
+        return SentinelServer(url, timeout, prepare)
     return OneServer(connector(url, timeout, prepare), timeout)
 
 

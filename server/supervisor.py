@@ -9,90 +9,92 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
-from types import FrameType
+
+from server.shutdown import SIGNALS, Shutdown
 
 log = logging.getLogger(__name__)
 
 _fork = multiprocessing.get_context("fork")
 
 QUICK_DEATH_SECONDS = 5
+FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10
 KILL_AFTER_SECONDS = 10
 
 
-class Shutdown:
-    """SIGTERM or SIGINT has come: a flag to ask, and a descriptor to wait on."""
-
-    def __init__(self) -> None:
-        self.requested = False
-        self.descriptor, self._wake = os.pipe()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._request)
-
-    def _request(self, number: int, frame: FrameType | None) -> None:
-        if not self.requested:
-            self.requested = True
-            os.write(self._wake, b"!")
-
-    def forget(self) -> None:
-        """In a child, which has signals of its own."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        os.close(self.descriptor)
-        os.close(self._wake)
-
-
 class Supervisor:
-    """Runs `work(listener, parent)` in `count` processes until a shutdown is requested.
+    """Runs `work(parent)` in `count` processes, which share `listener`, until a shutdown.
 
     `parent` is a descriptor that becomes readable when the parent has died. A worker gets
-    `stop_seconds` to end after SIGTERM.
+    `stop_seconds` to end after SIGTERM. `each_second`, if given, is called about that often; what
+    it raises ends it all.
     """
 
     def __init__(
         self,
-        work: Callable[[socket.socket, int], None],
+        work: Callable[[int], None],
         listener: socket.socket,
         count: int,
         stop_seconds: float,
         shutdown: Shutdown,
+        each_second: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
         self._listener = listener
         self._count = count
         self._stop_seconds = stop_seconds
         self._shutdown = shutdown
+        self._each_second = each_second
         self._alive, self._held = os.pipe()
         self._started: dict[BaseProcess, float] = {}
         self._quick_deaths = 0
         self._next_start = 0.0
 
     def run(self) -> None:
-        while not self._shutdown.requested:
-            now = time.monotonic()
-            if len(self._started) < self._count and now >= self._next_start:
-                self._start_worker(now)
-                continue
-            delay = self._next_start - now if len(self._started) < self._count else None
-            sentinels = [worker.sentinel for worker in self._started]
-            wait([self._shutdown.descriptor, *sentinels], delay)
-            self._reap()
-        self._stop_workers()
+        try:
+            while not self._shutdown.requested:
+                self._start_missing()
+                sentinels = [worker.sentinel for worker in self._started]
+                wait([self._shutdown.descriptor, *sentinels], self._seconds_to_wait())
+                self._reap()
+                if self._each_second and not self._shutdown.requested:
+                    self._each_second()
+        finally:
+            self._stop_workers()
 
-    def _start_worker(self, now: float) -> None:
-        worker = _fork.Process(target=self._child)
-        worker.start()
-        self._started[worker] = now
+    def _seconds_to_wait(self) -> float | None:
+        if len(self._started) < self._count:
+            return max(self._next_start - time.monotonic(), 0)
+        return 1 if self._each_second else None
+
+    def _start_missing(self) -> None:
+        while len(self._started) < self._count and not self._shutdown.requested:
+            if time.monotonic() < self._next_start:
+                return
+            worker = _fork.Process(target=self._child)
+            # A signal that came while the child still had our handlers would be lost on it.
+            signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+            try:
+                worker.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            self._started[worker] = time.monotonic()
 
     def _child(self) -> None:
+        self._shutdown.forget()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         # Closing our copy of the write end leaves the parent as its only holder.
         os.close(self._held)
-        self._shutdown.forget()
-        self._work(self._listener, self._alive)
+        try:
+            self._work(self._alive)
+        except Exception as error:
+            log.error("Worker failed", exc_info=error)
+            sys.exit(1)
 
     def _reap(self) -> None:
         now = time.monotonic()
@@ -104,10 +106,14 @@ class Supervisor:
             log.warning("Worker %s ended with status %s", worker.pid, worker.exitcode)
             # One that lived is replaced at once; those that keep dying, ever more slowly.
             self._quick_deaths = self._quick_deaths + 1 if lived < QUICK_DEATH_SECONDS else 0
-            back_off = 0.1 * 2**self._quick_deaths if self._quick_deaths > self._count else 0
+            # Each of them may be killed once without a delay.
+            doublings = min(self._quick_deaths - self._count, 10)
+            back_off = FIRST_BACK_OFF_SECONDS * 2**doublings if doublings > 0 else 0
             self._next_start = now + min(back_off, LONGEST_BACK_OFF_SECONDS)
 
     def _stop_workers(self) -> None:
+        # Also when it is an error that ends us.
+        self._shutdown.requested = True
         log.info("Server shutting down")
         self._listener.close()
         self._signal_all(signal.SIGTERM)

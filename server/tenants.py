@@ -177,10 +177,15 @@ class Tenants:
         return tenant
 
     async def create(self, tenant_id: Any, config: Any) -> None:
-        """Raises Invalid, TenantExists (also when it was deleted)."""
+        """Raises Invalid with every fault, TenantExists (also when it was deleted)."""
         if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
             message = "must match [a-z0-9][a-z0-9_-]{0,62} and not be reserved"
-            raise Invalid("Invalid tenant", [{"path": "tenantId", "message": message}])
+            faults = [Detail(path="tenantId", message=message)]
+            try:
+                _checked_text(config)
+            except Invalid as error:
+                faults += error.extra["details"]
+            raise Invalid("Invalid tenant", faults)
         status = await self._write("create", tenant_id, _checked_text(config))
         if status is Status.EXISTS:
             raise TenantExists
@@ -245,7 +250,10 @@ def _parse_stored(tenant_id: str, raw: bytes) -> TenantConfig | None:
 
 def _checked_text(config: Any) -> str:
     parse_config(config)
-    text = orjson.dumps(config)
+    try:
+        text = orjson.dumps(config)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Invalid("Invalid config", [{"path": "", "message": "is nested too deeply"}]) from None
     if len(text) > CONFIG_BYTES:
         message = f"may be at most {CONFIG_BYTES} bytes of JSON"
         raise Invalid("Invalid config", [{"path": "", "message": message}])

@@ -6,6 +6,7 @@ replies or no hurry, so that neither delays a charge.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -15,8 +16,11 @@ from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 from server.pipeline import Connect, Pipeline
+
+WATCH_SECONDS = 0.5
 
 Prepare = Callable[[AbstractConnection], Awaitable[None]]
 """Makes a new connection ready: loads the scripts."""
@@ -81,6 +85,10 @@ def connector(url: str, timeout: float, prepare: Prepare) -> Connect:
         socket_timeout=None,  # a pipeline has one deadline for all it reads
         socket_connect_timeout=timeout,
     )
+    try:
+        pool.make_connection()  # connects nowhere, but finds an option that does not exist
+    except TypeError as error:
+        raise ValueError(str(error)) from None
 
     async def connect() -> AbstractConnection:
         connection: AbstractConnection = pool.make_connection()
@@ -95,41 +103,70 @@ def connector(url: str, timeout: float, prepare: Prepare) -> Connect:
     return connect
 
 
-def sentinel_connector(url: str, timeout: float, prepare: Prepare) -> Connect:
-    """How to connect to whatever server the Sentinels call the primary just now.
+class SentinelServer(OneServer):
+    """Whatever server the Sentinels call the primary just now.
 
     `redis+sentinel://[user:password@]host:port,host:port/<service>[/<db>]`; user and password
-    are those of the data servers. Raises ValueError.
+    are those of the data servers.
     """
-    parts = urlsplit(url)
-    service, _, database = unquote(parts.path).strip("/").partition("/")
-    if not service:
-        raise ValueError("redis+sentinel:// needs the service's name: ...host:port/<service>")
-    addresses = split_addresses(parts, 26379)
-    sentinel = Sentinel(
-        addresses,
-        sentinel_kwargs={
-            # One that hangs must leave time to ask the others.
-            "socket_timeout": timeout / (len(addresses) + 1),
-            "socket_connect_timeout": timeout / (len(addresses) + 1),
-            "retry": Retry(NoBackoff(), 0),
-            "protocol": 2,
-        },
-    )
 
-    async def prepare_primary(connection: AbstractConnection) -> None:
+    def __init__(self, url: str, timeout: float, prepare: Prepare) -> None:
+        """Raises ValueError if the URL cannot be used."""
+        self._parts = urlsplit(url)
+        self._service, _, self._database = unquote(self._parts.path).strip("/").partition("/")
+        if not self._service:
+            raise ValueError("redis+sentinel:// needs the service's name: ...host:port/<service>")
+        self._server_timeout = timeout
+        self._prepare = prepare
+        addresses = split_addresses(self._parts, 26379)
+        # One that hangs must leave time to ask the others.
+        each = timeout / (len(addresses) + 1)
+        self._sentinel = Sentinel(
+            addresses,
+            sentinel_kwargs={
+                "socket_timeout": each,
+                "socket_connect_timeout": each,
+                "retry": Retry(NoBackoff(), 0),
+                "protocol": 2,
+            },
+        )
+        self._primary: tuple[str, int] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+        super().__init__(self._connect_to_primary, timeout)
+
+    async def start(self) -> None:
+        await super().start()
+        self._watcher = asyncio.create_task(self._watch())
+
+    async def close(self) -> None:
+        if self._watcher:
+            self._watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._watcher
+        await super().close()
+
+    async def _connect_to_primary(self) -> AbstractConnection:
+        host, port = await self._sentinel.discover_master(self._service)
+        self._primary = (host, port)
+        node = node_url(self._parts, host, port, self._database)
+        return await connector(node, self._server_timeout, self._prepare_primary)()
+
+    async def _prepare_primary(self, connection: AbstractConnection) -> None:
         await connection.send_command("ROLE")
         role = await connection.read_response()
         if role[0] != b"master":
             raise RedisConnectionError("Sentinel named a server that is not the primary")
-        await prepare(connection)
+        await self._prepare(connection)
 
-    async def connect() -> AbstractConnection:
-        host, port = await sentinel.discover_master(service)
-        node = node_url(parts, host, port, database)
-        return await connector(node, timeout, prepare_primary)()
-
-    return connect
+    async def _watch(self) -> None:
+        """Leaves a primary that was replaced: it can go on accepting writes for 10 s after a
+        planned fail-over, and then forgets them."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            with suppress(OSError, RedisError):
+                if await self._sentinel.discover_master(self._service) != self._primary:
+                    for pipeline in (self._fast, self._bulk):
+                        pipeline.reconnect()
 
 
 def split_addresses(parts: SplitResult, default_port: int) -> list[tuple[str, int]]:

@@ -8,19 +8,34 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
+import uvloop
 from sanic import Sanic
+from sanic.http import Stage
 from sanic.server.async_server import AsyncioServer
 
+from server.app import Deps, create_app
 from server.http import StrictProtocol
 from server.services import Services
+from server.settings import Settings
+from server.shutdown import SIGNALS
+from server.store import Store
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
 ABORT_SECONDS = 2
+# A busy client's next request comes sooner, and is served: its reply says `Connection: close`,
+# where closing at once would reset a request that is on its way.
+IDLE_SECONDS = 0.2
+
+
+def run_worker(settings: Settings, listener: socket.socket, parent: int) -> None:
+    """The body of a worker process; `parent` as in `serve`."""
+    app = create_app(Deps(settings, Store(settings.redis_url, settings.redis_timeout)))
+    uvloop.run(serve(app, listener, parent))
 
 
 async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int) -> None:
@@ -30,9 +45,16 @@ async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int)
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
-    loop.add_reader(parent, _once(loop, parent, stop.set))
+
+    def orphaned() -> None:
+        loop.remove_reader(parent)
+        # Nobody is left whom it would help that we serve on, and a next server needs the port.
+        app.ctx.settings = app.ctx.settings.model_copy(update={"drain_seconds": 0})
+        stop.set()
+
+    loop.add_reader(parent, orphaned)
 
     server = await app.create_server(
         sock=listener,
@@ -49,14 +71,6 @@ async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int)
     await _stop(app, server)
 
 
-def _once(loop: asyncio.AbstractEventLoop, fd: int, call: Callable[[], None]) -> Callable[[], None]:
-    def ready() -> None:
-        loop.remove_reader(fd)
-        call()
-
-    return ready
-
-
 async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
     """Serves on, not ready, for DRAIN_SECONDS; then lets what runs finish in GRACE_SECONDS."""
     settings = app.ctx.settings
@@ -70,14 +84,16 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
     server.close()
     connections = server.connections
     await _until_closed(connections, settings.grace_seconds)
-    if connections:
-        log.warning("%d requests did not finish in time", len(connections))
-        for connection in list(connections):
-            connection.abort()
-        # Aborting cancels the handlers; they settle in `finally`, before Redis is closed.
-        await _until_closed(connections, ABORT_SECONDS)
-        await asyncio.sleep(0.05)
+    if busy := [connection for connection in connections if not _is_idle(connection)]:
+        log.warning("%d requests did not finish in time", len(busy))
+    for connection in list(connections):
+        connection.abort()
+    # Aborting cancels the handlers; they settle in `finally`, before Redis is closed.
+    await _until_closed(connections, ABORT_SECONDS)
+    await asyncio.sleep(0.05)
     await server.after_stop()
+    # All is done: a second signal must not make a failure of it when the loop has closed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 async def _until_closed(connections: set[Any], seconds: float) -> None:
@@ -86,5 +102,14 @@ async def _until_closed(connections: set[Any], seconds: float) -> None:
     while connections and loop.time() < deadline:
         # Again and again: a connection becomes idle when its reply has been sent.
         for connection in list(connections):
-            connection.close_if_idle()
+            if _is_idle(connection) and monotonic() - connection._time > IDLE_SECONDS:
+                connection.close()
         await asyncio.sleep(0.02)
+
+
+def _is_idle(connection: Any) -> bool:
+    """No request has arrived, not even in part, and the last reply is sent."""
+    http, transport = connection.http, connection.transport
+    if http is None or transport is None or http.stage is not Stage.IDLE:
+        return False
+    return not connection.recv_buffer and not transport.get_write_buffer_size()

@@ -94,7 +94,7 @@ class Process:
 class Valkey(Process):
     """A Valkey on a TCP port of 127.0.0.1, its data in `folder`; `options` as in its config."""
 
-    def __init__(self, folder: Path, port: int = 0, **options: str) -> None:
+    def __init__(self, folder: Path, port: int = 0, /, **options: str) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
@@ -103,7 +103,11 @@ class Valkey(Process):
         flags = [word for name, value in merged.items() for word in (f"--{name}", value)]
         super().__init__([binary(), *flags], {}, folder / "valkey.out")
         self.client = redis.Redis(port=self.port, decode_responses=True)
-        eventually(self._answers, START_SECONDS)
+        try:
+            eventually(self._answers, START_SECONDS)
+        except BaseException:
+            self.stop()
+            raise
 
     def _answers(self) -> bool:
         try:

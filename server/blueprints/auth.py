@@ -47,7 +47,8 @@ def _client_address(request: Request) -> str | None:
         _warn_of_proxy()
     for text in (request.remote_addr if behind_proxy else "", request.ip):
         try:
-            address = ip_address(text)
+            # Sanic writes an IPv6 address that a proxy tells of in brackets.
+            address = ip_address(text.strip("[]"))
         except ValueError:
             continue
         if address.is_loopback and not behind_proxy:

@@ -41,15 +41,18 @@ def user_and_ledger(
 class Verdict:
     """Holds what the clients recorded against the ledgers.
 
-    `lossy_before` (on time.monotonic's clock): until then Redis itself may have lost its last
-    writes. What is missing must be the newest of what was acknowledged before it.
+    `lossy` (from, until, on time.monotonic's clock) is when Redis itself may have lost its last
+    writes: of a user's changes that were acknowledged before it, a prefix survives; those of the
+    time itself may survive; all later ones are there.
     """
 
-    def __init__(self, made: Redis, traffic: Traffic, lossy_before: float | None = None) -> None:
+    def __init__(
+        self, made: Redis, traffic: Traffic, lossy: tuple[float, float] = (0.0, 0.0)
+    ) -> None:
         self.lost = 0
         self.unanswered = 0
         self.unanswered_but_done = 0
-        self._lossy_before = lossy_before
+        self._lossy_from, self._lossy_until = lossy
         for client in traffic.clients:
             self._check(made, client)
         audit(made.url, traffic.tenant_id)
@@ -66,22 +69,18 @@ class Verdict:
             assert len(found) <= 1, f"done twice: {intent}"
             if found:
                 self._check_change(intent, changes[found[0]])
-            if intent.acknowledged_at is None:
+            at = intent.acknowledged_at
+            if at is None:
                 assert not (intent.refused and found), f"refused, and done: {intent}"
                 self.unanswered += not intent.refused
                 self.unanswered_but_done += bool(found)
                 continue
-            if found:
-                if self._may_be_lost(intent):
-                    assert missing_from is None, f"lost {missing_from}, but not {intent}"
-                continue
-            assert self._may_be_lost(intent), f"acknowledged, and not in the ledger: {intent}"
-            missing_from = missing_from or intent
-            self.lost += 1
-
-    def _may_be_lost(self, intent: Intent) -> bool:
-        at = intent.acknowledged_at
-        return self._lossy_before is not None and at is not None and at < self._lossy_before
+            if not found:
+                assert at < self._lossy_until, f"acknowledged, and not in the ledger: {intent}"
+                missing_from = missing_from or intent
+                self.lost += 1
+            elif at < self._lossy_from:
+                assert missing_from is None, f"lost {missing_from}, but not {intent}"
 
     @staticmethod
     def _check_change(intent: Intent, change: tuple[str, int]) -> None:
@@ -94,5 +93,5 @@ class Verdict:
             assert op == ("settle" if intent.tokens else "release"), intent
 
 
-async def check(made: Redis, traffic: Traffic, lossy_before: float | None = None) -> Verdict:
-    return await asyncio.to_thread(Verdict, made, traffic, lossy_before)
+async def check(made: Redis, traffic: Traffic, lossy: tuple[float, float] = (0.0, 0.0)) -> Verdict:
+    return await asyncio.to_thread(Verdict, made, traffic, lossy)

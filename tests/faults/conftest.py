@@ -45,7 +45,7 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     def start(url: str, **settings: str) -> Server:
         defaults = {"WORKERS": "4", "LEDGER_ENTRIES": LEDGER_ENTRIES}
         output = tmp_path / f"server-{len(started)}.out"
-        started.append(Server(output, REDIS_URL=url, **(defaults | settings)))
+        started.append(Server(output, REDIS_URL=url, **(defaults | settings)))  # type: ignore[arg-type]
         return started[-1]
 
     yield start

@@ -11,6 +11,8 @@ from tests.processes import Process, Valkey, eventually, free_port
 
 SERVICE = "vibe"
 SLOTS = 16384
+# A primary by default waits 5 s for more replicas before it serves the first.
+REPLICATED = {"appendonly": "yes", "repl_diskless_sync_delay": "0"}
 
 
 class Redis(Protocol):
@@ -50,14 +52,15 @@ class SentinelSet:
     """One primary, one replica, three Sentinels."""
 
     def __init__(self, folder: Path) -> None:
-        primary = Valkey(folder / "0", appendonly="yes")
-        replica = Valkey(folder / "1", appendonly="yes", replicaof=f"127.0.0.1 {primary.port}")
+        primary = Valkey(folder / "0", **REPLICATED)
+        replica = Valkey(folder / "1", replicaof=f"127.0.0.1 {primary.port}", **REPLICATED)
         self.nodes = [primary, replica]
         ports = [free_port() for _ in range(3)]
         self.sentinels = [_start_sentinel(folder, port, primary.port) for port in ports]
         self.clients = [redis.Redis(port=port, decode_responses=True) for port in ports]
         self.url = "redis+sentinel://" + ",".join(f"127.0.0.1:{p}" for p in ports) + f"/{SERVICE}"
         eventually(lambda: all(self._sees_all(client) for client in self.clients), 20)
+        eventually(lambda: value_of(replica.client, "ROLE")[3] == "connected", 20)
 
     @staticmethod
     def _sees_all(client: "redis.Redis") -> bool:
@@ -96,12 +99,16 @@ class ClusterSet:
     """Three primaries, three replicas."""
 
     def __init__(self, folder: Path) -> None:
-        options = {"appendonly": "yes", "cluster_enabled": "yes", "cluster_node_timeout": "1500"}
-        self.nodes = [Valkey(folder / str(n), **options) for n in range(6)]
+        options = {**REPLICATED, "cluster_enabled": "yes", "cluster_node_timeout": "1500"}
+        # By default a node's second port is 10,000 above its first, which may be no port at all.
+        buses = [str(free_port()) for _ in range(6)]
+        self.nodes = [
+            Valkey(folder / str(n), cluster_port=bus, **options) for n, bus in enumerate(buses)
+        ]
         self.url = "redis+cluster://" + ",".join(f"127.0.0.1:{n.port}" for n in self.nodes[:3])
         first = self.nodes[0]
         for node in self.nodes[1:]:
-            value_of(node.client, "CLUSTER MEET", "127.0.0.1", str(first.port))
+            value_of(node.client, "CLUSTER MEET", "127.0.0.1", str(first.port), buses[0])
         for number, node in enumerate(self.nodes[:3]):
             bounds = (SLOTS * number // 3, SLOTS * (number + 1) // 3 - 1)
             value_of(node.client, "CLUSTER ADDSLOTSRANGE", *map(str, bounds))
@@ -133,7 +140,7 @@ class ClusterSet:
         if self._info(node)["cluster_state"] != "ok":
             return False
         role = value_of(node.client, "ROLE")
-        return role[0] == "master" or role[3] == "connected"
+        return bool(role[0] == "master" or role[3] == "connected")
 
     def primaries(self) -> list["redis.Redis"]:
         alive = [node for node in self.nodes if node.popen.poll() is None]

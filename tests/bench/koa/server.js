@@ -29,7 +29,8 @@ function refuse(ctx, status, error, extra) {
 
 async function finish(ctx, next) {
   const given = ctx.get('x-request-id');
-  ctx.set('X-Request-ID', /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID());
+  ctx.state.requestId = /^[A-Za-z0-9._-]{1,64}$/.test(given) ? given : randomUUID();
+  ctx.set('X-Request-ID', ctx.state.requestId);
   try {
     await next();
   } catch (error) {
@@ -74,34 +75,42 @@ function refuseKey(ctx) {
   refuse(ctx, 401, 'Invalid API key');
 }
 
-async function readObject(request) {
-  const chunks = [];
-  let size = 0;
-  for await (const chunk of request) {
-    size += chunk.length;
-    if (size > BODY_BYTES) return 413;
-    chunks.push(chunk);
-  }
+// The body; null if it is too large. By events: `for await` over a request costs more.
+function readBody(request) {
+  return new Promise((resolve, reject) => {
+    const chunks = [];
+    let size = 0;
+    request.on('data', (chunk) => {
+      size += chunk.length;
+      if (size <= BODY_BYTES) chunks.push(chunk);
+    });
+    request.on('end', () => resolve(size <= BODY_BYTES ? Buffer.concat(chunks) : null));
+    request.on('error', reject);
+  });
+}
+
+function parseObject(body) {
   try {
-    const value = size ? JSON.parse(Buffer.concat(chunks)) : {};
-    return value !== null && typeof value === 'object' && !Array.isArray(value) ? value : 400;
+    const value = body.length ? JSON.parse(body) : {};
+    return typeof value === 'object' && !Array.isArray(value) ? value : null;
   } catch {
-    return 400;
+    return null;
   }
 }
 
 async function charge(ctx) {
   const { apiKey, userId } = ctx.state;
-  const body = await readObject(ctx.req);
-  if (body === 413) return refuse(ctx, 413, 'Payload Too Large');
-  if (body === 400) return refuse(ctx, 400, 'Invalid JSON');
-  const { tokens = 1, ...unknown } = body;
+  const body = await readBody(ctx.req);
+  if (body === null) return refuse(ctx, 413, 'Payload Too Large');
+  const value = parseObject(body);
+  if (value === null) return refuse(ctx, 400, 'Invalid JSON');
+  const { tokens = 1, ...unknown } = value;
   if (!Number.isInteger(tokens) || tokens < 1 || tokens > LARGEST || Object.keys(unknown).length) {
     return refuse(ctx, 422, 'Invalid request');
   }
   const [status, tokensLeft, limit, window, remaining, resetMs] = await redis.evalSha(sha1, {
-    keys: [`user:${userId}`, `{user:${userId}}:rate`],
-    arguments: [ctx.params.tenantId, apiKey, String(tokens)],
+    keys: [`user:${userId}`, `{user:${userId}}:rate`, `{user:${userId}}:ledger`],
+    arguments: [ctx.params.tenantId, apiKey, String(tokens), ctx.state.requestId],
   });
   if (status === UNKNOWN_KEY) return refuseKey(ctx);
   const seconds = Math.ceil(resetMs / 1000);

@@ -1,0 +1,169 @@
+"""What the command line does: serve, purge, audit."""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from server import logs
+from server.embedded import Embedded, EmbeddedError
+from server.errors import Unavailable
+from server.settings import Settings
+from server.shutdown import Shutdown
+from server.startup import CannotStart, check_redis, make_store, read_settings
+from server.store import Store
+from server.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
+
+
+def run(shutdown: Shutdown) -> int:
+    """The exit status."""
+    arguments = _parse_arguments()
+    if arguments.command != "serve":
+        # Each may be stopped anywhere and repeated.
+        shutdown.forget()
+    try:
+        settings = read_settings()
+        with ExitStack() as stack:
+            embedded = None
+            if arguments.embedded:
+                embedded = stack.enter_context(Embedded(arguments.data, shutdown))
+                settings = settings.model_copy(update={"redis_url": embedded.url})
+            if arguments.command == "serve":
+                return _serve(settings, embedded, shutdown)
+            return asyncio.run(_maintain(arguments, make_store(settings)))
+    except CannotStart as error:
+        log.error("%s", error)
+        return error.status
+    except EmbeddedError as error:
+        log.error("%s", error)
+        return 1
+    except Unavailable as error:
+        log.error("Redis unavailable: %s", error.reason)
+        return 1
+    except Exception as error:
+        log.error("Unexpected", exc_info=error)
+        return 1
+    finally:
+        shutdown.done()
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "vibe-server", description="Without a command: serve. Settings come from the environment."
+    )
+    parser.set_defaults(command="serve")
+    parser.add_argument(
+        "--embedded", action="store_true", help="start the bundled Valkey and use it"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="its directory (default: ./data)"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    purge = commands.add_parser("purge", help="remove what a deleted tenant left in Redis")
+    purge.add_argument("--tenant", required=True)
+    audit = commands.add_parser("audit", help="check every user's balance against its ledger")
+    audit.add_argument("--tenant")
+    arguments = parser.parse_args()
+    arguments.command = arguments.command or "serve"
+    return arguments
+
+
+async def _maintain(arguments: argparse.Namespace, store: Store) -> int:
+    await check_redis(store)
+    if arguments.command == "purge":
+        from server.purge import purge
+
+        return await purge(store, arguments.tenant)
+    from server.audit import Audit
+
+    return await Audit(store, arguments.tenant).run()
+
+
+def _serve(settings: Settings, embedded: Embedded | None, shutdown: Shutdown) -> int:
+    if embedded:
+        settings = _for_embedded(settings)
+    if not shutdown.requested and _redis_answers(settings, shutdown):
+        with _listen(settings) as listener:
+            _supervise(settings, listener, embedded, shutdown)
+    else:
+        log.info("Server shutting down")
+    return 0
+
+
+def _redis_answers(settings: Settings, shutdown: Shutdown) -> bool:
+    """False if a shutdown was requested meanwhile. Raises CannotStart."""
+    return asyncio.run(_finishes(check_redis(make_store(settings)), shutdown))
+
+
+async def _finishes(work: Coroutine[Any, Any, None], shutdown: Shutdown) -> bool:
+    """Runs `work`; False if a shutdown was requested before it was done."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(shutdown.descriptor, task.cancel)
+    await asyncio.wait([task])
+    loop.remove_reader(shutdown.descriptor)
+    if task.cancelled():
+        return False
+    task.result()
+    return True
+
+
+def _supervise(
+    settings: Settings, listener: socket.socket, embedded: Embedded | None, shutdown: Shutdown
+) -> None:
+    # Only now, so that a wrong address of Redis is answered without waiting for the rest;
+    # and here, so that a worker that replaces another has it in memory already.
+    from server.worker import run_worker
+
+    if not settings.admin_token:
+        log.warning("ADMIN_TOKEN is not set: the administration answers 401")
+    host, port = listener.getsockname()[:2]
+    log.info("Listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    Supervisor(
+        lambda parent: run_worker(settings, listener, parent),
+        listener,
+        settings.workers,
+        settings.drain_seconds + settings.grace_seconds,
+        shutdown,
+        embedded.revive if embedded else None,
+    ).run()
+
+
+def _for_embedded(settings: Settings) -> Settings:
+    """An admin token for this start, and a worker per core, unless they are set."""
+    changes: dict[str, object] = {}
+    if not settings.admin_token:
+        changes["admin_token"] = secrets.token_urlsafe(24)
+        logs.announce(f"Admin token for this start: {changes['admin_token']}")
+    if "workers" not in settings.model_fields_set:
+        changes["workers"] = _cores()
+    return settings.model_copy(update=changes)
+
+
+def _cores() -> int:
+    """Those that we may use, which in a container can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _listen(settings: Settings) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        # localhost is IPv4 for whoever connects to 127.0.0.1, and a browser tries both.
+        family, _, _, _, address = sorted(found, key=lambda item: item[0] != socket.AF_INET)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=1024)
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        where = f"{settings.host}:{settings.port}"
+        raise CannotStart(f"Cannot listen on {where}: {reason}") from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,48 @@
+"""What comes before the first request, for `python -m server` and for Sanic's own command."""
+
+import os
+import re
+
+from server import logs
+from server.errors import Unavailable
+from server.settings import Settings, SettingsError
+from server.store import Store
+
+
+class CannotStart(Exception):
+    """The message is the one line that the operator sees."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(" ".join(message.split()))
+        self.status = status
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; sets up the log. Raises CannotStart."""
+    try:
+        settings = Settings.from_environment(os.environ)
+    except SettingsError as error:
+        logs.configure("info", "json" if os.environ.get("LOG_FORMAT") == "json" else "text")
+        raise CannotStart(str(error), 2) from None
+    logs.configure(settings.log_level, settings.log_format)
+    return settings
+
+
+def make_store(settings: Settings) -> Store:
+    """Connects nowhere. Raises CannotStart."""
+    try:
+        return Store(settings.redis_url, settings.redis_timeout)
+    except ValueError as error:
+        # "... as 'x'": part of a password, when that has a character that a URL must escape.
+        reason = re.sub(r" as '.*", "", str(error))
+        raise CannotStart(f"REDIS_URL: {reason}", 2) from None
+
+
+async def check_redis(store: Store) -> None:
+    """Raises CannotStart if Redis does not answer, or would evict balances."""
+    try:
+        await store.check()
+    except Unavailable as error:
+        raise CannotStart(f"Redis connection failed: {error.reason}") from None
+    except ValueError as error:
+        raise CannotStart(str(error)) from None

@@ -1,0 +1,1 @@
+"""What the service costs: CPU per request, and bytes in Redis. `make bench` runs all parts."""

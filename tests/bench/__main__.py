@@ -1,0 +1,30 @@
+"""`python -m tests.bench [part ...]`: prints a table for each part; about three minutes for all."""
+
+import argparse
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.bench import charge, growth, load, memory
+
+PARTS: dict[str, Callable[[Path], None]] = {
+    "charge": charge.run,
+    "growth": growth.run,
+    "memory": memory.run,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("python -m tests.bench")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"of {', '.join(PARTS)}")
+    names = parser.parse_args().parts or list(PARTS)
+    if unknown := set(names) - set(PARTS):
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    print(f"One worker, {load.CONNECTIONS} connections, load by {load.generator()}.")
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            PARTS[name](Path(folder))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""What one charge costs, beside a bare Sanic route and the same service in Koa."""
+
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+
+from tests.bench import peers, table
+from tests.bench.load import Load, measure
+from tests.bench.service import running
+
+ROUNDS = 5
+SECONDS = 3
+WARM_UP_SECONDS = 2
+USERS = 1_000
+MOST_OF_BARE = 1.4
+MOST_OF_KOA = 1.1
+
+
+def run(folder: Path) -> None:
+    with ExitStack() as stack:
+        service = stack.enter_context(running(folder))
+        service.add_users(USERS)
+        bare = stack.enter_context(peers.bare_sanic(folder))
+        redis_pid = service.valkey.pid
+        rows: dict[str, tuple[Load, dict[str, int]]] = {
+            "bare Sanic, no Redis": (service.charges(1, bare.url), {"server": bare.pid}),
+            "vibe-server, one hot user": (service.charges(1), service.pids),
+            f"vibe-server, {USERS:,} users": (service.charges(USERS), service.pids),
+        }
+        try:
+            koa = stack.enter_context(peers.koa(folder, service.valkey.url))
+            pids = {"server": koa.pid, "redis": redis_pid}
+            rows["Koa, one hot user"] = (service.charges(1, koa.url), pids)
+        except peers.KoaMissing as missing:
+            print(f"Koa is SKIPPED: {missing}")
+        found = _rounds(rows)
+    _print(found)
+
+
+def _rounds(rows: dict[str, tuple[Load, dict[str, int]]]) -> dict[str, list[dict[str, float]]]:
+    """All rows in turn, again and again, so that a slow moment of the machine strikes them all."""
+    for load, _ in rows.values():
+        load.send(WARM_UP_SECONDS)
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for _ in range(ROUNDS):
+        for label, (load, pids) in rows.items():
+            found[label].append(measure(load, SECONDS, pids))
+    return found
+
+
+def _print(found: dict[str, list[dict[str, float]]]) -> None:
+    table.title(
+        f"CPU of one charge, us: median (min-max) of {ROUNDS} rounds of {SECONDS} s, "
+        "every answer was 200"
+    )
+    table.row("", "server", "Redis")
+    for label, costs in found.items():
+        columns = [
+            table.spread([cost[name] for cost in costs if name in cost]) if name in costs[0] else ""
+            for name in ("server", "redis")
+        ]
+        table.row(label, *columns)
+    ours = [cost["server"] for cost in found["vibe-server, one hot user"]]
+    for label, most in (("bare Sanic, no Redis", MOST_OF_BARE), ("Koa, one hot user", MOST_OF_KOA)):
+        if label in found:
+            theirs = [cost["server"] for cost in found[label]]
+            # Round by round: neighbours in time share the state of the machine.
+            ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
+            name = f"vibe-server / {label.partition(',')[0]}"
+            table.row(name, table.spread(ratios, 2), note=table.limit(ratios, most))

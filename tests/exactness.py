@@ -1,0 +1,150 @@
+"""What is exact whatever the concurrency, on any arrangement of Redis.
+
+Each check is given `loads`, the ways to the servers (of `each_worker`, or one Load for each URL),
+and a tenant, whose config it replaces. It asks over HTTP alone.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Sequence
+from uuid import uuid4
+
+from tests.api import Api, User, config
+from tests.load import Answer, Load
+
+LIMIT, WINDOW, WINDOWS = 50, 2, 20
+SECONDS = WINDOW * WINDOWS
+
+Interval = tuple[float, float]
+"""Of an admitted request: when it was sent and when its reply came; it was admitted between."""
+
+
+def login(api: Api, users: int = 1, **anonymous: int) -> list[User]:
+    """New users whose group is so."""
+    group = {"tokens": 1_000_000, "rate_limit": 10_000, "rate_limit_window": 60} | anonymous
+    assert api.put_config(config(anonymous=group)).status_code == 200
+    return [api.login() for _ in range(users)]
+
+
+def statuses(answers: Sequence[Answer]) -> Counter[int]:
+    return Counter(answer.status for answer in answers)
+
+
+async def check_charges(loads: Sequence[Load], api: Api) -> None:
+    """A balance of 1,000 pays exactly 1,000 of 5,000 charges."""
+    (user,) = login(api, tokens=1_000)
+    answers = await asyncio.gather(*(_one_of(loads, n).charge(user) for n in range(5_000)))
+    assert statuses(answers) == {200: 1_000, 402: 4_000}
+    paid = sorted(answer.body["tokensLeft"] for answer in answers if answer.status == 200)
+    assert paid == list(range(1_000))
+    balance = user.balance()
+    assert (balance["tokensLeft"], balance["tokensUsed"]) == (0, 1_000)
+
+
+async def check_holds(loads: Sequence[Load], api: Api) -> None:
+    """20 balances of 50 back exactly 1,000 of 5,000 holds, and each is settled exactly once."""
+    users = login(api, users=20, tokens=50)
+    bodies = {"tokens": 1, "ttl": 600}
+    answers = await asyncio.gather(
+        *(_post(_one_of(loads, n), users[n % 20], "/holds", bodies) for n in range(5_000))
+    )
+    # The most that a user may hold at once is 50 too, and is looked at before the balance.
+    assert statuses(answers) == {201: 1_000, 429: 4_000}
+    assert len({answer.body["holdId"] for answer in answers if answer.status == 201}) == 1_000
+    for user in users:
+        balance = user.balance()
+        assert (balance["tokensLeft"], balance["tokensHeld"], balance["tokensUsed"]) == (0, 50, 0)
+
+    # Each twice at once, to 1 and to 0: whichever comes first counts, for both.
+    made = [(users[n % 20], a.body["holdId"]) for n, a in enumerate(answers) if a.status == 201]
+    settled = await asyncio.gather(
+        *(
+            _post(_one_of(loads, n + tokens), user, f"/holds/{hold_id}/settle", {"tokens": tokens})
+            for n, (user, hold_id) in enumerate(made)
+            for tokens in (n % 2, 1 - n % 2)
+        )
+    )
+    assert statuses(settled) == {200: 2_000}
+    used: Counter[str] = Counter()
+    for (user, _), first, second in zip(made, settled[::2], settled[1::2], strict=True):
+        assert first.body == second.body
+        used[user.user_id] += first.body["tokens"]
+    for user in users:
+        balance, taken = user.balance(), used[user.user_id]
+        assert (balance["tokensHeld"], balance["tokensUsed"]) == (0, taken)
+        assert balance["tokensLeft"] == 50 - taken
+
+
+async def check_idempotency(loads: Sequence[Load], api: Api) -> None:
+    """50 concurrent charges with one key are one charge, of which all get the reply."""
+    (user,) = login(api, tokens=1_000, rate_limit=10)
+    header = {"Idempotency-Key": str(uuid4())}
+    answers = await asyncio.gather(
+        *(_one_of(loads, n).charge(user, 7, **header) for n in range(50))
+    )
+    assert statuses(answers) == {200: 50}
+    assert {answer.body["tokensLeft"] for answer in answers} == {993}
+    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+    balance = user.balance()
+    assert (balance["tokensLeft"], balance["rateRemaining"]) == (993, 9)
+
+
+async def check_window(loads: Sequence[Load], api: Api) -> None:
+    """A limit of 50 in any 2 s, under ten times the load and under bursts at random moments."""
+    users = login(api, users=2, rate_limit=LIMIT, rate_limit_window=WINDOW)
+    steady, bursts = await asyncio.gather(_steadily(loads, users[0]), _in_bursts(loads, users[1]))
+    admitted, in_bursts = _admitted(steady), _admitted(bursts)
+    used = len(admitted) / (LIMIT * WINDOWS)
+    most = most_in_a_window(admitted, WINDOW), most_in_a_window(in_bursts, WINDOW)
+    print(f"used {used:.2%} of the limit, {len(in_bursts)} admitted in bursts, at most {most}")
+    assert max(most) <= LIMIT
+    assert used >= 0.98
+
+
+def most_in_a_window(admitted: Sequence[Interval], window: float) -> int:
+    """The most requests that were certainly admitted within less than `window` seconds.
+
+    A request counts only if all of its interval lies in the window, so this never says too many.
+    """
+    most = 0
+    by_end = sorted(admitted, key=lambda interval: interval[1])
+    for begin, _ in admitted:
+        within = (sent for sent, received in by_end if received < begin + window)
+        most = max(most, sum(sent >= begin for sent in within))
+    return most
+
+
+async def _steadily(loads: Sequence[Load], user: User) -> list[Answer]:
+    """Ten times what the limit allows, evenly."""
+    start = time.monotonic()
+    calls = []
+    for number in range(10 * LIMIT * WINDOWS):
+        calls.append(asyncio.create_task(_one_of(loads, number).charge(user)))
+        await asyncio.sleep(start + (number + 1) * WINDOW / (10 * LIMIT) - time.monotonic())
+    return await asyncio.gather(*calls)
+
+
+async def _in_bursts(loads: Sequence[Load], user: User) -> list[Answer]:
+    """More than the limit at once, at random moments, which fall on any part of a window."""
+    moments = random.Random(2)
+    start = time.monotonic()
+    calls = []
+    for moment in sorted(moments.uniform(0, SECONDS) for _ in range(3 * WINDOWS)):
+        await asyncio.sleep(start + moment - time.monotonic())
+        calls += [asyncio.create_task(_one_of(loads, n).charge(user)) for n in range(LIMIT + 10)]
+    return await asyncio.gather(*calls)
+
+
+def _admitted(answers: Sequence[Answer]) -> list[Interval]:
+    assert set(statuses(answers)) <= {200, 429}
+    return [(answer.sent, answer.received) for answer in answers if answer.status == 200]
+
+
+def _one_of(loads: Sequence[Load], number: int) -> Load:
+    return loads[number % len(loads)]
+
+
+async def _post(load: Load, user: User, path: str, body: object) -> Answer:
+    return await load.call("POST", f"/{user.api.tenant_id}{path}", user.headers, body)

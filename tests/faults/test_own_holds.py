@@ -1,0 +1,163 @@
+"""Holds of our own calls: settled whatever happens, returned when their worker is killed."""
+
+import asyncio
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import httpx
+import pytest
+
+from tests.api import Api, User
+from tests.faults.checks import audit
+from tests.faults.topologies import OneServer, value_of
+from tests.processes import Process, eventually, free_port
+
+HOLD_SECONDS = 2
+
+
+class Holder(Process):
+    def __init__(self, output: Path, redis_url: str) -> None:
+        port = free_port()
+        self.url = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", "tests.faults.holder", str(port), redis_url]
+        super().__init__(command, {}, output)
+        eventually(self.is_ready, 20)
+
+    def is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+
+@pytest.fixture
+def holder(one: OneServer, tmp_path: Path) -> Iterator[Holder]:
+    with Holder(tmp_path / "holder.out", one.url) as holder:
+        yield holder
+
+
+@pytest.fixture
+def api(holder: Holder) -> Iterator[Api]:
+    with httpx.Client(base_url=holder.url, timeout=10) as client:
+        yield Api.new_tenant(client)
+
+
+class Calls:
+    """Calls under way, from a client that can vanish."""
+
+    def __init__(self, holder: Holder, users: list[User], seconds: float, cost: int) -> None:
+        self.holder, self.users, self.seconds, self.cost = holder, users, seconds, cost
+
+    async def __aenter__(self) -> "Calls":
+        self.session = aiohttp.ClientSession()
+        self.tasks = [asyncio.create_task(self._call(user)) for user in self.users]
+        return self
+
+    async def _call(self, user: User) -> Any:
+        url = f"{self.holder.url}/{user.api.tenant_id}/calls/{self.seconds}"
+        body = {"tokens": 60, "cost": self.cost}
+        async with self.session.post(url, json=body, headers=user.headers) as reply:
+            return reply.status
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.session.close()
+
+
+async def held(user: User) -> int:
+    return int((await asyncio.to_thread(user.balance))["tokensHeld"])
+
+
+async def until_held(users: list[User], tokens: int, seconds: float = 5) -> None:
+    deadline = time.monotonic() + seconds
+    while any([await held(user) != tokens for user in users]):
+        assert time.monotonic() < deadline, f"not {tokens} held"
+        await asyncio.sleep(0.02)
+
+
+async def test_a_worker_is_killed_with_50_holds_open(
+    one: OneServer, holder: Holder, api: Api, tmp_path: Path
+) -> None:
+    users = [api.login() for _ in range(50)]
+    async with Calls(holder, users, seconds=60, cost=60):
+        await until_held(users, 60)
+        # They outlive their first deadline, since their worker lives.
+        await asyncio.sleep(HOLD_SECONDS + 0.5)
+        await until_held(users, 60, 0.5)
+        holder.send_signal(signal.SIGKILL)
+        killed_at = time.monotonic()
+        holder.wait()
+    with Holder(tmp_path / "second.out", one.url) as second:
+        for user in users:
+            user.api.client = httpx.Client(base_url=second.url)
+        await asyncio.sleep(max(0, killed_at + HOLD_SECONDS + 1 - time.monotonic()))
+        assert [user.balance()["tokensLeft"] for user in users] == [100] * 50
+        audit(one.url, api.tenant_id)
+
+
+async def test_a_client_that_leaves_pays_what_the_call_cost(
+    one: OneServer, holder: Holder, api: Api
+) -> None:
+    users = [api.login() for _ in range(20)]
+    async with Calls(holder, users, seconds=60, cost=25):
+        await until_held(users, 60)
+    await until_held(users, 0)
+    assert [user.balance()["tokensLeft"] for user in users] == [75] * 20
+    audit(one.url, api.tenant_id)
+
+
+async def test_a_shutdown_settles_before_it_ends(one: OneServer, holder: Holder, api: Api) -> None:
+    """The calls outlast the grace period: they are cut off, and still settled."""
+    users = [api.login() for _ in range(20)]
+    async with Calls(holder, users, seconds=60, cost=25):
+        await until_held(users, 60)
+        holder.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(holder.wait, 10) == 0
+    for user in users:
+        key = f"user:{user.user_id}"
+        stored = str(one.primaries()[0].get(key))
+        assert '"holds":{}' in stored
+        assert '"tokensLeft":75' in stored
+    audit(one.url, api.tenant_id)
+
+
+async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
+    one: OneServer, holder: Holder, api: Api
+) -> None:
+    users = [api.login() for _ in range(10)]
+    async with Calls(holder, users, seconds=0.5, cost=25) as calls:
+        await until_held(users, 60)
+        one.nodes[0].send_signal(signal.SIGSTOP)
+        # The replies do not wait for the settles, which repeat past the holds' deadline.
+        assert await asyncio.gather(*calls.tasks) == [200] * 10
+        await asyncio.sleep(HOLD_SECONDS + 1)
+        one.nodes[0].send_signal(signal.SIGCONT)
+        await asyncio.to_thread(eventually, holder.is_ready, 2)
+        deadline = time.monotonic() + 8
+        while [user.balance()["tokensUsed"] for user in users] != [25] * 10:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+    assert [user.balance()["tokensLeft"] for user in users] == [75] * 10
+    audit(one.url, api.tenant_id)
+
+
+async def test_a_hold_whose_outcome_is_unknown_is_released(
+    one: OneServer, holder: Holder, api: Api
+) -> None:
+    """The call is refused with 503 and not made, and what it may have held goes back."""
+    users = [api.login() for _ in range(10)]
+    user = users[0]
+    value_of(one.primaries()[0], "CLIENT PAUSE", "1500", "ALL")
+    async with Calls(holder, users, seconds=0, cost=25) as calls:
+        assert await asyncio.gather(*calls.tasks) == [503] * 10
+    await asyncio.to_thread(eventually, holder.is_ready, 5)
+    await until_held(users, 0, 8)
+    assert user.balance()["tokensUsed"] == 0
+    audit(one.url, api.tenant_id)

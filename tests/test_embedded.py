@@ -1,0 +1,1 @@
+"""The bundled Valkey: data that survives, one server per directory, no orphans."""

@@ -1,0 +1,1 @@
+"""The wheel holds all that the server needs, and runs outside of the checkout."""
