@@ -4,10 +4,10 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test check bench lock clean
+.PHONY: help run install test test-faults check bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 	@exec .venv/bin/python -m server --embedded
@@ -16,6 +16,9 @@ install: .venv/development ## make .venv with all that run, test, check and benc
 
 test: .venv/development ## run all tests
 	.venv/bin/python -m pytest
+
+test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
+	.venv/bin/python -m pytest tests/faults
 
 check: .venv/development ## lint: ruff, mypy, luacheck
 	.venv/bin/ruff check .

@@ -53,6 +53,12 @@ class _App(Sanic[Any, Services]):
     def prepare(self, *args: Any, **kwargs: Any) -> None:
         super().prepare(*args, **{"protocol": StrictProtocol, **kwargs})
 
+    async def _startup(self) -> None:
+        # Sanic rewrites methods of its classes for speed, and fails to do so twice in a process.
+        if getattr(Http, "__touched__", False):
+            self.config.TOUCHUP = False
+        await super()._startup()
+
 
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""

@@ -13,8 +13,9 @@ from redis.asyncio.connection import AbstractConnection
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 from redis.exceptions import MovedError, RedisError, ResponseError, TryAgainError
 
+from server.commands import Command
 from server.errors import NotSent
-from server.pipeline import Command, Connect, Pipeline
+from server.pipeline import Connect, Pipeline
 from server.topology import Prepare, connector, disconnect_all, node_url, split_addresses
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from server.results import Held
 log = logging.getLogger(__name__)
 
 HOLD_MS = 60_000
-EXTEND_SECONDS = 20
+EXTEND_SECONDS = 20.0
 SETTLE_SECONDS = 30 * 60
 LONGEST_PAUSE_SECONDS = 5.0
 LEAST_FINISH_SECONDS = 2.0

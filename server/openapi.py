@@ -64,7 +64,7 @@ _SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "the same, where there is no `Authorization`",
+        "description": "the same, without `Authorization`: `X-API-Key: <apiKey>`",
     },
     "adminToken": {
         "type": "http",

@@ -17,7 +17,6 @@ from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from typing import Any
 
-from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import (
     AskError,
@@ -28,6 +27,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from server.commands import Command, Script, pack
 from server.errors import NotSent, Unavailable
 
 log = logging.getLogger(__name__)
@@ -41,56 +41,7 @@ ASKING = b"*1\r\n$6\r\nASKING\r\n"
 _CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
 
 
-def _pack(*args: str | int | bytes) -> bytes:
-    packed: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub asks for one-tuples
-    return packed
-
-
 Connect = Callable[[], Awaitable[AbstractConnection]]
-
-
-class Script:
-    """A Lua script: sent by its SHA-1, and once more as text where Redis does not know it."""
-
-    def __init__(self, name: str, text: str, sha1: str) -> None:
-        self.name = name
-        self.text = text
-        self.sha1 = sha1
-
-
-class Command:
-    """A command on its way: packed, with those who wait for its reply."""
-
-    __slots__ = ("args", "asking", "deadline", "packed", "script", "waiters")
-
-    def __init__(
-        self,
-        packed: bytes,
-        deadline: float,
-        script: Script | None,
-        args: tuple[str | int | bytes, ...],
-    ) -> None:
-        self.packed = packed
-        self.deadline = deadline
-        self.script = script
-        self.args = args
-        self.asking = False
-        """To be sent right after ASKING, once."""
-        self.waiters: list[asyncio.Future[Any]] = []
-
-    def wanted(self) -> bool:
-        """Someone still waits: a caller who has gone cancelled its future."""
-        return any(not waiter.done() for waiter in self.waiters)
-
-    def resolve(self, reply: Any) -> None:
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_result(reply)
-
-    def fail(self, error: Exception) -> None:
-        for waiter in self.waiters:
-            if not waiter.done():
-                waiter.set_exception(error)
 
 
 class Pipeline:
@@ -145,18 +96,18 @@ class Pipeline:
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
-        return self._enqueue(Command(_pack(*args), self._deadline(), None, ()))
+        return self._enqueue(Command(pack(*args), self._deadline(), None, ()))
 
     def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a script; `args` begin with the number of keys. Raises as `send`."""
-        packed = _pack("EVALSHA", script.sha1, *args)
+        packed = pack("EVALSHA", script.sha1, *args)
         return self._enqueue(Command(packed, self._deadline(), script, args))
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queued_gets.get(key)
         if command is None:
-            packed = _pack("GET", key)
+            packed = pack("GET", key)
             command = Command(packed, self._deadline(), None, ())
             future = self._enqueue(command)
             self._queued_gets[key] = command
@@ -261,7 +212,7 @@ class Pipeline:
         text = str(error)
         if isinstance(error, NoScriptError) and command.script is not None:
             script = command.script
-            command.packed = _pack("EVAL", script.text, *command.args)
+            command.packed = pack("EVAL", script.text, *command.args)
             command.script = None
             self._queue.appendleft(command)
         elif self._redirect is not None and isinstance(error, (AskError, TryAgainError)):

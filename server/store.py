@@ -11,8 +11,9 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
 from server.cluster import Cluster
+from server.commands import Script
 from server.errors import Unavailable
-from server.pipeline import Pipeline, Script
+from server.pipeline import Pipeline
 from server.status import Status
 from server.topology import (
     OneServer,

@@ -81,6 +81,10 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
                 worker.start()
+            except OSError as error:
+                log.error("Cannot start a worker: %s", error)
+                self._next_start = time.monotonic() + 1
+                return
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             self._started[worker] = time.monotonic()

@@ -1,1 +1,253 @@
-"""(being written; see TWO-HTTP-HELPERS)"""
+"""CORS: which pages may call, what a preflight is told, on errors as on successes."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.api import ADMIN, Api, User, config
+
+PAGE = "https://app.example"
+OTHER = "https://other.example"
+EXPOSED = {
+    *("allow", "etag", "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after"),
+    *("www-authenticate", "x-request-id", "x-should-retry", "x-tokens-charged", "x-tokens-left"),
+}
+
+
+def cors_of(reply: httpx.Response) -> dict[str, str]:
+    """The reply's CORS headers and its Vary."""
+    return {
+        name: value
+        for name, value in reply.headers.items()
+        if name.startswith("access-control-") or name == "vary"
+    }
+
+
+def words(text: str) -> set[str]:
+    return {word.strip().lower() for word in text.split(",")}
+
+
+def preflight(api: Api, path: str, origin: str = PAGE, asked: str = "") -> httpx.Response:
+    headers = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+    if asked:
+        headers["Access-Control-Request-Headers"] = asked
+    return api.client.options(path, headers=headers)
+
+
+@pytest.fixture
+def closed(client: httpx.Client) -> Api:
+    """A tenant for the pages of PAGE alone."""
+    group = {"tokens": 0, "rate_limit": 3, "rate_limit_window": 60}
+    return Api.new_tenant(client, config(anonymous=group) | {"allowed_origins": [PAGE]})
+
+
+@pytest.fixture
+def open_to_all(client: httpx.Client) -> Api:
+    group = {"tokens": 0, "rate_limit": 3, "rate_limit_window": 60}
+    return Api.new_tenant(client, config(anonymous=group))
+
+
+def replies(api: Api, user: User, **headers: str) -> Iterator[tuple[int, httpx.Response]]:
+    """One reply of each of these statuses, to requests with these headers."""
+    of_user, of_admin = {**user.headers, **headers}, {**ADMIN, **headers}
+    path = f"/{api.tenant_id}/charges"
+    key = {"Idempotency-Key": "é".encode()}
+    yield 200, api.post("/auth/anonymous", None, headers)
+    yield 200, api.get("/balance", of_user)
+    yield 200, api.get("/admin/config", of_admin)
+    yield 400, api.client.post(path, content=b"{", headers=of_user)
+    yield 400, api.client.post(path, headers={**of_user, **key})  # type: ignore[dict-item]
+    yield 401, api.get("/balance", headers)
+    yield 401, api.get("/admin/config", headers)
+    yield 402, api.post("/charges", {}, of_user)
+    yield 404, api.get("/admin/users/x", of_admin)
+    put = api.client.put
+    config_path = f"/{api.tenant_id}/admin/config"
+    yield 412, put(config_path, json={"config": config()}, headers={**of_admin, "If-Match": '"x"'})
+    yield 413, api.client.post(path, content=b" " * (1024 * 1024 + 1), headers=of_user)
+    yield 422, api.post("/charges", {"tokens": 0}, of_user)
+
+
+def test_any_page_may_call_by_default(open_to_all: Api) -> None:
+    for origin in (PAGE, OTHER, "null", "http://localhost:8080"):
+        user = open_to_all.login()
+        for status, reply in replies(open_to_all, user, Origin=origin):
+            assert reply.status_code == status, reply.text
+            found = cors_of(reply)
+            assert found.pop("access-control-allow-origin") == "*"
+            assert words(found.pop("access-control-expose-headers")) == EXPOSED
+            assert not found
+
+
+def test_without_an_origin_there_is_no_header_of_cors(open_to_all: Api, closed: Api) -> None:
+    for api in (open_to_all, closed):
+        for status, reply in replies(api, api.login()):
+            assert (reply.status_code, cors_of(reply)) == (status, {})
+        reply = api.client.options(
+            f"/{api.tenant_id}/charges",
+            headers={
+                "Access-Control-Request-Method": "POST",
+                "Access-Control-Request-Headers": "authorization",
+            },
+        )
+        assert (reply.status_code, cors_of(reply)) == (204, {})
+
+
+def test_only_the_tenants_origins_may_call(closed: Api) -> None:
+    for status, reply in replies(closed, closed.login(), Origin=PAGE):
+        assert reply.status_code == status, reply.text
+        found = cors_of(reply)
+        assert found.pop("access-control-allow-origin") == PAGE
+        assert words(found.pop("access-control-expose-headers")) == EXPOSED
+        assert found == {"vary": "Origin"}
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *(OTHER, "null", "", "*", PAGE + ".evil.example", PAGE + "/", PAGE.upper(), "app.example"),
+        *("http://app.example", PAGE + ":8443", f"{PAGE},{OTHER}", f"{PAGE} {OTHER}"),
+    ],
+)
+def test_no_other_origin_is_told_that_it_may(closed: Api, origin: str) -> None:
+    for status, reply in replies(closed, closed.login(), Origin=origin):
+        assert reply.status_code == status, reply.text
+        assert cors_of(reply) == {"vary": "Origin"}
+    asked = preflight(closed, f"/{closed.tenant_id}/charges", origin, "authorization")
+    assert "access-control-allow-origin" not in asked.headers
+    assert asked.headers["vary"] == "Origin"
+
+
+def test_a_tenant_may_list_no_origin_at_all(client: httpx.Client) -> None:
+    api = Api.new_tenant(client, config() | {"allowed_origins": []})
+    assert cors_of(api.post("/auth/anonymous", None, {"Origin": PAGE})) == {"vary": "Origin"}
+
+
+def test_a_change_of_the_origins_is_in_force_for_the_next_request(closed: Api) -> None:
+    closed.put_config(config() | {"allowed_origins": [OTHER, PAGE]})
+    for origin in (OTHER, PAGE):
+        reply = closed.post("/auth/anonymous", None, {"Origin": origin})
+        assert reply.headers["access-control-allow-origin"] == origin
+    closed.put_config(config())
+    reply = closed.post("/auth/anonymous", None, {"Origin": "https://third.example"})
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
+def test_429_carries_them_too(open_to_all: Api, closed: Api) -> None:
+    for api, allowed in ((open_to_all, "*"), (closed, PAGE)):
+        user = api.login()
+        # Refusals use no rate, and a balance of 0 is refused, so there must be one.
+        user.grant({"tokens": 10})
+        found = [user.charge(1, Origin=PAGE) for _ in range(4)]
+        assert [reply.status_code for reply in found] == [200, 200, 200, 429]
+        assert {reply.headers["access-control-allow-origin"] for reply in found} == {allowed}
+        assert {"ratelimit", "retry-after"} <= words(
+            found[-1].headers["access-control-expose-headers"]
+        )
+
+
+def test_without_a_tenant_any_page_may_read_the_reply(client: httpx.Client) -> None:
+    for status, method, path in (
+        (200, "GET", "/livez"),
+        (404, "GET", "/no/such/route"),
+        (405, "DELETE", "/livez"),
+        (400, "GET", "/nobody/balance"),
+        (401, "GET", "/tenants"),
+    ):
+        reply = client.request(method, path, headers={"Origin": PAGE})
+        assert reply.status_code == status
+        assert reply.headers["access-control-allow-origin"] == "*"
+
+
+# Preflights
+
+
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [
+        ("/auth/anonymous", "OPTIONS, POST"),
+        ("/balance", "GET, OPTIONS"),
+        ("/charges", "OPTIONS, POST"),
+        ("/holds", "OPTIONS, POST"),
+        ("/admin/config", "GET, OPTIONS, PUT"),
+        ("/admin/keys/x", "DELETE, OPTIONS"),
+    ],
+)
+def test_a_preflight_names_the_methods_and_needs_no_credential(
+    api: Api, path: str, methods: str
+) -> None:
+    reply = preflight(api, f"/{api.tenant_id}{path}", asked="authorization")
+    assert (reply.status_code, reply.content) == (204, b"")
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.headers["access-control-allow-methods"] == reply.headers["allow"] == methods
+    assert reply.headers["access-control-allow-headers"] == "authorization"
+
+
+@pytest.mark.parametrize("path", ["/", "/tenants", "/tenants/abc", "/livez"])
+def test_a_preflight_of_a_route_without_a_tenant(api: Api, path: str) -> None:
+    reply = preflight(api, path, asked="authorization")
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (204, "*")
+
+
+def test_a_preflight_echoes_the_headers_that_are_known(api: Api) -> None:
+    known = (
+        "authorization, content-type, idempotency-key, if-match, x-api-key, x-request-id, "
+        "anthropic-version, anthropic-dangerous-direct-browser-access, x-stainless-os, "
+        "x-stainless-retry-count, Authorization, X-API-KEY, X-Stainless-OS"
+    )
+    reply = preflight(api, f"/{api.tenant_id}/charges", asked=known)
+    assert reply.headers["access-control-allow-headers"] == known
+    assert preflight(
+        api, f"/{api.tenant_id}/charges", asked="content-type,x-evil,  if-match"
+    ).headers["access-control-allow-headers"] in ("content-type, if-match", "content-type,if-match")
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        *("cookie", "x-forwarded-for", "x-evil", "*", "", ",", "anthropic", "anthropic_x"),
+        *(
+            "x-authorization",
+            "authorization2",
+            "anthropic- x",
+            "x-stainless-a:b",
+            "not-anthropic-x",
+        ),
+    ],
+)
+def test_a_preflight_echoes_no_other_header(api: Api, asked: str) -> None:
+    reply = preflight(api, f"/{api.tenant_id}/charges", asked=asked)
+    assert reply.status_code == 204
+    assert "access-control-allow-headers" not in reply.headers
+
+
+@pytest.mark.parametrize("asked", [b"anthropic-\xc5\x82", b"x-stainless-\xe9", b"anthropic-\xff"])
+def test_bytes_that_are_no_header_name_do_no_harm(api: Api, asked: bytes) -> None:
+    headers = {
+        "Origin": PAGE,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+    }
+    reply = api.client.options(f"/{api.tenant_id}/charges", headers=headers)  # type: ignore[arg-type]
+    assert reply.status_code == 204
+    assert "access-control-allow-headers" not in reply.headers
+    headers = {"Origin": asked}
+    reply = api.client.get("/livez", headers=headers)  # type: ignore[arg-type]
+    assert (reply.status_code, reply.headers["access-control-allow-origin"]) == (200, "*")
+
+
+def test_a_preflight_of_the_tenants_origin(closed: Api) -> None:
+    reply = preflight(closed, f"/{closed.tenant_id}/charges", asked="authorization")
+    assert reply.status_code == 204
+    assert reply.headers["access-control-allow-origin"] == PAGE
+    assert reply.headers["vary"] == "Origin"
+
+
+def test_a_preflight_of_an_unknown_tenant_or_route(client: httpx.Client) -> None:
+    api = Api(client, "nobody")
+    reply = preflight(api, "/nobody/charges")
+    assert (reply.status_code, reply.json()) == (400, {"error": "Invalid tenant ID"})
+    assert reply.headers["access-control-allow-origin"] == "*"
+    reply = preflight(api, "/abc/no-such-route")
+    assert (reply.status_code, reply.json()) == (404, {"error": "Not Found"})

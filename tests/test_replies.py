@@ -1,18 +1,16 @@
 """What every reply carries, and the bodies that say no more than they should."""
 
-import json
 import re
 import socket
 import struct
-import threading
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from tests.api import ADMIN, Api
-from tests.impatient import LIMIT_SECONDS, Impatient
-from tests.processes import Server, Valkey, eventually
+from tests.impatient import Impatient
+from tests.processes import Server, Valkey
 from tests.raw import connect, exchange, request
 
 GET = b"GET /livez HTTP/1.1"
@@ -47,7 +45,7 @@ def test_insane_request_id_is_replaced(server: Server, given: bytes) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/none", "/livez/more", "/%2e%2e/livez", "/tenants/a/b/c", "/%ff", "/%00", "//livez", "/%zz"],
+    ["/none", "/livez/more", "/%2e%2e/livez", "/tenants/a/b/c", "/%ff", "/%00", "/%zz"],
 )
 def test_not_found(client: httpx.Client, path: str) -> None:
     found = client.get(path)

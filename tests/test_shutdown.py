@@ -114,7 +114,9 @@ def connections_of(server: Server) -> list[str]:
     port = f"{urlsplit(server.url).port:04X}"
     lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
     fields = [line.split() for line in lines]
-    return [f[1] for f in fields if f[1].endswith(f":{port}") and f[3] == "01" and f[4][9:] == "0" * 8]
+    return [
+        f[1] for f in fields if f[1].endswith(f":{port}") and f[3] == "01" and f[4][9:] == "0" * 8
+    ]
 
 
 def test_drain_seconds_serve_on_while_not_ready(valkey: Valkey, tmp_path: Path) -> None:
@@ -153,7 +155,9 @@ def test_idle_connections_are_closed(valkey: Valkey, tmp_path: Path) -> None:
         assert time.monotonic() - began < SLACK
         for connection in used:
             # An end, not a reset, which would take the reply from those who had not read it.
-            assert [reply.status for reply in parse(b"HTTP/1.1 200" + read_all(connection))] == [200]
+            assert [reply.status for reply in parse(b"HTTP/1.1 200" + read_all(connection))] == [
+                200
+            ]
         for connection in used + unused:
             connection.close()
 

@@ -1,0 +1,56 @@
+"""Commands on their way to Redis."""
+
+import asyncio
+from typing import Any
+
+from hiredis import pack_command
+
+
+def pack(*args: str | int | bytes) -> bytes:
+    """A command in RESP. Raises ValueError for text that is not UTF-8 (a lone surrogate)."""
+    packed: bytes = pack_command(args)  # type: ignore[arg-type]  # its stub asks for one-tuples
+    return packed
+
+
+class Script:
+    """A Lua script: sent by its SHA-1, and once more as text where Redis does not know it."""
+
+    def __init__(self, name: str, text: str, sha1: str) -> None:
+        self.name = name
+        self.text = text
+        self.sha1 = sha1
+
+
+class Command:
+    """A command on its way: packed, with those who wait for its reply."""
+
+    __slots__ = ("args", "asking", "deadline", "packed", "script", "waiters")
+
+    def __init__(
+        self,
+        packed: bytes,
+        deadline: float,
+        script: Script | None,
+        args: tuple[str | int | bytes, ...],
+    ) -> None:
+        self.packed = packed
+        self.deadline = deadline
+        self.script = script
+        self.args = args
+        self.asking = False
+        """To be sent right after ASKING, once."""
+        self.waiters: list[asyncio.Future[Any]] = []
+
+    def wanted(self) -> bool:
+        """Someone still waits: a caller who has gone cancelled its future."""
+        return any(not waiter.done() for waiter in self.waiters)
+
+    def resolve(self, reply: Any) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_result(reply)
+
+    def fail(self, error: Exception) -> None:
+        for waiter in self.waiters:
+            if not waiter.done():
+                waiter.set_exception(error)

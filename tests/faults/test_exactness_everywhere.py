@@ -1,0 +1,27 @@
+"""The exactness of charges, holds, keys and windows, unchanged on each arrangement of Redis."""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests import exactness
+from tests.api import Api
+from tests.faults.checks import audit
+from tests.load import Load
+from tests.processes import Server
+
+
+@pytest.mark.parametrize("arrangement", ["one", "sentinel", "cluster"])
+async def test_exactness(
+    arrangement: str, request: pytest.FixtureRequest, start_server: Callable[..., Server]
+) -> None:
+    made = request.getfixturevalue(arrangement)
+    server = start_server(made.url, REDIS_TIMEOUT="5")
+    with httpx.Client(base_url=server.url, timeout=10) as client:
+        api = Api.new_tenant(client)
+        async with Load(server.url) as load:
+            await exactness.check_charges([load], api)
+            await exactness.check_holds([load], api)
+            await exactness.check_idempotency([load], api)
+        audit(made.url, api.tenant_id)
