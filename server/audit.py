@@ -39,7 +39,7 @@ class Audit:
         await self._store.start()
         try:
             self._total = await self._store.count_keys()
-            async for portion in self._store.scan(keys.ALL_USERS):
+            async for portion in self._store.scan(keys.ALL_USERS, "string"):
                 suspects: list[str] = []
                 for first in range(0, len(portion), AT_ONCE):
                     users = portion[first : first + AT_ONCE]

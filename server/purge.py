@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import orjson
 
@@ -28,21 +29,30 @@ async def purge(store: Store, tenant_id: str) -> int:
             log.error("Tenant %s exists: delete it first", tenant_id)
             return 1
         users = 0
-        async for portion in store.scan(keys.ALL_USERS):
+        async for portion in store.scan(keys.ALL_USERS, "string"):
             texts = await asyncio.gather(*(store.read(key) for key in portion))
             for key, text in zip(portion, texts, strict=True):
-                user = orjson.loads(text) if text else {}
+                user = _parse(text)
                 if user.get("tenantId") == tenant_id:
                     # The user last: while it exists, a next run finds its keys.
-                    for api_key in user["apiKeys"]:
+                    for api_key in user.get("apiKeys", ()):
                         await store.delete(keys.api_key(api_key))
                     for of_user in reversed(keys.of_user(key.removeprefix("user:"))):
                         await store.delete(of_user)
                     users += 1
-        async for portion in store.scan(keys.all_logins(tenant_id)):
+        async for portion in store.scan(keys.all_logins(tenant_id), "list"):
             for key in portion:
                 await store.delete(key)
         log.info("Removed %d users of tenant %s", users, tenant_id)
         return 0
     finally:
         await store.close()
+
+
+def _parse(text: bytes | None) -> dict[str, Any]:
+    """The user; empty if it has expired meanwhile, or if the key is not one of ours."""
+    try:
+        user = orjson.loads(text or b"{}")
+    except orjson.JSONDecodeError:
+        return {}
+    return user if isinstance(user, dict) else {}

@@ -151,13 +151,16 @@ class Store:
         sizes = [await pipeline.send("DBSIZE") for pipeline in self._topology.primaries()]
         return sum(sizes)
 
-    async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
-        """The keys that match, in portions; each key that exists all along at least once."""
+    async def scan(self, pattern: str, kind: str) -> AsyncIterator[list[str]]:
+        """The keys that match and are of that type, in portions; at least once each that stays.
+
+        The type keeps us off the keys of other programs, such as a hash `user:1`.
+        """
         for pipeline in self._topology.primaries():
+            options = ("MATCH", pattern, "TYPE", kind, "COUNT", SCAN_COUNT)
             cursor = b"0"
             while True:
-                reply = await pipeline.send("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
-                cursor, found = reply
+                cursor, found = await pipeline.send("SCAN", cursor, *options)
                 yield [key.decode(errors="replace") for key in found]
                 if cursor == b"0":
                     break

@@ -212,7 +212,7 @@ class Tenants:
 
     async def list_ids(self) -> list[str]:
         found: set[str] = set()
-        async for portion in self._store.scan(keys.ALL_CONFIGS):
+        async for portion in self._store.scan(keys.ALL_CONFIGS, "string"):
             found.update(keys.tenant_of_config(key) for key in portion)
         return sorted(tenant_id for tenant_id in found if is_tenant_id(tenant_id))
 

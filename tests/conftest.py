@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api import Api
+from tests.impatient import Impatient
 from tests.processes import Server, Valkey
 
 
@@ -20,6 +21,13 @@ def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     output = tmp_path_factory.mktemp("server") / "out"
     with Server(output, REDIS_URL=valkey.url, WORKERS="2") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
+    output = tmp_path_factory.mktemp("impatient") / "out"
+    with Impatient(output, valkey.url) as impatient:
+        yield impatient
 
 
 @pytest.fixture

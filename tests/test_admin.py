@@ -1,6 +1,5 @@
 """Administration over HTTP: who may, a tenant's users and their keys."""
 
-import json
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 

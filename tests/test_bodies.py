@@ -96,8 +96,8 @@ NOT_JSON = [
     # Deep.
     b"[" * DEEP,
     b"[" * DEEP + b"]" * DEEP,
-    b'{"tokens":' * DEEP,
-    b'{"tokens":' * DEEP + b"5" + b"}" * DEEP,
+    b'{"a":' * DEEP,
+    b'{"a":' * DEEP + b"5" + b"}" * DEEP,
     b'{"config":' + b"[" * DEEP + b"]" * DEEP + b"}",
     # Not an object.
     *(b"[]", b"5", b'"x"', b"null", b"true", b'[{"tokens": 5}]'),
@@ -135,8 +135,7 @@ WRONG = [
     *(b'{"tokens": 5.0}', b'{"tokens": 0.5}', b'{"tokens": 5e0}', b'{"tokens": 1e300}'),
     *(
         b'{"tokens": %d}' % number
-        for number in (10**13 + 1, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), -(2**64), 10**400 // 3)
-        if number < 10**300
+        for number in (10**13 + 1, 2**53, 2**63 - 1, 2**63, 2**64, -(2**63), -(2**64))
     ),
     b'{"tokens": ' + b"[" * 1000 + b"]" * 1000 + b"}",
     b'{"Tokens": 5}',

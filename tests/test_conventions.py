@@ -113,7 +113,7 @@ def test_the_statuses_are_the_same_in_lua_and_python() -> None:
 
 def test_the_readme_has_each_setting_with_its_default() -> None:
     readme = (ROOT / "README.md").read_text()
-    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (\S*) \|", readme, re.MULTILINE))
+    rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (\S*) ?\|", readme, re.MULTILINE))
     wanted = {name.upper(): field.default for name, field in Settings.model_fields.items()}
     assert set(rows) == set(wanted)
     for name, default in wanted.items():

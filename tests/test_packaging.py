@@ -1,1 +1,65 @@
 """The wheel holds all that the server needs, and runs outside of the checkout."""
+
+import subprocess
+import sys
+from pathlib import Path
+from zipfile import ZipFile
+
+import httpx
+import pytest
+
+from tests.api import Api
+from tests.processes import ADMIN_TOKEN, ROOT, START_SECONDS, Process, Server, Valkey, eventually
+
+PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [*PIP, "wheel", "--no-deps", "--no-build-isolation", "-w", str(folder), str(ROOT)]
+    subprocess.run(build, check=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+class Installed(Server):
+    """`vibe-server` as pip made it in `target`, in a directory where there is no checkout."""
+
+    def __init__(self, output: Path, target: Path, **settings: str) -> None:
+        env = {"PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN, "PYTHONPATH": str(target), **settings}
+        command = [sys.executable, str(target / "bin" / "vibe-server")]
+        in_folder = ["sh", "-c", 'cd "$0" && exec "$@"', str(output.parent), *command]
+        Process.__init__(self, in_folder, env, output)
+        eventually(lambda: self.popen.poll() is not None or self.is_up(), START_SECONDS)
+        assert self.popen.poll() is None, self.text()
+
+
+def test_every_file_is_in_the_wheel(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    tracked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "server").rglob("*.*")}
+    modules_and_data = {name for name in tracked if "__pycache__" not in name}
+    scripts = {f"server/lua/{path.name}" for path in (ROOT / "lua").glob("*.lua")}
+    assert "server/first_tenant.json" in modules_and_data
+    assert len(scripts) > 10
+    assert packed == modules_and_data | scripts
+
+
+def test_it_runs_where_there_is_no_checkout(wheel: Path, valkey: Valkey, tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    install = [*PIP, "install", "--no-deps", "--no-index", "--target", str(target), str(wheel)]
+    subprocess.run(install, check=True)
+    with (
+        Installed(tmp_path / "out", target, REDIS_URL=valkey.url) as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
+        loaded = Path(f"/proc/{server.pid}/cwd").resolve()
+        assert loaded == tmp_path
+        user = Api.new_tenant(client).login()
+        assert user.charge(30).json() == {"tokensLeft": 70}
+        assert client.post("/abc/auth/anonymous").status_code == 200
+        page = client.get("/docs")
+        assert page.status_code == 200
+        assert "html" in page.headers["content-type"]
+        assert client.get("/docs/openapi.json").json()["openapi"].startswith("3.")

@@ -1,1 +1,80 @@
 """The purge command takes what a deleted tenant left, and nothing of another."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api import ADMIN, Api, User
+from tests.processes import Server, Valkey
+
+ADDRESS = {"X-Forwarded-For": "203.0.113.7"}
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Valkey]:
+    """A Valkey of the test's own, so that it can look at every key."""
+    with Valkey(tmp_path / "valkey") as valkey:
+        yield valkey
+
+
+def purge(folder: Path, url: str, tenant_id: str) -> tuple[int, str]:
+    """The exit status and the output."""
+    output = folder / f"purge-{len(list(folder.iterdir()))}"
+    with Server(output, "purge", "--tenant", tenant_id, wait=False, REDIS_URL=url) as command:
+        return command.wait(), command.text()
+
+
+def keys_of(valkey: Valkey) -> set[str]:
+    return set(valkey.client.scan_iter(count=1000))
+
+
+def use(api: Api) -> User:
+    """A user with each kind of key that a user can have."""
+    reply = api.post("/auth/anonymous", headers=ADDRESS)
+    user = User(api, reply.json())
+    assert user.charge(1, **{"Idempotency-Key": "once"}).status_code == 200
+    return user
+
+
+def test_purge(own: Valkey, tmp_path: Path) -> None:
+    with (
+        Server(tmp_path / "out", REDIS_URL=own.url, PROXIES_COUNT="1") as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
+        ours, other = Api.new_tenant(client), Api.new_tenant(client)
+        use(other)
+        others = keys_of(own)
+        users = [use(ours), use(ours)]
+        users[0].grant({"group": "paid"})
+        left = keys_of(own) - others
+        # User, key, rate, once and ledger of each; and the counter of the address.
+        assert len(left) == 11
+
+        status, text = purge(tmp_path, own.url, ours.tenant_id)
+        assert (status, text) == (1, f"[ERROR] Tenant {ours.tenant_id} exists: delete it first\n")
+        status, text = purge(tmp_path, own.url, "*")
+        assert (status, text) == (1, "[ERROR] '*' is not a tenant ID\n")
+        assert keys_of(own) == others | left
+
+        deleted = client.delete(f"/tenants/{ours.tenant_id}", headers=ADMIN)
+        assert deleted.status_code == 204
+        # Of another program that shares this Redis, and no user.
+        own.client.hset("user:session", "a", "b")
+        own.client.mset({"user:text": "text", "user:list": "[]"})
+        for removed in 2, 0:
+            status, text = purge(tmp_path, own.url, ours.tenant_id)
+            expected = f"[INFO] Removed {removed} users of tenant {ours.tenant_id}\n"
+            assert (status, text) == (0, expected)
+        config = f"tenant:{ours.tenant_id}:config"
+        foreign = {"user:session", "user:text", "user:list"}
+        # The ID is not given out again.
+        assert keys_of(own) == others - {config} | {f"{{{config}}}:deleted"} | foreign
+
+
+def test_purge_without_redis(tmp_path: Path) -> None:
+    status, text = purge(tmp_path, "redis://127.0.0.1:1", "gone")
+    assert status == 1
+    assert text.startswith("[ERROR] Redis connection failed: ")
+    assert text.count("\n") == 1

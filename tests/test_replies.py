@@ -3,7 +3,6 @@
 import re
 import socket
 import struct
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -15,13 +14,6 @@ from tests.raw import connect, exchange, request
 
 GET = b"GET /livez HTTP/1.1"
 CLOSE = b"Connection: close"
-
-
-@pytest.fixture(scope="module")
-def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
-    output = tmp_path_factory.mktemp("impatient") / "out"
-    with Impatient(output, valkey.url) as impatient:
-        yield impatient
 
 
 @pytest.mark.parametrize("given", [b"a", b"0", b"A-b.c_9", b"x" * 64])

@@ -3,14 +3,14 @@
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import httpx
 import pytest
 
 from tests.api import Api
 from tests.impatient import ALL_LIMITS_SECONDS, LIMIT_SECONDS, Impatient
-from tests.processes import Valkey
-from tests.raw import connect, exchange, parse, request
+from tests.raw import Response, connect, exchange, parse, request
 
 # One limit for what it does wrong, one to read the reply; and a machine that is busy.
 BOUND_SECONDS = 2 * ALL_LIMITS_SECONDS + 2
@@ -21,13 +21,13 @@ LENGTH = b"Content-Length: 1000"
 CHUNKED = b"Transfer-Encoding: chunked"
 
 
-@pytest.fixture(scope="module")
-def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
-    output = tmp_path_factory.mktemp("impatient") / "out"
-    with Impatient(output, valkey.url) as impatient:
-        yield impatient
-    assert "[ERROR]" not in impatient.text()
-    assert "Traceback" not in impatient.text()
+@pytest.fixture(autouse=True)
+def no_fault_is_logged(impatient: Impatient) -> Iterator[None]:
+    before = len(impatient.text())
+    yield
+    logged = impatient.text()[before:]
+    assert "[ERROR]" not in logged
+    assert "Traceback" not in logged
 
 
 def received_until_closed(connection: socket.socket, drip: bytes) -> bytes:
@@ -55,29 +55,59 @@ def received_until_closed(connection: socket.socket, drip: bytes) -> bytes:
     raise AssertionError(f"still open, after {received!r}")
 
 
-SLOW = {
-    "request line": (b"G", b"E"),
-    "header": (b"GET /livez HTTP/1.1\r\nHost: test\r\nX-A: ", b"b"),
-    "headers": (b"GET /livez HTTP/1.1\r\nHost: test\r\n", b"X-A: b\r\n"),
-    "header, then silence": (b"GET /livez HTTP/1.1\r\n", b""),
-    "body": (request(POST, LENGTH), b" "),
-    "body, then silence": (request(POST, LENGTH, body=b"{"), b""),
-    "chunk": (request(POST, CHUNKED, body=b"100\r\n"), b" "),
-    "chunk header": (request(POST, CHUNKED, body=b"1;"), b"a"),
-    "chunks": (request(POST, CHUNKED), b"1\r\n \r\n"),
-    "last chunk": (request(POST, CHUNKED, body=b"2\r\n{}\r\n0\r\n"), b""),
-    "body for a websocket": (request(POST, LENGTH, b"Upgrade: websocket"), b" "),
+IDLE = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
+WEBSOCKET = b"GET /livez HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n\r\n"
+
+# What a client sends at once, what it sends again and again after that, and the replies.
+CLIENTS = {
+    "request line": (b"G", b"E", [408]),
+    "header": (b"GET /livez HTTP/1.1\r\nHost: test\r\nX-A: ", b"b", [408]),
+    "headers": (b"GET /livez HTTP/1.1\r\nHost: test\r\n", b"X-A: b\r\n", [408]),
+    "header, then silence": (b"GET /livez HTTP/1.1\r\n", b"", [408]),
+    "second header": (IDLE + b"G", b"E", [200, 408]),
+    "body": (request(POST, LENGTH), b" ", [408]),
+    "body, then silence": (request(POST, LENGTH, body=b"{"), b"", [408]),
+    "chunk": (request(POST, CHUNKED, body=b"100\r\n"), b" ", [408]),
+    "chunk header": (request(POST, CHUNKED, body=b"1;"), b"a", [408]),
+    "chunks": (request(POST, CHUNKED), b"1\r\n \r\n", [408]),
+    "last chunk": (request(POST, CHUNKED, body=b"2\r\n{}\r\n0\r\n"), b"", [408]),
+    "body for a websocket": (request(POST, LENGTH, b"Upgrade: websocket"), b" ", [408]),
+    "refused, sends on": (POST + b"\r\nHost: test\r\n" + LENGTH + b"\r\n\r\n", b" ", [401]),
+    "no request, sends on": (b"\x00", b" ", [400]),
+    "too large, sends on": (request(POST, b"Content-Length: 2000000"), b" ", [413]),
+    "bad chunk, sends on": (request(POST, CHUNKED, body=b"x\r\n"), b" ", [400]),
+    "last reply, sends on": (request(b"GET / HTTP/1.1", b"Connection: close"), b" ", [200]),
+    "nothing": (b"", b"", []),
+    "idle": (IDLE, b"", [200]),
+    "idle after three": (IDLE * 3, b"", [200] * 3),
+    "idle websocket": (WEBSOCKET, b"", [200]),
 }
 
 
-@pytest.mark.parametrize(("sent", "drip"), SLOW.values(), ids=SLOW.keys())
-def test_too_slow_a_request(impatient: Impatient, sent: bytes, drip: bytes) -> None:
-    with connect(impatient.url) as connection:
+def _answers(url: str, sent: bytes, drip: bytes) -> list[Response]:
+    with connect(url) as connection:
         connection.sendall(sent)
-        (found,) = parse(received_until_closed(connection, drip))
-    assert found.status == 408
-    assert found.body == b'{"error":"Request Timeout"}'
-    assert found.headers["connection"] == "close"
+        return parse(received_until_closed(connection, drip))
+
+
+@pytest.fixture(scope="module")
+def answers(impatient: Impatient) -> dict[str, Future[list[Response]]]:
+    """To all of them at once, as each takes its time."""
+    with ThreadPoolExecutor(len(CLIENTS)) as pool:
+        return {
+            name: pool.submit(_answers, impatient.url, sent, drip)
+            for name, (sent, drip, _) in CLIENTS.items()
+        }
+
+
+@pytest.mark.parametrize("name", CLIENTS)
+def test_connection_is_closed(answers: dict[str, Future[list[Response]]], name: str) -> None:
+    found = answers[name].result()
+    assert [reply.status for reply in found] == CLIENTS[name][2]
+    for reply in found:
+        if reply.status == 408:
+            assert reply.body == b'{"error":"Request Timeout"}'
+            assert reply.headers["connection"] == "close"
 
 
 def test_body_that_is_awaited_in_vain(impatient: Impatient) -> None:
@@ -87,31 +117,6 @@ def test_body_that_is_awaited_in_vain(impatient: Impatient) -> None:
     proceed, _, rest = received.partition(b"\r\n\r\n")
     assert proceed == b"HTTP/1.1 100 Continue"
     assert [reply.status for reply in parse(rest)] == [408]
-
-
-REFUSED = {
-    "no credential": (401, b"POST /tenants HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\r\n"),
-    "no request": (400, b"\x00"),
-    "too large": (413, request(POST, b"Content-Length: 2000000")),
-    "bad chunk": (400, request(POST, CHUNKED, body=b"x\r\n")),
-}
-
-
-@pytest.mark.parametrize(("status", "sent"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_client_that_sends_on(impatient: Impatient, status: int, sent: bytes) -> None:
-    with connect(impatient.url) as connection:
-        connection.sendall(sent)
-        (found,) = parse(received_until_closed(connection, b" "))
-    assert found.status == status
-
-
-@pytest.mark.parametrize("headers", [b"", b"Upgrade: websocket\r\n"])
-@pytest.mark.parametrize("count", [0, 1, 3])
-def test_idle_connection(impatient: Impatient, count: int, headers: bytes) -> None:
-    with connect(impatient.url) as connection:
-        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: test\r\n%b\r\n" % headers * count)
-        found = parse(received_until_closed(connection, b""))
-    assert [reply.status for reply in found] == [200] * count
 
 
 def test_client_that_reads_no_reply(impatient: Impatient) -> None:

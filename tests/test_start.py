@@ -150,9 +150,8 @@ def test_a_refusal_as_json(fails: Fails, settings: dict[str, str], status: int) 
 
 
 def test_every_line_as_json(tmp_path: Path) -> None:
-    arguments = ["--embedded", "--data", str(tmp_path / "data")]
-    settings = {"LOG_FORMAT": "json", "ADMIN_TOKEN": "", "LOG_LEVEL": "info"}
-    with Server(tmp_path / "out", *arguments, **settings) as server:
+    embedded = ["--embedded", "--data", str(tmp_path / "data")]
+    with Server(tmp_path / "out", *embedded, LOG_FORMAT="json", ADMIN_TOKEN="") as server:
         httpx.get(f"{server.url}/abc/balance")
         assert server.stop() == 0
         lines = [json.loads(line) for line in server.text().splitlines()]
@@ -219,8 +218,8 @@ def test_importing_starts_nothing() -> None:
 async def test_two_apps_in_a_process(valkey: Valkey) -> None:
     servers, urls = [], []
     for token in ("one", "two"):
-        given = {"REDIS_URL": valkey.url, "ADMIN_TOKEN": token}
-        settings = Settings.from_environment(given)
+        environ = {"REDIS_URL": valkey.url, "ADMIN_TOKEN": token}
+        settings = Settings.from_environment(environ)
         app = create_app(Deps(settings, Store(settings.redis_url, settings.redis_timeout)))
         listener = socket.create_server(("127.0.0.1", 0))
         urls.append(f"http://127.0.0.1:{listener.getsockname()[1]}")

@@ -1,5 +1,6 @@
 """The exactness of charges, holds, keys and windows, unchanged on each arrangement of Redis."""
 
+import asyncio
 from collections.abc import Callable
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 from tests import exactness
 from tests.api import Api
 from tests.faults.checks import audit
+from tests.faults.topologies import ClusterSet, SentinelSet
 from tests.load import Load
 from tests.processes import Server
 
@@ -25,3 +27,18 @@ async def test_exactness(
             await exactness.check_holds([load], api)
             await exactness.check_idempotency([load], api)
         audit(made.url, api.tenant_id)
+
+
+async def test_windows(
+    sentinel: SentinelSet, cluster: ClusterSet, start_server: Callable[..., Server]
+) -> None:
+    """Both at once, since 20 windows take their time; tests/test_exactness.py has one Redis."""
+    servers = [start_server(made.url, REDIS_TIMEOUT="5") for made in (sentinel, cluster)]
+    await asyncio.gather(*(_check_window(server) for server in servers))
+
+
+async def _check_window(server: Server) -> None:
+    with httpx.Client(base_url=server.url, timeout=10) as client:
+        api = Api.new_tenant(client)
+        async with Load(server.url) as load:
+            await exactness.check_window([load], api)
