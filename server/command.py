@@ -161,9 +161,10 @@ def _listen(settings: Settings) -> socket.socket:
         # localhost is IPv4 for whoever connects to 127.0.0.1, and a browser tries both.
         family, _, _, _, address = sorted(found, key=lambda item: item[0] != socket.AF_INET)[0]
         listener = socket.create_server(address[:2], family=family, backlog=1024)
-    except (OSError, UnicodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except UnicodeError:
+        raise CannotStart("HOST: is not a host name", 2) from None
+    except OSError as error:
         where = f"{settings.host}:{settings.port}"
-        raise CannotStart(f"Cannot listen on {where}: {reason}") from None
+        raise CannotStart(f"Cannot listen on {where}: {error.strerror}") from None
     listener.setblocking(False)
     return listener

@@ -163,8 +163,6 @@ class StrictProtocol(HttpProtocol):
         elif now - http.waiting_since > seconds:
             if http.stage is not Stage.IDLE:
                 http.exception = RequestTimeout("Request Timeout")
-                # Else Sanic would read on, after the reply.
-                http.request_body = None
             task.cancel()
 
     def _seconds_to_wait(self, http: Http) -> float | None:

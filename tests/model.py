@@ -1,8 +1,12 @@
 """The contract's metering in plain Python: what each request must be answered."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+
+from tests.api import ADMIN, User
+from tests.processes import Valkey
 
 LARGEST = 10**13
 
@@ -141,3 +145,51 @@ class Account:
         self._append(op, change)
         reply = 200, {"tokensLeft": tokens_left, "group": self.group}
         return self.remember("grant", once, request, reply)
+
+
+def check(account: Account, user: User, valkey: Valkey) -> None:
+    """What the user and the administrator see, and what Redis has, is what the model says."""
+    own = user.api.get("/balance", user.headers)
+    assert own.status_code == (401 if account.revoked else 200)
+    if account.revoked:
+        own = user.api.get(f"/admin/users/{user.user_id}", ADMIN)
+    seen = own.json()
+    assert (seen.pop("expiresAt") is None) == account.permanent
+    assert seen.pop("createdAt")
+    assert seen == {
+        "userId": user.user_id,
+        "group": account.group,
+        "tokensLeft": account.tokens_left,
+        "tokensHeld": account.held,
+        "tokensUsed": account.tokens_used,
+        "rateLimit": account.limit,
+        "rateLimitWindow": account.window,
+        "rateRemaining": max(account.limit - account.admitted, 0),
+    }
+    if not account.revoked:
+        _check_ledger(account, user)
+    _check_stored(account, user, valkey)
+
+
+def _check_ledger(account: Account, user: User) -> None:
+    entries = user.api.get("/ledger?limit=200", user.headers).json()["entries"][::-1]
+    assert Counter((entry["op"], entry["tokens"]) for entry in entries) == account.ledger
+    assert [entry["number"] for entry in entries] == list(range(1, len(entries) + 1))
+    tokens_left = 0
+    for entry in entries:
+        tokens_left += entry["tokens"]
+        assert entry["tokensLeft"] == tokens_left
+    assert tokens_left == account.tokens_left
+
+
+def _check_stored(account: Account, user: User, valkey: Valkey) -> None:
+    client, key = valkey.client, f"user:{user.user_id}"
+    stored: dict[str, Any] = json.loads(str(client.get(key)))
+    held = sum(hold[0] for hold in stored["holds"].values())
+    amounts = [stored[name] for name in ("tokensLeft", "tokensUsed", "tokensGranted")]
+    assert {type(amount) for amount in amounts} == {int}
+    assert amounts == [account.tokens_left, account.tokens_used, account.tokens_granted]
+    assert stored["tokensGranted"] == stored["tokensLeft"] + held + stored["tokensUsed"]
+    assert stored["tokensLeft"] >= 0
+    if not account.revoked:
+        assert client.pexpiretime(f"apiKey:{user.api_key}") == client.pexpiretime(key)

@@ -92,16 +92,19 @@ class Process:
 
 
 class Valkey(Process):
-    """A Valkey on a TCP port of 127.0.0.1, its data in `folder`; `options` as in its config."""
+    """A Valkey on a TCP port of 127.0.0.1, its data in `folder`; `options` as in its config.
 
-    def __init__(self, folder: Path, port: int = 0, /, **options: str) -> None:
+    `program`: another server than the bundled one.
+    """
+
+    def __init__(self, folder: Path, port: int = 0, program: str = "", /, **options: str) -> None:
         self.port = port or free_port()
         self.url = f"redis://127.0.0.1:{self.port}"
         folder.mkdir(parents=True, exist_ok=True)
         defaults = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(folder), "save": ""}
         merged = defaults | {name.replace("_", "-"): value for name, value in options.items()}
         flags = [word for name, value in merged.items() for word in (f"--{name}", value)]
-        super().__init__([binary(), *flags], {}, folder / "valkey.out")
+        super().__init__([program or binary(), *flags], {}, folder / "valkey.out")
         self.client = redis.Redis(port=self.port, decode_responses=True)
         try:
             eventually(self._answers, START_SECONDS)

@@ -192,3 +192,8 @@ def test_refuses_and_closes(server: Server, case: bytes) -> None:
         assert found[0].headers["content-type"] == "application/json"
         assert found[0].headers["connection"] == "close"
         assert re.fullmatch(r"[0-9a-f]{24}", found[0].headers["x-request-id"])
+
+
+@pytest.mark.parametrize("case", [b"\n", b"GET / HTTP/1.1\n", b"GET / HTTP/1.1\rH", b"\x16\x03"])
+def test_what_can_become_no_request_is_not_waited_for(server: Server, case: bytes) -> None:
+    assert [reply.status for reply in exchange(server.url, case)] == [400]

@@ -54,8 +54,7 @@ def test_it_runs_where_there_is_no_checkout(wheel: Path, valkey: Valkey, tmp_pat
         Installed(tmp_path / "out", target, REDIS_URL=valkey.url) as server,
         httpx.Client(base_url=server.url) as client,
     ):
-        loaded = Path(f"/proc/{server.pid}/cwd").resolve()
-        assert loaded == tmp_path
+        assert Path(f"/proc/{server.pid}/cwd").resolve() == tmp_path
         user = Api.new_tenant(client).login()
         assert user.charge(30).json() == {"tokensLeft": 70}
         assert client.post("/abc/auth/anonymous").status_code == 200

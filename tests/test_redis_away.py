@@ -6,17 +6,16 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
 from threading import Thread
 
 import httpx
-import orjson
 import pytest
 import redis
 
-from tests.api import ADMIN, Api, User, config
+from tests.api import ADMIN, Api, User
 from tests.load import Answer, Load
 from tests.processes import Server, Valkey, eventually, free_port
+from tests.stalling_redis import StallingRedis
 
 TIMEOUT = 0.5
 SLACK = 0.7
@@ -196,41 +195,6 @@ async def test_a_redis_that_is_busy(user: User, server: Server, valkey: Valkey) 
     async with Load(server.url) as load:
         await until_served(load, user)
     assert user.balance()["tokensLeft"] == 9_999
-
-
-class Stalling(StreamRequestHandler):
-    """Speaks enough RESP to pass for Redis, but answers no script about a user."""
-
-    server: "StallingRedis"
-
-    def handle(self) -> None:
-        while line := self.rfile.readline():
-            words = [self._read_word() for _ in range(int(line[1:]))]
-            if words[0].startswith(b"EVAL") and words[3].startswith(b"user:"):
-                self.server.scripts.append(words)
-            else:
-                self.wfile.write(self._reply(words))
-
-    def _read_word(self) -> bytes:
-        size = int(self.rfile.readline()[1:])
-        return self.rfile.read(size + 2)[:-2]
-
-    @staticmethod
-    def _reply(words: list[bytes]) -> bytes:
-        if words[0].startswith(b"EVAL"):
-            return b"*1\r\n:0\r\n"
-        text = b"maxmemory_policy:noeviction"
-        if words[0] == b"GET":
-            text = orjson.dumps(config()) if words[1].startswith(b"tenant:") else b"a-user"
-        return b"$%d\r\n%s\r\n" % (len(text), text)
-
-
-class StallingRedis(ThreadingTCPServer):
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Stalling)
-        self.scripts: list[list[bytes]] = []
 
 
 def has_config(client: httpx.Client) -> bool:

@@ -31,7 +31,7 @@ LINE = "[INFO] Server shutting down\n"
 def serving(valkey: Valkey, folder: Path, **settings: str) -> Iterator[tuple[Server, Api]]:
     """A server of the test's own, and a tenant on it."""
     with (
-        Server(folder / "out", REDIS_URL=valkey.url, **settings) as server,
+        Server(folder / "out", wait=True, REDIS_URL=valkey.url, **settings) as server,
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
         yield server, Api.new_tenant(client)

@@ -141,6 +141,16 @@ def test_slow_handler_is_no_slow_client(impatient: Impatient) -> None:
     assert found.body == b'{"thought":true}'
 
 
+def test_busy_connection_is_kept(impatient: Impatient) -> None:
+    """For longer than any limit, as no pause between its requests is too long."""
+    until = time.monotonic() + ALL_LIMITS_SECONDS
+    with connect(impatient.url) as connection:
+        while time.monotonic() < until:
+            connection.sendall(IDLE)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            time.sleep(PAUSE_SECONDS)
+
+
 def test_slow_request_changes_nothing(impatient: Impatient) -> None:
     with httpx.Client(base_url=impatient.url) as client:
         user = Api.new_tenant(client).login()

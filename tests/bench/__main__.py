@@ -1,6 +1,8 @@
 """`python -m tests.bench [part ...]`: prints a table for each part; about three minutes for all."""
 
 import argparse
+import signal
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,8 @@ def main() -> None:
     names = parser.parse_args().parts or list(PARTS)
     if unknown := set(names) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
+    # As an exception, so that the processes that were started are ended.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"One worker, {load.CONNECTIONS} connections, load by {load.generator()}.")
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

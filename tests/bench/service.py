@@ -40,11 +40,11 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, group: dict[str, int] = RICH) -> Iterator[Service]:
-    """A service whose users are of `group`."""
+def running(folder: Path, group: dict[str, int] = RICH, redis: str = "") -> Iterator[Service]:
+    """A service whose users are of `group`; `redis`: another program than the bundled Valkey."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        Valkey(folder / "valkey") as valkey,
+        Valkey(folder / "valkey", 0, redis) as valkey,
         Server(folder / "server.out", REDIS_URL=valkey.url, WORKERS="1") as server,
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
