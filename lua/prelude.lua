@@ -166,7 +166,8 @@ local function once_wait_ms(once_key, now)
     end
   end
   if #expired > 0 then
-    redis.call('HDEL', once_key, unpack(expired))
+    -- One by one: grants are not capped, and unpack() takes at most some 8,000.
+    for _, field in ipairs(expired) do redis.call('HDEL', once_key, field) end
     return 0
   end
   redis.call('HSET', once_key, 'sweep', next_expiry)

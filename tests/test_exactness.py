@@ -82,7 +82,7 @@ def test_the_limit_counts_one_window_and_says_when_it_ends(valkey: Valkey, limit
     assert admitted.status_code == 200
     assert admitted.headers["ratelimit-policy"] == '"requests";q=5;w=60'
     assert admitted.headers["ratelimit"] == '"requests";r=0;t=60'
-    set_admissions(valkey, limited, [100, 100, 100, 100, 30_500])
+    set_admissions(valkey, limited, [100, 100, 100, 100, 30_050])
     refused = limited.charge()
     assert refused.status_code == 429
     assert refused.json() == {"error": "Too Many Requests"}
@@ -138,3 +138,12 @@ async def test_a_user_has_at_most_1000_live_keys(api: Api, server: Server, valke
     replayed = user.charge(1, **{"Idempotency-Key": "key-1"})
     assert replayed.json() == {"tokensLeft": 997}
     assert replayed.headers["idempotent-replayed"] == "true"
+
+
+def test_any_number_of_expired_keys_is_swept(api: Api, valkey: Valkey) -> None:
+    """Those of grants are not capped."""
+    (user,) = login(api, tokens=2)
+    key = f"{{user:{user.user_id}}}:once"
+    valkey.client.hset(key, mapping={f"grant:{n}": "[1,0,0]" for n in range(9_000)})
+    assert user.charge(1, **{"Idempotency-Key": "a"}).json() == {"tokensLeft": 1}
+    assert valkey.client.hlen(key) == 1
