@@ -13,6 +13,7 @@ from sanic.exceptions import SanicException
 from sanic.http import Http
 
 from server import cors, startup
+from server.accounts import Accounts
 from server.blueprints import admin, auth, docs, health, metering
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.errors import (
@@ -67,6 +68,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     services = Services(
         settings=settings,
         meter=meter,
+        accounts=Accounts(store, settings.ledger_entries),
         holding=Holding(meter),
         users=Users(store, settings.user_ttl_days, settings.ledger_entries),
         tenants=Tenants(store),
@@ -86,9 +88,6 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
             "KEEP_ALIVE_TIMEOUT": 75,
             "MOTD": False,
             "REQUEST_MAX_SIZE": BODY_BYTES,
-            "REQUEST_TIMEOUT": 8,
-            # A stream may last for hours; every wait of ours has a limit of its own.
-            "RESPONSE_TIMEOUT": 86_400,
             "PROXIES_COUNT": settings.proxies_count or None,
             "FORWARDED_SECRET": settings.forwarded_secret or None,
         }

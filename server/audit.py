@@ -10,8 +10,7 @@ from typing import Any
 import orjson
 
 from server import keys
-from server.meter import LARGEST
-from server.results import Entry
+from server.results import LARGEST, Entry
 from server.status import Status
 from server.store import Store
 

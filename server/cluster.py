@@ -62,8 +62,14 @@ class Cluster:
         return self._pipeline(self._bulk, self._owner(key))
 
     def primaries(self) -> list[Pipeline]:
+        return self._of_each(self._bulk)
+
+    def serving(self) -> list[Pipeline]:
+        return self._of_each(self._fast)
+
+    def _of_each(self, pipelines: dict[Address, Pipeline]) -> list[Pipeline]:
         owners = dict.fromkeys(owner for owner in self._owners if owner)
-        return [self._pipeline(self._bulk, owner) for owner in owners]
+        return [self._pipeline(pipelines, owner) for owner in owners]
 
     async def connect_all(self) -> list[AbstractConnection]:
         owners = {owner for owner in await self._read_owners() if owner}

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from sanic.request import Request
 
-from server.tenants import TenantConfig
+from server.tenant_config import TenantConfig
 
 _ALLOWED_HEADERS = re.compile(
     r"authorization|content-type|idempotency-key|if-match|x-api-key|x-request-id"

@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
-from server.meter import Meter, Ref, new_hold_id
-from server.results import Held
+from server.meter import Meter, new_hold_id
+from server.results import Held, Ref
 
 log = logging.getLogger(__name__)
 

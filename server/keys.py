@@ -5,6 +5,8 @@ and so does anything that carries that whole name in braces: `{user:<userId>}:ra
 in the slot of `user:<userId>`. Likewise for a tenant's config and its tombstone.
 """
 
+import hashlib
+
 
 def config(tenant_id: str) -> str:
     return f"tenant:{tenant_id}:config"
@@ -32,6 +34,14 @@ def rate(user_id: str) -> str:
 
 def once(user_id: str) -> str:
     return f"{{user:{user_id}}}:once"
+
+
+def once_field(operation: str, idempotency_key: str | None) -> str:
+    """In `once`; '' for no key. Hashed, so that its size is bounded; by operation, so that none
+    can occupy another's."""
+    if idempotency_key is None:
+        return ""
+    return f"{operation}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
 
 
 def ledger(user_id: str) -> str:

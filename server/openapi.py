@@ -23,7 +23,6 @@ from server.errors import (
     Unavailable,
     UnknownHold,
 )
-from server.meter import LARGEST
 from server.openapi_parts import (
     Json,
     closed,
@@ -37,6 +36,7 @@ from server.openapi_parts import (
     tokens,
 )
 from server.openapi_routes import AREAS, RATE, Route
+from server.results import LARGEST
 
 _ABOUT = """\
 Apps give their users metered access to AI providers: a user logs in, gets an API key with a

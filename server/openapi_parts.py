@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from server.meter import LARGEST
-from server.tenants import TENANT_ID, TenantConfig
+from server.results import LARGEST
+from server.tenant_config import TenantConfig
+from server.tenants import TENANT_ID
 
 Json = dict[str, Any]
 

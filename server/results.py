@@ -4,6 +4,12 @@ from datetime import UTC, datetime
 from math import ceil
 from typing import Any, NamedTuple
 
+LARGEST = 10**13
+"""The most tokens that any amount or balance can be; Lua's JSON keeps 14 digits."""
+
+Ref = dict[str, str | int]
+"""What a ledger entry says of its cause, for example the request's ID; small."""
+
 # Named tuples, because one or two are made for each request, and a frozen dataclass takes
 # several times as long to make.
 

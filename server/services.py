@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.accounts import Accounts
 from server.holding import Holding
 from server.meter import Meter
 from server.settings import Settings
@@ -14,6 +15,7 @@ from server.users import Users
 class Services:
     settings: Settings
     meter: Meter
+    accounts: Accounts
     holding: Holding
     users: Users
     tenants: Tenants

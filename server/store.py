@@ -121,7 +121,7 @@ class Store:
 
     async def ping(self) -> None:
         """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""
-        pings = (self._ping(pipeline) for pipeline in self._topology.primaries())
+        pings = (self._ping(pipeline) for pipeline in self._topology.serving())
         outcomes = await asyncio.gather(*pings, return_exceptions=True)
         if not any(outcome is None for outcome in outcomes):
             raise Unavailable("no answer")

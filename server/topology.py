@@ -42,6 +42,9 @@ class Topology(Protocol):
     def primaries(self) -> list[Pipeline]:
         """The bulk pipeline of each."""
 
+    def serving(self) -> list[Pipeline]:
+        """The fast pipeline of each."""
+
     async def connect_all(self) -> list[AbstractConnection]:
         """A new connection to each primary. Raises OSError or RedisError if one fails."""
 
@@ -71,6 +74,9 @@ class OneServer:
 
     def primaries(self) -> list[Pipeline]:
         return [self._bulk]
+
+    def serving(self) -> list[Pipeline]:
+        return [self._fast]
 
     async def connect_all(self) -> list[AbstractConnection]:
         return [await self._connect()]

@@ -10,7 +10,7 @@ from server import keys
 from server.errors import InvalidApiKey, NotFound, TooManyRequests
 from server.status import Status
 from server.store import Store
-from server.tenants import Group
+from server.tenant_config import Group
 
 DAY_MS = 86_400_000
 REMEMBERED_KEYS = 100_000

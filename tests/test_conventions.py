@@ -22,12 +22,13 @@ LAYERS = [
     {"blueprints"},
     {"http", "cors", "services", "openapi", "openapi_page", "openapi_parts", "openapi_routes"},
     {"holding"},
-    {"meter", "users"},
+    {"meter", "accounts", "users"},
     {"tenants"},
     {"store"},
     {"cluster", "topology"},
     {"pipeline"},
     {"commands"},
+    {"tenant_config"},
 ]
 LEAVES = {"errors", "keys", "settings", "status", "results", "logs", "request_id", "shutdown"}
 

@@ -42,7 +42,7 @@ async def replace_config(request: Request, tenant_id: str) -> Reply:
 
 @of_tenant.get("/users/<user_id>")
 async def read_user(request: Request, tenant_id: str, user_id: str) -> Reply:
-    found = await request.services.meter.balance_of_user(tenant_id, _checked(user_id))
+    found = await request.services.accounts.balance_of_user(tenant_id, _checked(user_id))
     return reply(describe(user_id, found))
 
 
@@ -57,7 +57,7 @@ async def grant(request: Request, tenant_id: str, user_id: str) -> Reply:
         granted = await _grant_group(request, user_id, body["group"], idempotency_key)
     else:
         tokens = amount(body["tokens"], "tokens", least=1)
-        granted = await request.services.meter.grant_tokens(
+        granted = await request.services.accounts.grant_tokens(
             tenant_id, user_id, tokens, request.ref, idempotency_key
         )
     headers = {"idempotent-replayed": "true"} if granted.replayed else {}
@@ -71,7 +71,7 @@ async def _grant_group(
     group = tenant.config.user_groups.find(name) if isinstance(name, str) else None
     if group is None or not isinstance(name, str):
         raise Invalid("Unknown group", [{"path": "group", "message": "is not a user group"}])
-    granted = await services.meter.grant_group(
+    granted = await services.accounts.grant_group(
         tenant.tenant_id, user_id, name, group, services.users.ttl_ms, request.ref, idempotency_key
     )
     # Also after a replay: whoever made the first grant may have died before this.

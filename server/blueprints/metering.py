@@ -7,8 +7,7 @@ from sanic import Blueprint
 from server.blueprints.request import Request, amount, integer, refuse, reply
 from server.errors import UnknownHold
 from server.http import Reply
-from server.meter import LARGEST
-from server.results import Balance, Entry, iso_time
+from server.results import LARGEST, Balance, Entry, iso_time
 
 blueprint = Blueprint("metering")
 
@@ -22,7 +21,7 @@ _HOLD_ID = re.compile(r"[0-9a-f]{32}")
 async def balance(request: Request, tenant_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
     user_id = await services.users.find(api_key)
-    found = await services.meter.balance(tenant_id, user_id, api_key)
+    found = await services.accounts.balance(tenant_id, user_id, api_key)
     return reply(describe(user_id, found))
 
 
@@ -32,7 +31,7 @@ async def ledger(request: Request, tenant_id: str) -> Reply:
     user_id = await services.users.find(api_key)
     limit = integer(request.args.get("limit", "50"), "limit", 1, MOST_ENTRIES)
     before = integer(request.args.get("before", str(LARGEST)), "before", 1, LARGEST)
-    entries = await services.meter.ledger(tenant_id, user_id, api_key, limit, before)
+    entries = await services.accounts.ledger(tenant_id, user_id, api_key, limit, before)
     return reply({"entries": [_describe_entry(entry) for entry in entries]})
 
 

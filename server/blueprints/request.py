@@ -15,7 +15,7 @@ from server.errors import (
     InvalidJson,
 )
 from server.http import Reply, StrictRequest
-from server.meter import LARGEST, Ref
+from server.results import LARGEST, Ref
 from server.services import Services
 from server.tenants import Tenant
 

@@ -8,8 +8,8 @@ from tests.bench import peers, table
 from tests.bench.load import Load, measure
 from tests.bench.service import running
 
-ROUNDS = 5
-SECONDS = 3
+ROUNDS = 9
+SECONDS = 2
 WARM_UP_SECONDS = 2
 USERS = 1_000
 MOST_OF_BARE = 1.4
