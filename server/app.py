@@ -36,6 +36,12 @@ from server.users import Users
 
 log = logging.getLogger(__name__)
 
+# Made once, with its middleware: given to it again for each app, it would run once more for each.
+OF_TENANT = Blueprint.group(
+    auth.blueprint, metering.blueprint, admin.of_tenant, url_prefix="/<tenant_id>"
+)
+OF_TENANT.middleware(load_tenant, "request", priority=1)
+
 _serial = count(1)
 _IN_WORKER = "SANIC_WORKER_NAME"
 
@@ -93,11 +99,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         }
     )
 
-    of_tenant = Blueprint.group(
-        auth.blueprint, metering.blueprint, admin.of_tenant, url_prefix="/<tenant_id>"
-    )
-    of_tenant.middleware(load_tenant, "request", priority=1)
-    for blueprint in (health.blueprint, docs.blueprint, admin.tenants, of_tenant):
+    for blueprint in (health.blueprint, docs.blueprint, admin.tenants, OF_TENANT):
         app.blueprint(blueprint)
     _add_preflights(app)
     app.on_response(_finish)

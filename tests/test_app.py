@@ -1,5 +1,6 @@
 """What a start leaves in Redis, create_app for other programs, and Sanic's own command."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -81,6 +82,7 @@ async def test_two_apps_in_a_process(valkey: Valkey) -> None:
         await server.before_start()
         await server.after_start()
         servers.append(server)
+    await asyncio.to_thread(create_app, Deps(settings, Store(NOBODY, 1)))  # outside of their loop
     async with httpx.AsyncClient() as client:
         for url, token, other in (urls[0], "one", "two"), (urls[1], "two", "one"):
             for given, status in (token, 200), (other, 401):

@@ -12,6 +12,7 @@ ROUNDS = 9
 SECONDS = 2
 WARM_UP_SECONDS = 2
 USERS = 1_000
+BARE, OURS, KOA = "bare Sanic, no Redis", "vibe-server, one hot user", "Koa, one hot user"
 MOST_OF_BARE = 1.4
 MOST_OF_KOA = 1.1
 
@@ -21,18 +22,18 @@ def run(folder: Path) -> None:
         service = stack.enter_context(running(folder))
         service.add_users(USERS)
         bare = stack.enter_context(peers.bare_sanic(folder))
-        redis_pid = service.valkey.pid
+        # Those that are compared follow each other, so that they find the machine alike.
         rows: dict[str, tuple[Load, dict[str, int]]] = {
-            "bare Sanic, no Redis": (service.charges(1, bare.url), {"server": bare.pid}),
-            "vibe-server, one hot user": (service.charges(1), service.pids),
-            f"vibe-server, {USERS:,} users": (service.charges(USERS), service.pids),
+            BARE: (service.charges(1, bare.url), {"server": bare.pid}),
+            OURS: (service.charges(1), service.pids),
         }
         try:
             koa = stack.enter_context(peers.koa(folder, service.valkey.url))
-            pids = {"server": koa.pid, "redis": redis_pid}
-            rows["Koa, one hot user"] = (service.charges(1, koa.url), pids)
+            pids = {"server": koa.pid, "redis": service.valkey.pid}
+            rows[KOA] = (service.charges(1, koa.url), pids)
         except peers.KoaMissing as missing:
             print(f"Koa is SKIPPED: {missing}")
+        rows[f"vibe-server, {USERS:,} users"] = (service.charges(USERS), service.pids)
         found = _rounds(rows)
     _print(found)
 
@@ -60,11 +61,12 @@ def _print(found: dict[str, list[dict[str, float]]]) -> None:
             for name in ("server", "redis")
         ]
         table.row(label, *columns)
-    ours = [cost["server"] for cost in found["vibe-server, one hot user"]]
-    for label, most in (("bare Sanic, no Redis", MOST_OF_BARE), ("Koa, one hot user", MOST_OF_KOA)):
+    ours = [cost["server"] for cost in found[OURS]]
+    for label, name, most in ((BARE, "bare Sanic", MOST_OF_BARE), (KOA, "Koa", MOST_OF_KOA)):
         if label in found:
-            theirs = [cost["server"] for cost in found[label]]
             # Round by round: neighbours in time share the state of the machine.
+            theirs = [cost["server"] for cost in found[label]]
             ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-            name = f"vibe-server / {label.partition(',')[0]}"
-            table.row(name, table.spread(ratios, 2), note=table.limit(ratios, most))
+            table.row(
+                f"vibe-server / {name}", table.spread(ratios, 2), note=table.limit(ratios, most)
+            )

@@ -9,9 +9,7 @@ def title(text: str) -> None:
 
 
 def row(label: str, *columns: str, note: str = "") -> None:
-    print(
-        "  " + label.ljust(42) + "".join(text.rjust(20) for text in columns) + f"  {note}".rstrip()
-    )
+    print(f"  {label:42}{''.join(text.rjust(20) for text in columns)}  {note}".rstrip())
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
