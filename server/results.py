@@ -1,6 +1,7 @@
 """What the meter answers: typed values instead of a script's list."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from math import ceil
 from typing import Any, NamedTuple
 
@@ -25,9 +26,14 @@ class Rate(NamedTuple):
     def headers(self) -> dict[str, str]:
         """RateLimit-Policy and RateLimit, as in the IETF draft "RateLimit header fields"."""
         return {
-            "ratelimit-policy": f'"requests";q={self.limit};w={self.window}',
+            "ratelimit-policy": _policy(self.limit, self.window),
             "ratelimit": f'"requests";r={self.remaining};t={ceil(self.reset_ms / 1000)}',
         }
+
+
+@lru_cache(1000)
+def _policy(limit: int, window: int) -> str:
+    return f'"requests";q={limit};w={window}'
 
 
 class Charged(NamedTuple):

@@ -26,6 +26,7 @@ from server.topology import (
 
 _HERE = Path(__file__).parent
 SCAN_COUNT = 1000
+_STATUSES = tuple(Status)
 
 
 def load_scripts() -> dict[str, Script]:
@@ -109,7 +110,7 @@ class Store:
         """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
         pipeline = self._topology.fast(keys[0])
         reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
-        return Status(reply[0]), reply[1:]
+        return _STATUSES[reply[0]], reply[1:]
 
     async def run_large(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
@@ -117,7 +118,7 @@ class Store:
         """As `run`, for a script with a large reply, which must not delay a charge."""
         pipeline = self._topology.bulk(keys[0])
         reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
-        return Status(reply[0]), reply[1:]
+        return _STATUSES[reply[0]], reply[1:]
 
     async def ping(self) -> None:
         """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""

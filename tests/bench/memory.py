@@ -76,6 +76,10 @@ def _print(found: list[dict[str, int]], grown: float) -> None:
     table.title(f"Bytes in Redis of a user who made {CHARGES} charges: median (min-max)")
     for name in names:
         table.row(name, table.spread([sizes[name] for sizes in found]))
+    entries = CHARGES + 1  # the login's grant
+    for name in (name for name in names if name.endswith(":ledger")):
+        each = [sizes[name] / entries for sizes in found]
+        table.row("of the ledger, for each entry", table.spread(each))
     totals = [sum(sizes.values()) for sizes in found]
     table.row("all keys, MEMORY USAGE", table.spread(totals), note=table.limit(totals, most))
     table.row(f"used_memory grown by, for each of {USERS:,}", f"{grown:,.0f}")
