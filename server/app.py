@@ -6,7 +6,7 @@ import os
 import sys
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, cast
+from typing import Any
 
 from sanic import Blueprint, HTTPResponse, Sanic
 from sanic.exceptions import SanicException
@@ -102,7 +102,6 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     for blueprint in (health.blueprint, docs.blueprint, admin.tenants, OF_TENANT):
         app.blueprint(blueprint)
     _add_preflights(app)
-    app.on_response(_finish)
     app.error_handler.add(Exception, _refuse)
 
     @app.before_server_start
@@ -184,20 +183,6 @@ def _add_preflights(app: Sanic[Any, Services]) -> None:
             name=f"preflight{number}",
             ctx_methods=tuple(sorted({*names, "OPTIONS"})),
         )
-
-
-async def _finish(request: Request, response: HTTPResponse) -> None:
-    """What every reply gets, errors included.
-
-    A coroutine only because Sanic takes longer to find out that something is none.
-    """
-    headers = response.headers
-    headers["x-request-id"] = request.id
-    if "origin" in request.headers:
-        tenant = getattr(request.ctx, "tenant", None)
-        headers.update(cors.headers(request, tenant and tenant.parsed))
-    if request.services.closing and request.stream is not None:
-        cast("Http", request.stream).keep_alive = False
 
 
 def _refuse(request: Request, error: Exception) -> HTTPResponse:
