@@ -3,6 +3,7 @@
 Refusal
 ├── BadRequest            400  the form of the request
 │   ├── InvalidJson       400
+│   ├── Unsupported       400  a provider call with a member that cannot be served, named
 │   └── InvalidTenant     400
 ├── InvalidApiKey         401
 ├── InvalidAdminToken     401
@@ -55,6 +56,15 @@ class BadRequest(Refusal):
 
 class InvalidJson(BadRequest):
     message = "Invalid JSON"
+
+
+class Unsupported(BadRequest):
+    """`param` is the member's path, as in `messages.0.content`, as far as it is known."""
+
+    def __init__(self, param: str, message: str) -> None:
+        self.param = param
+        self.message = message
+        super().__init__()
 
 
 class InvalidTenant(BadRequest):

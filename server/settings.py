@@ -54,6 +54,12 @@ class Settings(BaseModel):
     forwarded_secret: _Visible = Field(
         "", description="the secret by which a proxy's Forwarded header is known"
     )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="a port of its own for /metrics, which needs no token there"
+    )
+    allow_private_upstreams: bool = Field(
+        False, description="upstreams may have private addresses and speak http; for tests"
+    )
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":

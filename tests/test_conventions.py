@@ -117,7 +117,8 @@ def test_the_readme_has_each_setting_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `([A-Z_]+)` \| (\S*) ?\|", readme, re.MULTILINE))
     wanted = {name.upper(): field.default for name, field in Settings.model_fields.items()}
     assert set(rows) == set(wanted)
-    for name, default in wanted.items():
+    for name, value in wanted.items():
+        default = int(value) if isinstance(value, bool) else value
         assert rows[name].strip("`") == (str(default) if default != "" else ""), name
 
 

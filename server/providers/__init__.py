@@ -1,0 +1,1 @@
+"""The protocols of the providers: their requests, replies, streams and errors."""
