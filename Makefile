@@ -4,7 +4,7 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test test-faults check bench lock clean
+.PHONY: help run install test test-faults check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,11 +20,16 @@ test: .venv/development ## run all tests
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
 	.venv/bin/python -m pytest tests/faults
 
-check: .venv/development ## lint: ruff, mypy, luacheck
+check: .venv/development ## lint: ruff, mypy, luacheck, hadolint, manifests
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/python -m tests.lint_lua
+	.venv/bin/hadolint Dockerfile
+	.venv/bin/python -m tests.lint_manifests
+
+image: .venv/development ## build the container image, run it and check it (buildah, debootstrap, root)
+	.venv/bin/python -m tests.image
 
 bench: .venv/development ## what a charge costs, against bare Sanic and against Koa
 	.venv/bin/python -m tests.bench

@@ -50,12 +50,15 @@ local function append(ledger_key, ledger_size, user_key, user, now, op, tokens, 
   end
 end
 
+local expired_holds = 0 -- by this run; the loader puts it into the reply
+
 -- Gives tokens back to the balance whose holds are past their deadline: the holder has died.
 local function return_expired_holds(user_key, ledger_key, ledger_size, user, now)
   local returned = false
   for hold_id, hold in pairs(user.holds) do
     if hold[2] <= now then
       user.holds[hold_id] = nil
+      expired_holds = expired_holds + 1
       user.tokensLeft = user.tokensLeft + hold[1]
       append(ledger_key, ledger_size, user_key, user, now, 'expire', hold[1], '{}')
       returned = true

@@ -3,18 +3,21 @@
 import asyncio
 import logging
 import os
+import re
 import sys
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 from sanic import Blueprint, HTTPResponse, Sanic
+from sanic.blueprint_group import BlueprintGroup
 from sanic.exceptions import SanicException
 from sanic.http import Http
 
-from server import cors, startup
+from server import cors, metrics, startup
 from server.accounts import Accounts
-from server.blueprints import admin, auth, docs, health, metering
+from server.blueprints import admin, auth, docs, gateway, health, metering
+from server.blueprints import metrics as metrics_routes
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.errors import (
     BadRequest,
@@ -28,17 +31,23 @@ from server.errors import (
 from server.holding import Holding
 from server.http import Reply, StrictProtocol
 from server.meter import Meter
+from server.providers.wire import WIRES, Name
 from server.services import Services
 from server.settings import Settings
 from server.store import Store
 from server.tenants import Tenants
+from server.upstream import Upstream
 from server.users import Users
 
 log = logging.getLogger(__name__)
 
 # Made once, with its middleware: given to it again for each app, it would run once more for each.
 OF_TENANT = Blueprint.group(
-    auth.blueprint, metering.blueprint, admin.of_tenant, url_prefix="/<tenant_id>"
+    auth.blueprint,
+    metering.blueprint,
+    gateway.blueprint,
+    admin.of_tenant,
+    url_prefix="/<tenant_id>",
 )
 OF_TENANT.middleware(load_tenant, "request", priority=1)
 
@@ -76,10 +85,44 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries),
         holding=Holding(meter),
+        upstream=Upstream(settings.allow_private_upstreams),
         users=Users(store, settings.user_ttl_days, settings.ledger_entries),
-        tenants=Tenants(store),
+        tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
     )
+    app = _bare_app(services)
+    _complete(
+        app, health.blueprint, metrics_routes.public, docs.blueprint, admin.tenants, OF_TENANT
+    )
+
+    @app.before_server_start
+    async def open_store(_: Any) -> None:
+        metrics.worker_serves()
+        await store.start()
+        await services.upstream.start()
+        try:
+            await services.tenants.store_first()
+        except Unavailable as error:
+            # A worker that replaces another while Redis is away must still come up.
+            log.warning("Could not look for the first tenant: %s", error.reason)
+
+    @app.after_server_stop
+    async def close_store(_: Any) -> None:
+        await services.holding.finish(services.stop_by)
+        await services.upstream.close()
+        await store.close()
+
+    return app
+
+
+def create_metrics_app(services: Services) -> Sanic[Any, Services]:
+    """What METRICS_PORT serves, beside the app that `services` are of."""
+    app = _bare_app(services)
+    _complete(app, metrics_routes.own_port)
+    return app
+
+
+def _bare_app(services: Services) -> Sanic[Any, Services]:
     # Sanic refuses two apps of one name in a process.
     app = _App(
         f"vibe-server-{next(_serial)}",
@@ -94,31 +137,28 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
             "KEEP_ALIVE_TIMEOUT": 75,
             "MOTD": False,
             "REQUEST_MAX_SIZE": BODY_BYTES,
-            "PROXIES_COUNT": settings.proxies_count or None,
-            "FORWARDED_SECRET": settings.forwarded_secret or None,
+            "PROXIES_COUNT": services.settings.proxies_count or None,
+            "FORWARDED_SECRET": services.settings.forwarded_secret or None,
         }
     )
+    return app
 
-    for blueprint in (health.blueprint, docs.blueprint, admin.tenants, OF_TENANT):
+
+def _complete(app: Sanic[Any, Services], *blueprints: Blueprint | BlueprintGroup) -> None:
+    """Adds the routes, and what is needed around them."""
+    for blueprint in blueprints:
         app.blueprint(blueprint)
+    for route in app.router.routes:
+        # As in the API's documentation: POST /{tenantId}/charges
+        path = re.sub(r"<(.+?)(?::.*?)?>", _parameter, route.path)
+        route.ctx.label = f"{'/'.join(sorted(route.methods))} /{path}"
     _add_preflights(app)
     app.error_handler.add(Exception, _refuse)
 
-    @app.before_server_start
-    async def open_store(_: Any) -> None:
-        await store.start()
-        try:
-            await services.tenants.store_first()
-        except Unavailable as error:
-            # A worker that replaces another while Redis is away must still come up.
-            log.warning("Could not look for the first tenant: %s", error.reason)
 
-    @app.after_server_stop
-    async def close_store(_: Any) -> None:
-        await services.holding.finish(services.stop_by)
-        await store.close()
-
-    return app
+def _parameter(found: re.Match[str]) -> str:
+    first, *rest = found[1].split("_")
+    return "{" + first + "".join(word.title() for word in rest) + "}"
 
 
 def from_environment() -> Sanic[Any, Services]:
@@ -135,6 +175,10 @@ def from_environment() -> Sanic[Any, Services]:
     except startup.CannotStart as error:
         log.error("%s", error)
         sys.exit(error.status)
+    if settings.metrics_port:
+        settings = settings.model_copy(update={"metrics_port": 0})
+        if _IN_WORKER not in os.environ:
+            log.warning("METRICS_PORT is for `python -m server`: /metrics stays on the public port")
     app = create_app(Deps(settings, store))
     app.config.GRACEFUL_SHUTDOWN_TIMEOUT = settings.grace_seconds
 
@@ -182,6 +226,7 @@ def _add_preflights(app: Sanic[Any, Services]) -> None:
             ["OPTIONS"],
             name=f"preflight{number}",
             ctx_methods=tuple(sorted({*names, "OPTIONS"})),
+            ctx_label="OPTIONS",
         )
 
 
@@ -191,8 +236,13 @@ def _refuse(request: Request, error: Exception) -> HTTPResponse:
     if refusal is None:
         log.error("%s Internal Server Error", request.id, exc_info=error)
         return reply({"error": "Internal Server Error"}, 500)
-    body = {"error": refusal.message, **refusal.extra}
-    return reply(body, refusal.status, refusal.headers)
+    metrics.refused(refusal, refusal.status)
+    speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
+    if speaks is None or refusal.is_native:
+        return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
+    if refusal.is_final:
+        refusal.headers["x-should-retry"] = "false"
+    return reply(WIRES[speaks].error(refusal), refusal.status, refusal.headers)
 
 
 _OF_SANIC: dict[int, type[Refusal]] = {

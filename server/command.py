@@ -91,8 +91,11 @@ def _serve(settings: Settings, embedded: Embedded | None, shutdown: Shutdown) ->
     if embedded:
         settings = _for_embedded(settings)
     if not shutdown.requested and _redis_answers(settings, shutdown):
-        with _listen(settings) as listener:
-            _supervise(settings, listener, embedded, shutdown)
+        with ExitStack() as stack:
+            listeners = [stack.enter_context(_listen(settings.host, settings.port))]
+            if settings.metrics_port:
+                listeners.append(stack.enter_context(_listen(settings.host, settings.metrics_port)))
+            _supervise(settings, listeners, embedded, shutdown)
     else:
         log.info("Server shutting down")
     return 0
@@ -117,22 +120,35 @@ async def _finishes(work: Coroutine[Any, Any, None], shutdown: Shutdown) -> bool
 
 
 def _supervise(
-    settings: Settings, listener: socket.socket, embedded: Embedded | None, shutdown: Shutdown
+    settings: Settings,
+    listeners: list[socket.socket],
+    embedded: Embedded | None,
+    shutdown: Shutdown,
 ) -> None:
+    """`listeners`: the public one, and that of METRICS_PORT if there is one."""
     # Only now, so that a wrong address of Redis is answered without waiting for the rest;
     # and here, so that a worker that replaces another has it in memory already.
+    from server.metrics.shared import Shared, this_worker
     from server.worker import run_worker
 
     if not settings.admin_token:
         log.warning("ADMIN_TOKEN is not set: the administration answers 401")
-    host, port = listener.getsockname()[:2]
-    log.info("Listening on http://%s:%s", f"[{host}]" if ":" in host else host, port)
+    log.info("Listening on http://%s", _address(listeners[0]))
+    if len(listeners) > 1:
+        log.info("Metrics at http://%s/metrics", _address(listeners[1]))
+    shared = Shared(settings.workers)
+
+    def work(slot: int, parent: int) -> None:
+        this_worker.join(shared, slot)
+        run_worker(settings, listeners[0], parent, *listeners[1:])
+
     Supervisor(
-        lambda parent: run_worker(settings, listener, parent),
-        listener,
+        work,
+        listeners,
         settings.workers,
         settings.drain_seconds + settings.grace_seconds,
         shutdown,
+        shared.died,
         embedded.revive if embedded else None,
     ).run()
 
@@ -155,16 +171,20 @@ def _cores() -> int:
     return os.cpu_count() or 1
 
 
-def _listen(settings: Settings) -> socket.socket:
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
     try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         # localhost is IPv4 for whoever connects to 127.0.0.1, and a browser tries both.
         family, _, _, _, address = sorted(found, key=lambda item: item[0] != socket.AF_INET)[0]
         listener = socket.create_server(address[:2], family=family, backlog=1024)
     except UnicodeError:
         raise CannotStart("HOST: is not a host name", 2) from None
     except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        raise CannotStart(f"Cannot listen on {where}: {error.strerror}") from None
+        raise CannotStart(f"Cannot listen on {host}:{port}: {error.strerror}") from None
     listener.setblocking(False)
     return listener

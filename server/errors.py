@@ -9,7 +9,8 @@ Refusal
 ├── InvalidAdminToken     401
 ├── PaymentRequired       402  the balance does not cover it
 ├── NotFound              404
-│   └── UnknownHold       404
+│   ├── UnknownHold       404
+│   └── NoModel           404  no endpoint for the model
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408
 ├── TenantExists          409
@@ -18,13 +19,19 @@ Refusal
 ├── Invalid               422  well-formed but wrong, every fault listed
 ├── KeyReused             422
 ├── TooManyRequests       429
-└── Unavailable           503  Redis cannot answer; whether it acted is unknown
-    └── NotSent           503  as above, and it was never asked
+├── Unavailable           503  Redis cannot answer; whether it acted is unknown
+│   └── NotSent           503  as above, and it was never asked
+├── ProviderRefused       4xx  what a provider says of the request
+└── ProviderError         502  a provider does not do its part
+    ├── ProviderBusy      429  the tenant's rate limit there is reached
+    ├── ProviderAuthError 502  it refuses the tenant's key
+    ├── ProviderQuota     502  the tenant's credit there is used up
+    └── ProviderTimeout   504
 """
 
 from collections.abc import Mapping
 from math import ceil
-from typing import Any, ClassVar, TypedDict
+from typing import Any, TypedDict
 
 
 class Detail(TypedDict):
@@ -35,10 +42,22 @@ class Detail(TypedDict):
 
 
 class Refusal(Exception):
-    """A request that is refused: `status`, body `{"error": message, **extra}`, `headers`."""
+    """A request that is refused: `status`, body `{"error": message, **extra}`, `headers`.
 
-    status: ClassVar[int] = 400
+    In the errors of the providers' SDKs `code` says what it is, and `param` which member is at
+    fault.
+    """
+
+    status: int = 400
     message: str = "Bad Request"
+    code: str | None = None
+    param: str | None = None
+    is_native: bool = False
+    """Has this body on the providers' routes too, instead of one in the shape of their SDKs."""
+    is_final: bool = False
+    """The providers' SDKs are told not to repeat the request."""
+    reason: str = ""
+    """For the log alone."""
 
     def __init__(
         self,
@@ -51,7 +70,7 @@ class Refusal(Exception):
 
 
 class BadRequest(Refusal):
-    pass
+    is_native = True
 
 
 class InvalidJson(BadRequest):
@@ -60,6 +79,8 @@ class InvalidJson(BadRequest):
 
 class Unsupported(BadRequest):
     """`param` is the member's path, as in `messages.0.content`, as far as it is known."""
+
+    is_native = False
 
     def __init__(self, param: str, message: str) -> None:
         self.param = param
@@ -73,6 +94,7 @@ class InvalidTenant(BadRequest):
 
 class InvalidApiKey(Refusal):
     status = 401
+    code = "invalid_api_key"
     message = "Invalid API key"
 
     def __init__(self) -> None:
@@ -86,12 +108,15 @@ class InvalidAdminToken(InvalidApiKey):
 class PaymentRequired(Refusal):
     status = 402
     message = "Payment Required"
+    code = "insufficient_quota"
+    is_final = True
 
     def __init__(self, tokens_left: int, headers: Mapping[str, str]) -> None:
         super().__init__({"tokensLeft": tokens_left}, headers)
 
 
 class NotFound(Refusal):
+    is_native = True
     status = 404
     message = "Not Found"
 
@@ -100,12 +125,23 @@ class UnknownHold(NotFound):
     message = "Unknown hold"
 
 
+class NoModel(NotFound):
+    is_native = False
+    code = "model_not_found"
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+        super().__init__()
+
+
 class MethodNotAllowed(Refusal):
+    is_native = True
     status = 405
     message = "Method Not Allowed"
 
 
 class RequestTimeout(Refusal):
+    is_native = True
     status = 408
     message = "Request Timeout"
 
@@ -121,6 +157,7 @@ class PreconditionFailed(Refusal):
 
 
 class PayloadTooLarge(Refusal):
+    is_native = True
     status = 413
     message = "Payload Too Large"
 
@@ -141,6 +178,7 @@ class KeyReused(Refusal):
 class TooManyRequests(Refusal):
     status = 429
     message = "Too Many Requests"
+    code = "rate_limit_exceeded"
 
     def __init__(self, retry_after_ms: int, headers: Mapping[str, str] | None = None) -> None:
         retry_after = str(max(1, ceil(retry_after_ms / 1000)))
@@ -150,6 +188,7 @@ class TooManyRequests(Refusal):
 class Unavailable(Refusal):
     status = 503
     message = "Service Unavailable"
+    code = "service_unavailable"
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(headers={"retry-after": "1"})
@@ -158,3 +197,51 @@ class Unavailable(Refusal):
 
 class NotSent(Unavailable):
     pass
+
+
+class ProviderRefused(Refusal):
+    """`kind` is the error's type in the words of OpenAI or of Anthropic, '' if unknown."""
+
+    def __init__(
+        self, status: int, message: str, kind: str, code: str | None, param: str | None
+    ) -> None:
+        self.status = status
+        self.message = message
+        self.kind = kind
+        self.code = code
+        self.param = param
+        super().__init__()
+
+
+class ProviderError(Refusal):
+    status = 502
+    message = "The provider failed"
+    code = "provider_error"
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__()
+        self.reason = reason
+
+
+class ProviderBusy(ProviderError):
+    status = 429
+    message = "The provider's rate limit is reached"
+    code = "rate_limit_exceeded"
+
+
+class ProviderAuthError(ProviderError):
+    message = "The provider refuses the tenant's key"
+    code = "provider_auth_error"
+    is_final = True
+
+
+class ProviderQuota(ProviderError):
+    message = "The tenant's credit at the provider is used up"
+    code = "provider_quota"
+    is_final = True
+
+
+class ProviderTimeout(ProviderError):
+    status = 504
+    message = "The provider did not answer in time"
+    code = "provider_timeout"

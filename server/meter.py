@@ -133,7 +133,8 @@ class Meter:
             raise InvalidApiKey
         if status is Status.UNKNOWN_HOLD:
             raise UnknownHold
-        return Settled(*values)
+        taken, tokens_left = values
+        return Settled(taken, tokens_left, status is Status.REPLAYED)
 
 
 def new_hold_id() -> str:

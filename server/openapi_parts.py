@@ -148,6 +148,7 @@ def schemas() -> dict[str, Json]:
         "Tenant": closed({"tenantId": _TENANT_ID}),
         "Tenants": closed({"tenants": list_of(_TENANT_ID)}),
         **of_config,
+        "Metrics": {"type": "string"},
         "Page": {"type": "string"},
         "Document": {"type": "object", "examples": [{"openapi": "3.1.0", "...": "..."}]},
     }

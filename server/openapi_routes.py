@@ -75,6 +75,14 @@ def _server() -> list[Route]:
             ],
         ),
         Route(
+            "GET /metrics",
+            "readMetrics",
+            "What the server counts and measures, for Prometheus",
+            [Reply("the metrics of all workers", "Metrics", media_type="text/plain")],
+            about="With `METRICS_PORT` they are on that port, without a token, and not here.",
+            credential="admin",
+        ),
+        Route(
             "GET /docs",
             "readPage",
             "This documentation, to read",

@@ -15,6 +15,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
@@ -27,6 +28,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from server import metrics
 from server.commands import Command, Script, pack
 from server.errors import NotSent, Unavailable
 
@@ -182,6 +184,7 @@ class Pipeline:
         if not batch:
             return
         answered = 0
+        began = perf_counter()
         try:
             async with asyncio.timeout_at(batch[0].deadline):
                 await connection.send_packed_command(
@@ -207,6 +210,8 @@ class Pipeline:
         except BaseException:
             await self._lose(batch[answered:], "closed")
             raise
+        else:
+            metrics.flushed(len(batch), perf_counter() - began)
 
     def _refused(self, command: Command, error: ResponseError) -> None:
         text = str(error)
@@ -227,6 +232,7 @@ class Pipeline:
             command.fail(error)
 
     async def _lose(self, sent: Iterable[Command], reason: str, stalled: bool = False) -> None:
+        metrics.redis_failed()
         for command in sent:
             command.fail(Unavailable(reason))
         await self._disconnect()
@@ -252,6 +258,7 @@ class Pipeline:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._connect()
         except (OSError, RedisError, TimeoutError) as error:
+            metrics.redis_failed()
             self._go_down(str(error) or "Timeout connecting to Redis")
             self._tried.set()
             await asyncio.sleep(RECONNECT_SECONDS)

@@ -56,10 +56,14 @@ class Held(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """A settled hold; `tokens` were taken, which can be less than the cost (overrun)."""
+    """A settled hold; `tokens` were taken, which can be less than the cost (overrun).
+
+    `replayed`: it was settled before, and this is what the first settle took.
+    """
 
     tokens: int
     tokens_left: int
+    replayed: bool
 
 
 class Granted(NamedTuple):

@@ -8,6 +8,7 @@ from server.holding import Holding
 from server.meter import Meter
 from server.settings import Settings
 from server.tenants import Tenants
+from server.upstream import Upstream
 from server.users import Users
 
 
@@ -17,6 +18,7 @@ class Services:
     meter: Meter
     accounts: Accounts
     holding: Holding
+    upstream: Upstream
     users: Users
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError
 
+from server import metrics
 from server.cluster import Cluster
 from server.commands import Script
 from server.errors import Unavailable
@@ -27,6 +28,12 @@ from server.topology import (
 _HERE = Path(__file__).parent
 SCAN_COUNT = 1000
 _STATUSES = tuple(Status)
+# A reply's status also says how many holds went back, whatever the script did beside that.
+_EXPIRED = 100
+_RUN = f"""\
+local reply = run()
+if expired_holds > 0 and not reply.err then reply[1] = reply[1] + {_EXPIRED} * expired_holds end
+return reply"""
 
 
 def load_scripts() -> dict[str, Script]:
@@ -39,7 +46,7 @@ def load_scripts() -> dict[str, Script]:
     prelude = texts.pop("prelude")
     scripts = {}
     for name, text in texts.items():
-        whole = f"{prelude}\n{text}"
+        whole = f"{prelude}\nlocal function run() {text}\nend\n{_RUN}"
         scripts[name] = Script(
             name, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
         )
@@ -109,16 +116,14 @@ class Store:
     ) -> tuple[Status, list[Any]]:
         """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
         pipeline = self._topology.fast(keys[0])
-        reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
-        return _STATUSES[reply[0]], reply[1:]
+        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
     async def run_large(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:
         """As `run`, for a script with a large reply, which must not delay a charge."""
         pipeline = self._topology.bulk(keys[0])
-        reply = await pipeline.run(self._scripts[name], len(keys), *keys, *args)
-        return _STATUSES[reply[0]], reply[1:]
+        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
     async def ping(self) -> None:
         """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""
@@ -165,3 +170,11 @@ class Store:
                 yield [key.decode(errors="replace") for key in found]
                 if cursor == b"0":
                     break
+
+
+def _read(reply: list[Any]) -> tuple[Status, list[Any]]:
+    status = reply[0]
+    if status >= _EXPIRED:
+        expired, status = divmod(status, _EXPIRED)
+        metrics.holds_expired(expired)
+    return _STATUSES[status], reply[1:]

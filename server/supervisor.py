@@ -11,7 +11,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 
@@ -27,31 +28,40 @@ LONGEST_BACK_OFF_SECONDS = 10
 KILL_AFTER_SECONDS = 10
 
 
-class Supervisor:
-    """Runs `work(parent)` in `count` processes, which share `listener`, until a shutdown.
+@dataclass(frozen=True, slots=True)
+class _Started:
+    slot: int
+    at: float
 
-    `parent` is a descriptor that becomes readable when the parent has died. A worker gets
-    `stop_seconds` to end after SIGTERM. `each_second`, if given, is called about that often; what
-    it raises ends it all.
+
+class Supervisor:
+    """Runs `work(slot, parent)` in `count` processes, which share `listeners`, until a shutdown.
+
+    `slot` is a number below `count`, of which no other living worker has the same; `parent` is a
+    descriptor that becomes readable when the parent has died. A worker gets `stop_seconds` to end
+    after SIGTERM. `on_death` is called with the slot of each that has ended. `each_second`, if
+    given, is called about that often; what it raises ends it all.
     """
 
     def __init__(
         self,
-        work: Callable[[int], None],
-        listener: socket.socket,
+        work: Callable[[int, int], None],
+        listeners: Sequence[socket.socket],
         count: int,
         stop_seconds: float,
         shutdown: Shutdown,
+        on_death: Callable[[int], None],
         each_second: Callable[[], None] | None = None,
     ) -> None:
         self._work = work
-        self._listener = listener
+        self._listeners = listeners
         self._count = count
         self._stop_seconds = stop_seconds
         self._shutdown = shutdown
+        self._on_death = on_death
         self._each_second = each_second
         self._alive, self._held = os.pipe()
-        self._started: dict[BaseProcess, float] = {}
+        self._started: dict[BaseProcess, _Started] = {}
         self._quick_deaths = 0
         self._next_start = 0.0
 
@@ -76,7 +86,8 @@ class Supervisor:
         while len(self._started) < self._count and not self._shutdown.requested:
             if time.monotonic() < self._next_start:
                 return
-            worker = _fork.Process(target=self._child)
+            slot = self._free_slot()
+            worker = _fork.Process(target=self._child, args=(slot,))
             # A signal that came while the child still had our handlers would be lost on it.
             signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
             try:
@@ -87,15 +98,19 @@ class Supervisor:
                 return
             finally:
                 signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            self._started[worker] = time.monotonic()
+            self._started[worker] = _Started(slot, time.monotonic())
 
-    def _child(self) -> None:
+    def _free_slot(self) -> int:
+        used = {started.slot for started in self._started.values()}
+        return next(slot for slot in range(self._count) if slot not in used)
+
+    def _child(self, slot: int) -> None:
         self._shutdown.forget()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         # Closing our copy of the write end leaves the parent as its only holder.
         os.close(self._held)
         try:
-            self._work(self._alive)
+            self._work(slot, self._alive)
         except Exception as error:
             log.error("Worker failed", exc_info=error)
             sys.exit(1)
@@ -103,8 +118,10 @@ class Supervisor:
     def _reap(self) -> None:
         now = time.monotonic()
         for worker in [worker for worker in self._started if not worker.is_alive()]:
-            lived = now - self._started.pop(worker)
+            started = self._started.pop(worker)
+            lived = now - started.at
             worker.join()
+            self._on_death(started.slot)
             if self._shutdown.requested:
                 continue
             log.warning("Worker %s ended with status %s", worker.pid, worker.exitcode)
@@ -119,7 +136,8 @@ class Supervisor:
         # Also when it is an error that ends us.
         self._shutdown.requested = True
         log.info("Server shutting down")
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         self._signal_all(signal.SIGTERM)
         deadline = time.monotonic() + self._stop_seconds + KILL_AFTER_SECONDS
         while self._started and time.monotonic() < deadline:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from server import keys
+from server.addresses import faults_of_urls
 from server.errors import (
     Detail,
     Invalid,
@@ -49,10 +50,11 @@ class Tenant:
 
 
 class Tenants:
-    """The tenants in `store`."""
+    """The tenants in `store`; `allow_private_upstreams` as in the settings."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, allow_private_upstreams: bool = False) -> None:
         self._store = store
+        self._allow_private = allow_private_upstreams
         # Only to spare the parsing: every request reads the config from Redis.
         self._last: dict[str, Tenant] = {}
 
@@ -90,11 +92,11 @@ class Tenants:
             message = "must match [a-z0-9][a-z0-9_-]{0,62} and not be reserved"
             faults = [Detail(path="tenantId", message=message)]
             try:
-                _checked_text(config)
+                await self._checked_text(config)
             except Invalid as error:
                 faults += error.extra["details"]
             raise Invalid("Invalid tenant", faults)
-        status = await self._write("create", tenant_id, _checked_text(config))
+        status = await self._write("create", tenant_id, await self._checked_text(config))
         if status is Status.EXISTS:
             raise TenantExists
 
@@ -103,8 +105,8 @@ class Tenants:
 
         Raises Invalid, InvalidTenant, PreconditionFailed.
         """
-        sums = _sha1_sums(if_match)
-        status = await self._write("replace", tenant_id, _checked_text(config), sums)
+        text = await self._checked_text(config)
+        status = await self._write("replace", tenant_id, text, _sha1_sums(if_match))
         if status is Status.ABSENT:
             raise InvalidTenant
         if status is Status.MISMATCH:
@@ -128,6 +130,15 @@ class Tenants:
         """Stores the specified config of tenant `abc`, unless there is or was one."""
         text = (Path(__file__).parent / "first_tenant.json").read_bytes()
         await self._write("create", "abc", orjson.dumps(orjson.loads(text)).decode())
+
+    async def _checked_text(self, config: Any) -> str:
+        """The JSON of a config. Raises Invalid with every fault."""
+        providers = parse_config(config).providers
+        text = _json(config)
+        if faults := await faults_of_urls(providers.urls(), self._allow_private):
+            details = [Detail(path=path, message=fault) for path, fault in faults.items()]
+            raise Invalid("Invalid config", details)
+        return text
 
     async def _write(self, action: str, tenant_id: str, text: str = "", sums: str = "") -> Status:
         status, _ = await self._store.run(
@@ -156,8 +167,7 @@ def _parse_stored(tenant_id: str, raw: bytes) -> TenantConfig | None:
     return None
 
 
-def _checked_text(config: Any) -> str:
-    parse_config(config)
+def _json(config: Any) -> str:
     try:
         text = orjson.dumps(config)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes

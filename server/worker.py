@@ -16,8 +16,9 @@ from sanic import Sanic
 from sanic.http import Stage
 from sanic.server.async_server import AsyncioServer
 
-from server.app import Deps, create_app
+from server.app import Deps, create_app, create_metrics_app
 from server.http import StrictProtocol
+from server.metrics.shared import this_worker
 from server.services import Services
 from server.settings import Settings
 from server.shutdown import SIGNALS
@@ -32,16 +33,27 @@ ABORT_SECONDS = 2
 IDLE_SECONDS = 0.2
 
 
-def run_worker(settings: Settings, listener: socket.socket, parent: int) -> None:
-    """The body of a worker process; `parent` as in `serve`."""
+def run_worker(
+    settings: Settings,
+    listener: socket.socket,
+    parent: int,
+    metrics_listener: socket.socket | None = None,
+) -> None:
+    """The body of a worker process; the arguments as in `serve`."""
     app = create_app(Deps(settings, Store(settings.redis_url, settings.redis_timeout)))
-    uvloop.run(serve(app, listener, parent))
+    uvloop.run(serve(app, listener, parent, metrics_listener))
 
 
-async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int) -> None:
+async def serve(
+    app: Sanic[Any, Services],
+    listener: socket.socket,
+    parent: int,
+    metrics_listener: socket.socket | None = None,
+) -> None:
     """Serves until SIGTERM or SIGINT, or until the parent has died; then drains.
 
-    `parent` is a descriptor that becomes readable when the parent process has gone.
+    `parent` is a descriptor that becomes readable when the parent process has gone;
+    `metrics_listener` is for METRICS_PORT.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -56,6 +68,22 @@ async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int)
 
     loop.add_reader(parent, orphaned)
 
+    server = await _start(app, listener)
+    metrics_server = None
+    if metrics_listener is not None:
+        metrics_server = await _start(create_metrics_app(app.ctx), metrics_listener)
+    publishing = asyncio.create_task(this_worker.publish_regularly())
+    await stop.wait()
+    await _stop(app, server)
+    if metrics_server is not None:
+        metrics_server.close()
+    publishing.cancel()
+    this_worker.publish()
+    # All is done: a second signal must not make a failure of it when the loop has closed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioServer:
     server = await app.create_server(
         sock=listener,
         protocol=StrictProtocol,
@@ -67,8 +95,7 @@ async def serve(app: Sanic[Any, Services], listener: socket.socket, parent: int)
     await server.before_start()
     await server.start_serving()
     await server.after_start()
-    await stop.wait()
-    await _stop(app, server)
+    return server
 
 
 async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
@@ -92,8 +119,6 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
     await _until_closed(connections, ABORT_SECONDS)
     await asyncio.sleep(0.05)
     await server.after_stop()
-    # All is done: a second signal must not make a failure of it when the loop has closed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
 async def _until_closed(connections: set[Any], seconds: float) -> None:

@@ -21,16 +21,21 @@ LAYERS = [
     {"startup"},
     {"blueprints"},
     {"http", "cors", "services", "openapi", "openapi_page", "openapi_parts", "openapi_routes"},
-    {"holding"},
+    {"gateway"},
+    {"holding", "upstream"},
     {"meter", "accounts", "users"},
     {"tenants"},
     {"store"},
     {"cluster", "topology"},
     {"pipeline"},
     {"commands"},
+    {"providers"},
     {"tenant_config"},
 ]
-LEAVES = {"errors", "keys", "settings", "status", "results", "logs", "request_id", "shutdown"}
+LEAVES = {
+    *("errors", "keys", "settings", "status", "results", "logs", "metrics", "request_id"),
+    *("shutdown", "addresses"),
+}
 
 
 def _imports(path: str) -> set[str]:

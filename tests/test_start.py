@@ -33,6 +33,8 @@ BAD_VALUES = {
     "ANONYMOUS_LOGINS_PER_MINUTE": "-1",
     "PROXIES_COUNT": "many",
     "FORWARDED_SECRET": "a\tb",
+    "METRICS_PORT": "65536",
+    "ALLOW_PRIVATE_UPSTREAMS": "perhaps",
 }
 
 Fails = Callable[..., tuple[int, str]]

@@ -6,6 +6,8 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from sanic import Blueprint
 
+from server import metrics
+from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, reply
 from server.http import Reply
 
@@ -15,6 +17,7 @@ blueprint = Blueprint("auth", url_prefix="/auth")
 
 
 @blueprint.post("/anonymous")
+@counts_refusals(metrics.login_ended)
 async def anonymous(request: Request, tenant_id: str) -> Reply:
     services = request.services
     address = _client_address(request)
@@ -24,6 +27,7 @@ async def anonymous(request: Request, tenant_id: str) -> Reply:
     login = await services.users.create_anonymous(
         tenant_id, request.tenant.config.user_groups.anonymous, request.ref
     )
+    metrics.login_ended(tenant_id, "logged_in")
     return reply(
         {
             "apiKey": login.api_key,

@@ -4,6 +4,8 @@ import re
 
 from sanic import Blueprint
 
+from server import metrics
+from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, amount, integer, refuse, reply
 from server.errors import UnknownHold
 from server.http import Reply
@@ -36,6 +38,7 @@ async def ledger(request: Request, tenant_id: str) -> Reply:
 
 
 @blueprint.post("/charges", stream=True)
+@counts_refusals(metrics.charge_ended)
 async def charge(request: Request, tenant_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
     idempotency_key = request.idempotency_key()
@@ -48,10 +51,14 @@ async def charge(request: Request, tenant_id: str) -> Reply:
     headers = charged.rate.headers()
     if charged.replayed:
         headers["idempotent-replayed"] = "true"
+        metrics.charge_ended(tenant_id, "replayed")
+    else:
+        metrics.charge_ended(tenant_id, "charged", tokens)
     return reply({"tokensLeft": charged.tokens_left}, headers=headers)
 
 
 @blueprint.post("/holds", stream=True)
+@counts_refusals(metrics.hold_ended)
 async def hold(request: Request, tenant_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
     idempotency_key = request.idempotency_key()
@@ -79,6 +86,7 @@ async def hold(request: Request, tenant_id: str) -> Reply:
     headers = held.rate.headers()
     if held.replayed:
         headers["idempotent-replayed"] = "true"
+    metrics.hold_ended(tenant_id, "replayed" if held.replayed else "held")
     body = {
         "holdId": held.hold_id,
         "tokens": held.tokens,
@@ -89,6 +97,7 @@ async def hold(request: Request, tenant_id: str) -> Reply:
 
 
 @blueprint.post("/holds/<hold_id>/settle", stream=True)
+@counts_refusals(metrics.settle_ended)
 async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
     user_id = await services.users.find(api_key)
@@ -99,6 +108,12 @@ async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
     settled = await services.meter.settle(
         tenant_id, user_id, api_key, hold_id, tokens, "api", request.ref
     )
+    if settled.replayed:
+        metrics.settle_ended(tenant_id, "replayed")
+    else:
+        metrics.settle_ended(tenant_id, "settled", settled.tokens)
+        if tokens > settled.tokens:
+            metrics.overrun(tenant_id, tokens - settled.tokens)
     return reply({"tokens": settled.tokens, "tokensLeft": settled.tokens_left})
 
 

@@ -7,11 +7,12 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import charge, growth, holds, load, memory
+from tests.bench import charge, gateway, growth, holds, load, memory
 
 PARTS: dict[str, Callable[[Path], None]] = {
     "charge": charge.run,
     "holds": holds.run,
+    "gateway": gateway.run,
     "growth": growth.run,
     "memory": memory.run,
 }

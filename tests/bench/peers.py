@@ -40,6 +40,17 @@ def bare_sanic(folder: Path) -> Peer:
     return Peer([sys.executable, "-m", "tests.bench.bare", "PORT"], folder / "bare.out")
 
 
+def upstream(folder: Path) -> Peer:
+    """A provider to call."""
+    return Peer([sys.executable, "-m", "tests.bench.upstream", "PORT"], folder / "upstream.out")
+
+
+def passthrough(folder: Path, upstream_url: str) -> Peer:
+    url = f"{upstream_url}/v1/chat/completions"
+    command = [sys.executable, "-m", "tests.bench.passthrough", "PORT", url]
+    return Peer(command, folder / "passthrough.out")
+
+
 def koa(folder: Path, redis_url: str) -> Peer:
     """Installs what it needs, once. Raises KoaMissing."""
     return Peer(["node", str(_installed_koa() / "server.js"), "PORT", redis_url], folder / "koa")

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -40,12 +41,21 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, group: dict[str, int] = RICH, redis: str = "") -> Iterator[Service]:
-    """A service whose users are of `group`; `redis`: another program than the bundled Valkey."""
+def running(
+    folder: Path,
+    group: dict[str, int] = RICH,
+    redis: str = "",
+    tenant: dict[str, Any] | None = None,
+    **settings: str,
+) -> Iterator[Service]:
+    """A service whose users are of `group`; `redis`: another program than the bundled Valkey,
+    `tenant`: another config."""
     folder.mkdir(parents=True, exist_ok=True)
     with (
         Valkey(folder / "valkey", 0, redis) as valkey,
-        Server(folder / "server.out", REDIS_URL=valkey.url, WORKERS="1") as server,
+        Server(
+            folder / "server.out", wait=True, REDIS_URL=valkey.url, WORKERS="1", **settings
+        ) as server,
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
-        yield Service(valkey, server, Api.new_tenant(client, config(anonymous=group)))
+        yield Service(valkey, server, Api.new_tenant(client, tenant or config(anonymous=group)))

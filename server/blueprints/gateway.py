@@ -1,0 +1,107 @@
+"""The gateway: the providers' own routes, for their official SDKs, metered."""
+
+import asyncio
+import logging
+
+import orjson
+from sanic import Blueprint
+
+from server.blueprints.request import Request, reply
+from server.errors import Refusal, Unsupported
+from server.gateway.attempts import plan
+from server.gateway.calls import Call, Caller, Completed
+from server.gateway.endpoints import find_targets, list_models
+from server.gateway.streams import StreamedCall
+from server.http import Reply
+from server.providers.estimate import measure
+from server.providers.wire import WIRES, Name
+
+log = logging.getLogger(__name__)
+
+blueprint = Blueprint("gateway", url_prefix="/v1")
+
+CALL_BYTES = 10 * 1024 * 1024
+_NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
+
+
+# Anthropic's SDK adds /v1 itself, also to a base URL that has one.
+@blueprint.post("/chat/completions", stream=True, ctx_speaks="openai")
+@blueprint.post("/v1/chat/completions", stream=True, ctx_speaks="openai", name="chat_again")
+async def chat_completions(request: Request, tenant_id: str) -> Reply | None:
+    return await _call(request, "openai")
+
+
+@blueprint.post("/messages", stream=True, ctx_speaks="anthropic")
+@blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="messages_again")
+async def messages(request: Request, tenant_id: str) -> Reply | None:
+    return await _call(request, "anthropic")
+
+
+@blueprint.get("/models", ctx_speaks="openai")
+@blueprint.get("/v1/models", ctx_speaks="openai", name="models_again")
+async def models(request: Request, tenant_id: str) -> Reply:
+    services, api_key = request.services, request.api_key()
+    user_id = await services.users.find(api_key)
+    await services.accounts.balance(tenant_id, user_id, api_key)
+    found = list_models(request.tenant.config.providers.text)
+    if "anthropic-version" not in request.headers:
+        data = [
+            {"id": name, "object": "model", "created": 0, "owned_by": owner}
+            for name, owner in found
+        ]
+        return reply({"object": "list", "data": data})
+    data = [
+        {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+        for name, _ in found
+    ]
+    ends = {"first_id": found[0].name, "last_id": found[-1].name} if found else {}
+    return reply({"data": data, "has_more": False, "first_id": None, "last_id": None, **ends})
+
+
+async def _call(request: Request, speaks: Name) -> Reply | None:
+    services, api_key, wire = request.services, request.api_key(), WIRES[speaks]
+    user_id = await services.users.find(api_key)
+    body = await request.read_any_object(CALL_BYTES)
+    ask = wire.ask(body)
+    targets = find_targets(request.tenant.config.providers.text, ask.model)
+    try:
+        attempts = plan(body, wire, ask, measure(body), targets)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Unsupported("messages", "The request is nested too deeply") from None
+    caller = Caller(request.tenant.tenant_id, user_id, api_key, request.ref, request.headers, wire)
+    if ask.stream:
+        call = StreamedCall(services.holding, services.upstream, caller, attempts)
+        await _stream(request, call)
+        return None
+    completed = await _complete(
+        request, Call(services.holding, services.upstream, caller, attempts)
+    )
+    return Reply(completed.body, 200, completed.headers, "application/json")
+
+
+async def _complete(request: Request, call: Call) -> Completed:
+    """As a task, which comes to its end without a client that has gone."""
+    task = request.services.holding.run(call.complete())
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.add_done_callback(_log_fault)
+        raise
+
+
+async def _stream(request: Request, call: StreamedCall) -> None:
+    async with call.hold() as opened:
+        relay = await call.open(opened)
+        headers = {**opened.held.rate.headers(), **_NOT_BUFFERED}
+        response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
+        async for piece in relay.pieces():
+            await response.send(piece)
+    # After the settle, so that a client that has read the end finds its balance changed.
+    await response.send(relay.end())
+    await response.eof()
+
+
+def _log_fault(task: "asyncio.Task[Completed]") -> None:
+    """Of a call whose client has gone, so that nobody else will."""
+    if not task.cancelled() and task.exception() and not isinstance(task.exception(), Refusal):
+        log.error("A call failed", exc_info=task.exception())

@@ -1,0 +1,53 @@
+"""The metrics, for Prometheus; and how handlers count what they refuse."""
+
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+from sanic import Blueprint
+
+from server import metrics
+from server.blueprints.request import Request
+from server.errors import NotFound, Refusal
+from server.http import Reply
+from server.metrics.shared import this_worker
+from server.metrics.text import CONTENT_TYPE
+
+Handler = Callable[..., Coroutine[Any, Any, Reply]]
+
+public = Blueprint("metrics")
+own_port = Blueprint("metrics-port")
+
+
+@public.get("/metrics")
+async def read_metrics(request: Request) -> Reply:
+    if request.services.settings.metrics_port:
+        raise NotFound
+    request.require_admin()
+    return await _metrics()
+
+
+@own_port.get("/metrics")
+async def read_metrics_without_token(_: Request) -> Reply:
+    return await _metrics()
+
+
+async def _metrics() -> Reply:
+    return Reply(await this_worker.text(), content_type=CONTENT_TYPE)
+
+
+def counts_refusals(ended: Callable[[str, str], None]) -> Callable[[Handler], Handler]:
+    """Each refusal of the handler is an outcome: `ended(tenant_id, reason)`."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def counted(request: Request, tenant_id: str, **rest: str) -> Reply:
+            try:
+                return await handler(request, tenant_id, **rest)
+            except Refusal as refusal:
+                ended(tenant_id, metrics.reason(refusal))
+                raise
+
+        return counted
+
+    return decorate

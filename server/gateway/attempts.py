@@ -1,0 +1,95 @@
+"""Attempts: the endpoints that a call may go to, each with what it may cost there."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from server.errors import Unsupported
+from server.gateway.endpoints import Target
+from server.providers import translation
+from server.providers.ask import Ask
+from server.providers.estimate import Prompt
+from server.providers.wire import Wire
+from server.results import LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A call as one endpoint would get it.
+
+    `body` is in the endpoint's protocol, `prompt` an estimate in its tokens, `limit` the asked for
+    or configured output limit of a choice, in tokens.
+    """
+
+    target: Target
+    body: dict[str, Any]
+    prompt: int
+    limit: int
+    ask: Ask
+
+    @property
+    def weight(self) -> int:
+        return self.target.endpoint.weight
+
+    @property
+    def most(self) -> int:
+        """What the call can cost here."""
+        return min(self.weight * (self.prompt + self.limit * self.ask.choices), LARGEST)
+
+    @property
+    def least(self) -> int:
+        """What must be held for it to make sense: the prompt, a token of each choice, and the
+        thinking that was asked for, which providers want to be below the limit."""
+        budget = self.ask.thinking_budget
+        output = budget + 1 if budget < self.limit else 1
+        return min(
+            self.weight * (self.prompt + min(output, self.limit) * self.ask.choices), LARGEST
+        )
+
+    def limit_within(self, held: int) -> int | None:
+        """The output limit to send when `held` tokens are held; None if they do not suffice."""
+        if held < self.least:
+            return None
+        affordable = held - self.prompt * self.weight
+        return min(self.limit, affordable // (self.weight * self.ask.choices))
+
+    def may_reason(self) -> bool:
+        """May it produce reasoning that a stream does not show?"""
+        return self.target.wire.may_reason(self.body, self.target.model)
+
+    def request(self, limit: int) -> bytes:
+        """The body to send."""
+        target = self.target
+        limit_field = target.endpoint.effective_limit_field
+        return target.wire.request(self.body, target.model, limit_field, limit, self.ask.stream)
+
+
+def plan(
+    body: dict[str, Any], client: Wire, ask: Ask, prompt: Prompt, targets: list[Target]
+) -> list[Attempt]:
+    """An attempt for each target that can serve it.
+
+    Raises Unsupported if the first one cannot; of those to fall back on they are left out.
+    """
+    attempts = [_attempt(body, client, ask, prompt, targets[0])]
+    for target in targets[1:]:
+        try:
+            attempts.append(_attempt(body, client, ask, prompt, target))
+        except Unsupported:
+            continue
+    return attempts
+
+
+def _attempt(
+    body: dict[str, Any], client: Wire, ask: Ask, prompt: Prompt, target: Target
+) -> Attempt:
+    endpoint = target.endpoint
+    if prompt.unbounded and not endpoint.unbounded:
+        message = f"{prompt.unbounded} may cost more than can be known beforehand"
+        raise Unsupported(prompt.unbounded, message)
+    return Attempt(
+        target,
+        translation.request(body, client.name, target.wire.name),
+        prompt.tokens(endpoint.image_tokens),
+        endpoint.max_output if ask.limit is None else ask.limit,
+        ask,
+    )

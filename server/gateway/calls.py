@@ -1,0 +1,183 @@
+"""Calls to providers: tokens are held, endpoints tried in order, and the true cost settled."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import aiohttp
+import orjson
+
+from server import metrics
+from server.errors import (
+    PaymentRequired,
+    ProviderAuthError,
+    ProviderError,
+    ProviderTimeout,
+    Refusal,
+    Unsupported,
+)
+from server.gateway.attempts import Attempt
+from server.gateway.exchange import Exchange, ref_of
+from server.holding import Hold, Holding
+from server.providers import refusals, translation
+from server.providers.wire import Wire
+from server.results import Held, Ref
+from server.upstream import Failed, TimedOut, Unreachable, Upstream
+
+log = logging.getLogger(__name__)
+
+MOST_REPLY_BYTES = 32 * 1024 * 1024
+MOST_ERROR_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whose call it is; of `headers`, those of the request, few are passed on."""
+
+    tenant_id: str
+    user_id: str
+    api_key: str
+    ref: Ref
+    headers: Mapping[str, str]
+    wire: Wire
+
+
+class Completed(NamedTuple):
+    """The reply to a call that is not streamed."""
+
+    body: bytes
+    headers: dict[str, str]
+
+
+class Call:
+    """One call. It costs nothing until an endpoint has it, and then what is used there."""
+
+    def __init__(
+        self, holding: Holding, upstream: Upstream, caller: Caller, attempts: list[Attempt]
+    ) -> None:
+        self._holding = holding
+        self._upstream = upstream
+        self._caller = caller
+        self._attempts = attempts
+        self._exchange: Exchange | None = None
+        """The one that costs."""
+
+    def hold(self) -> Hold:
+        """Holds what the costliest attempt can cost, raises as Holding.hold; settles to the cost
+        of the exchange that there was."""
+        caller, attempts = self._caller, self._attempts
+        least = attempts[0].least
+        most = max(least, *(attempt.most for attempt in attempts))
+        ref = ref_of(attempts[0], caller.ref)
+        return self._holding.hold(
+            caller.tenant_id, caller.user_id, caller.api_key, most, least, ref
+        )
+
+    async def complete(self) -> Completed:
+        """Makes the call, to its end, whether or not somebody waits for it. Raises Refusal."""
+        body, failure = b"", None
+        async with self.hold() as opened:
+            try:
+                body = await self._read(await self._try_each(opened.held))
+                self._settle_to_cost(opened, "completed")
+            except Refusal as refusal:
+                failure = refusal
+        headers = opened.held.rate.headers()
+        if opened.settled is not None:
+            headers["x-tokens-charged"] = str(opened.settled.tokens)
+            headers["x-tokens-left"] = str(opened.settled.tokens_left)
+        if failure is not None:
+            failure.headers = {**headers, **failure.headers}
+            raise failure
+        return Completed(body, headers)
+
+    async def _try_each(self, held: Held) -> aiohttp.ClientResponse:
+        """The first reply that is accepted; if none is, raises what the first endpoint said."""
+        first: Refusal | None = None
+        for attempt in self._attempts:
+            limit = attempt.limit_within(held.tokens)
+            if limit is None:
+                continue
+            self._exchange = Exchange(attempt, limit)
+            try:
+                response = await self._send(self._exchange)
+                await self._accept(self._exchange, response)
+                return response
+            except ProviderError as refusal:
+                self._give_up(refusal)
+                first = first or refusal
+                if isinstance(refusal, ProviderAuthError):
+                    break
+            except Refusal as refusal:
+                self._give_up(refusal)
+                raise
+        raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
+
+    async def _send(self, exchange: Exchange) -> aiohttp.ClientResponse:
+        """The response, of status 200. Raises Refusal."""
+        target = exchange.attempt.target
+        api_key = target.endpoint.api_key or ""
+        headers = target.wire.headers(api_key, self._caller.headers)
+        try:
+            body = exchange.attempt.request(exchange.limit)
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            raise Unsupported("messages", "The request is nested too deeply") from None
+        try:
+            response = await self._upstream.post(target.url, headers, body)
+            if response.status == 200:
+                return response
+            raw = await self._upstream.read(response, MOST_ERROR_BYTES)
+        except TimedOut:
+            raise ProviderTimeout from None
+        except (Unreachable, Failed) as error:
+            raise ProviderError(str(error)) from None
+        refusal = refusals.of_reply(response.status, response.headers, raw, api_key)
+        refusal.reason = f"status {response.status}"
+        raise refusal
+
+    async def _accept(self, exchange: Exchange, response: aiohttp.ClientResponse) -> None:
+        """Raises ProviderError for a reply that is as bad as none."""
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        """The reply as the client takes it. Raises ProviderError; nothing is charged then."""
+        assert self._exchange is not None
+        try:
+            raw = await self._upstream.read(response, MOST_REPLY_BYTES)
+            value = orjson.loads(raw)
+            if isinstance(value, dict):
+                self._exchange.tally.see_reply(value)
+                upstream = self._exchange.attempt.target.wire.name
+                return translation.reply(raw, value, self._caller.wire.name, upstream)
+            refusal = ProviderError("not an object")
+        except TimedOut:
+            refusal = ProviderTimeout()
+        except (Failed, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+            refusal = ProviderError(type(error).__name__)
+        self._give_up(refusal)
+        raise refusal
+
+    def _give_up(self, refusal: Refusal) -> None:
+        """Nothing is charged for the exchange."""
+        assert self._exchange is not None
+        name, tenant_id = self._exchange.attempt.target.name, self._caller.tenant_id
+        log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
+        self._report(refusal.code or "refused", 0)
+        self._exchange = None
+
+    def _settle_to_cost(self, opened: Hold, outcome: str) -> None:
+        exchange = self._exchange
+        if exchange is None:
+            return
+        cost = exchange.cost(opened.held.tokens)
+        opened.cost = cost.tokens
+        usage = {"input": cost.usage.input, "output": cost.usage.output}
+        opened.ref = {**ref_of(exchange.attempt, self._caller.ref), **usage}
+        if cost.is_estimate:
+            opened.ref["estimated"] = True
+        self._report(outcome, cost.tokens)
+
+    def _report(self, outcome: str, tokens: int) -> None:
+        assert self._exchange is not None
+        endpoint, seconds = self._exchange.attempt.target.name, self._exchange.seconds
+        metrics.call_ended(self._caller.tenant_id, endpoint, outcome, seconds, tokens)

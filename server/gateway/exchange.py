@@ -1,0 +1,57 @@
+"""Exchange: a call at one endpoint, and what it has cost so far."""
+
+from time import monotonic
+from typing import NamedTuple
+
+from server.gateway.attempts import Attempt
+from server.providers.usage import Usage
+from server.results import LARGEST, Ref
+
+_LONGEST_MODEL = 100
+
+
+class Cost(NamedTuple):
+    """`tokens` are charged; `is_estimate` if the provider did not report its usage."""
+
+    tokens: int
+    usage: Usage
+    is_estimate: bool
+
+
+class Exchange:
+    """From the moment an endpoint is tried: whatever happens then, `cost` can be told."""
+
+    def __init__(self, attempt: Attempt, limit: int) -> None:
+        """`limit`: the output limit that is sent, in tokens a choice."""
+        self.attempt = attempt
+        self.limit = limit
+        self.tally = attempt.target.wire.tally(attempt.ask.choices)
+        self._started = monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return monotonic() - self._started
+
+    def cost(self, held: int) -> Cost:
+        """What to settle a hold of `held` tokens to, if nothing more comes."""
+        attempt, tally = self.attempt, self.tally
+        reported = tally.usage
+        if reported is not None and reported.total * attempt.weight > LARGEST:
+            reported = None
+        if reported is not None and (tally.finished or tally.ended):
+            return Cost(reported.total * attempt.weight, reported, is_estimate=False)
+        # Anthropic reports the input first, and the output as far as it had got.
+        reported = reported or Usage(0, 0)
+        output = max(reported.output, tally.output.tokens)
+        usage = Usage(reported.input or attempt.prompt, output)
+        tokens = min(usage.total * attempt.weight, LARGEST)
+        if not tally.ended and attempt.may_reason():
+            # It broke off, and nobody knows what had been produced unseen.
+            tokens = max(tokens, held)
+        return Cost(tokens, usage, is_estimate=True)
+
+
+def ref_of(attempt: Attempt, ref: Ref) -> Ref:
+    """What the ledger says of a call, besides `ref`."""
+    target = attempt.target
+    return {**ref, "endpoint": target.name, "model": target.model[:_LONGEST_MODEL]}

@@ -1,0 +1,123 @@
+"""Relay: a provider's stream on its way to the client, each event as it comes."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import aiohttp
+import orjson
+
+from server.errors import ProviderError, ProviderRefused, ProviderTimeout
+from server.gateway.exchange import Exchange
+from server.providers import sse, translation
+from server.providers.wire import Wire
+from server.upstream import Failed, TimedOut, Upstream
+
+_DRAIN_SECONDS = 1.0
+
+
+class Relay:
+    """Of one response; what goes by is counted in the exchange's tally. Nothing is read before it
+    is asked for, so that a client that reads slowly slows the provider down."""
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        response: aiohttp.ClientResponse,
+        exchange: Exchange,
+        client: Wire,
+    ) -> None:
+        attempt = exchange.attempt
+        self._upstream = upstream
+        self._response = response
+        self._chunks = upstream.chunks(response)
+        self._events = sse.Events()
+        self._tally = exchange.tally
+        self._client = client
+        self._stream = translation.stream(
+            client.name, attempt.target.wire.name, attempt.ask.include_usage
+        )
+        self._most = exchange.limit * attempt.ask.choices
+        self._first = b""
+
+    async def begin(self) -> None:
+        """Waits for the first piece. Raises ProviderError if it does not come."""
+        if self._response.content_type != "text/event-stream":
+            raise ProviderError
+        while not self._first and self._goes_on():
+            self._first = await self._next()
+        failure = self._tally.failure
+        if failure is not None and not self._first:
+            # An error and nothing before it is as good as an error status.
+            raise ProviderError if isinstance(failure, ProviderRefused) else failure
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The client's stream but for its end. Nothing is raised: a failure is told there."""
+        yield self._first
+        while self._goes_on():
+            if piece := await self._next():
+                yield piece
+
+    def end(self) -> bytes:
+        """The end of the client's stream, for better or worse."""
+        failure = self._tally.failure
+        return self._stream.end() if failure is None else self._client.error_frame(failure)
+
+    async def read_on(self, seconds: float) -> None:
+        """Counts what still comes until the usage has, for a client that has gone."""
+        # Being cancelled, as the last reader was, ends its iterator.
+        self._chunks = self._upstream.chunks(self._response)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._tally.usage is None and self._goes_on():
+                    await self._next()
+
+    def close(self) -> None:
+        """Gives the connection back if the stream has ended, else closes it."""
+        if self._response.content.at_eof() or not self._tally.ended:
+            self._response.close()
+        else:
+            self._draining = asyncio.create_task(self._drain())
+
+    async def _drain(self) -> None:
+        """What is left is the end of the last chunk, without which the connection is of no use."""
+        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
+            async with asyncio.timeout(_DRAIN_SECONDS):
+                await self._response.content.readany()
+        self._response.close()
+
+    def _goes_on(self) -> bool:
+        return not self._tally.ended and self._tally.failure is None
+
+    async def _next(self) -> bytes:
+        """What the client gets of the next chunk; b'' when that is nothing."""
+        tally = self._tally
+        try:
+            chunk = await anext(self._chunks, b"")
+            piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
+        except TimedOut:
+            tally.failure = ProviderTimeout()
+        except (Failed, sse.TooLarge, orjson.JSONEncodeError):
+            tally.failure = ProviderError()
+        else:
+            if not chunk and self._goes_on():
+                # Clients do not notice by themselves that a stream broke off.
+                tally.ended = tally.finished
+                tally.failure = None if tally.finished else ProviderError()
+            return piece
+        return b""
+
+    def _pass_on(self, events: list[bytes]) -> bytes:
+        tally, pieces = self._tally, []
+        for data in events:
+            if not data:
+                pieces.append(sse.COMMENT)
+                continue
+            event = tally.see(data)
+            if event is not None:
+                pieces.append(self._stream.event(data, event))
+            if not self._goes_on():
+                break
+        if tally.output.least_tokens > self._most:
+            tally.failure = ProviderError()
+        return b"".join(pieces)

@@ -1,0 +1,57 @@
+"""Streamed calls: whenever and however one ends, it is settled to what it cost."""
+
+import aiohttp
+
+from server import metrics
+from server.errors import Refusal
+from server.gateway.calls import Call
+from server.gateway.exchange import Exchange
+from server.gateway.relay import Relay
+from server.holding import Hold
+
+READ_ON_SECONDS = 5.0
+
+
+class StreamedCall(Call):
+    """A call whose reply is passed on in pieces while its hold is open."""
+
+    _opened: Hold
+    _relay: Relay | None = None
+
+    async def open(self, opened: Hold) -> Relay:
+        """The stream, when its first piece is here. Raises Refusal."""
+        self._opened = opened
+        opened.before_settle = self._end
+        metrics.stream_opened()
+        try:
+            await self._try_each(opened.held)
+        except Refusal as refusal:
+            refusal.headers = {**opened.held.rate.headers(), **refusal.headers}
+            raise
+        assert self._relay is not None
+        return self._relay
+
+    async def _accept(self, exchange: Exchange, response: aiohttp.ClientResponse) -> None:
+        self._relay = Relay(self._upstream, response, exchange, self._caller.wire)
+        try:
+            await self._relay.begin()
+        except Refusal:
+            self._relay.close()
+            raise
+
+    async def _end(self) -> None:
+        """Before the settle: finds the cost, wherever the call has got to."""
+        metrics.stream_closed()
+        if self._exchange is None:
+            return
+        tally, outcome = self._exchange.tally, "completed"
+        if tally.failure is not None:
+            outcome = tally.failure.code or "refused"
+        elif not tally.ended:
+            outcome = "client_gone"
+            if tally.finished and self._relay is not None:
+                # The provider has done all its work, and is about to say what it was.
+                await self._relay.read_on(READ_ON_SECONDS)
+        self._settle_to_cost(self._opened, outcome)
+        if self._relay is not None:
+            self._relay.close()

@@ -1,0 +1,209 @@
+"""What is measured, for Prometheus: each metric, and the function that records it.
+
+A worker counts in its own memory (server/metrics/families.py), where a charge pays some
+microseconds for all of it; the workers of a server share what they counted
+(server/metrics/shared.py), so that any of them can answer for all. No label is a user's, and
+none is made of what a client sent.
+"""
+
+import re
+from functools import cache
+
+from server.metrics.families import Counter, Family, Gauge, Histogram
+
+_REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_CALL_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
+_FLUSH_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_FLUSH_COMMANDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+
+_REQUESTS = Counter(
+    "vibe_requests_total",
+    "Requests answered, by route (unknown paths and methods are one) and status.",
+    "route",
+    "status",
+)
+_REQUEST_SECONDS = Histogram(
+    "vibe_request_duration_seconds",
+    "Time from the last bytes of a request to its reply, or to the head of one that is streamed.",
+    "route",
+    bounds=_REPLY_SECONDS,
+)
+_REFUSALS = Counter(
+    "vibe_refusals_total", "Requests refused, by status and reason.", "status", "reason"
+)
+_LOGINS = Counter("vibe_logins_total", "Logins, by outcome.", "tenant", "outcome", bounded=1)
+_CHARGES = Counter(
+    "vibe_charges_total", "Charges over HTTP, by outcome.", "tenant", "outcome", bounded=1
+)
+_HOLDS = Counter("vibe_holds_total", "Holds over HTTP, by outcome.", "tenant", "outcome", bounded=1)
+_SETTLES = Counter(
+    "vibe_settles_total", "Settles over HTTP, by outcome.", "tenant", "outcome", bounded=1
+)
+_TOKENS = Counter(
+    "vibe_tokens_total",
+    "Tokens taken from balances, by what took them: charged, settled, called (provider calls).",
+    "tenant",
+    "outcome",
+    bounded=1,
+)
+_OVERRUN = Counter(
+    "vibe_overrun_tokens_total",
+    "Tokens that were used and not taken, as the balance did not cover them.",
+    "tenant",
+    bounded=1,
+)
+_OPEN_HOLDS = Gauge("vibe_open_holds", "Holds of provider calls that are under way.")
+_EXPIRED_HOLDS = Counter(
+    "vibe_expired_holds_total", "Holds that went back at their deadline, as far as was noticed."
+)
+_SETTLE_RETRIES = Counter(
+    "vibe_settle_retries_total", "Settles of provider calls that Redis did not answer, repeated."
+)
+_CALLS = Counter(
+    "vibe_upstream_calls_total",
+    "Calls to providers, by outcome.",
+    "tenant",
+    "endpoint",
+    "outcome",
+    bounded=2,
+)
+_CALL_TOKENS = Counter(
+    "vibe_upstream_tokens_total",
+    "Tokens taken for calls to providers, by outcome.",
+    "tenant",
+    "endpoint",
+    "outcome",
+    bounded=2,
+)
+_CALL_DURATION = Histogram(
+    "vibe_upstream_call_duration_seconds",
+    "Time of calls to providers, to the end of the reply.",
+    "endpoint",
+    bounds=_CALL_SECONDS,
+    bounded=1,
+)
+_STREAMS = Gauge("vibe_open_streams", "Streamed replies that are under way.")
+_FLUSH_SIZE = Histogram(
+    "vibe_redis_flush_commands",
+    "Commands that were sent to Redis at once.",
+    bounds=_FLUSH_COMMANDS,
+)
+_FLUSH_DURATION = Histogram(
+    "vibe_redis_flush_duration_seconds",
+    "Time until Redis had answered all that were sent at once.",
+    bounds=_FLUSH_SECONDS,
+)
+_FAILURES = Counter(
+    "vibe_redis_failures_total", "Connections to Redis that failed, or could not be made in time."
+)
+_WORKERS = Gauge("vibe_workers", "Worker processes that serve.")
+_STARTS = Counter("vibe_worker_starts_total", "Worker processes started, replacements included.")
+
+FAMILIES: dict[str, Family] = {
+    family.name: family for family in list(globals().values()) if isinstance(family, Family)
+}
+"""Each metric by its name."""
+
+UNKNOWN_ROUTE = "unknown"
+
+
+def request_ended(route: str, status: int, seconds: float) -> None:
+    """A request is answered; `route` as in `POST /{tenantId}/charges`, or UNKNOWN_ROUTE."""
+    _REQUESTS.add((route, status))
+    _REQUEST_SECONDS.observe(seconds, (route,))
+
+
+def refused(refusal: Exception, status: int) -> None:
+    """A request is refused; the reason is the name of the refusal's class."""
+    _REFUSALS.add((status, reason(refusal)))
+
+
+def reason(refusal: Exception) -> str:
+    """The name of its class, as in `payment_required`."""
+    return _snake_case(type(refusal).__name__)
+
+
+@cache
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def login_ended(tenant_id: str, outcome: str) -> None:
+    _LOGINS.add((tenant_id, outcome))
+
+
+def charge_ended(tenant_id: str, outcome: str, tokens: int = 0) -> None:
+    """`tokens`: what was taken."""
+    _CHARGES.add((tenant_id, outcome))
+    if tokens:
+        _TOKENS.add((tenant_id, "charged"), tokens)
+
+
+def hold_ended(tenant_id: str, outcome: str) -> None:
+    """An attempt to make a hold over HTTP."""
+    _HOLDS.add((tenant_id, outcome))
+
+
+def settle_ended(tenant_id: str, outcome: str, tokens: int = 0) -> None:
+    """A settle over HTTP; `tokens`: what was taken."""
+    _SETTLES.add((tenant_id, outcome))
+    if tokens:
+        _TOKENS.add((tenant_id, "settled"), tokens)
+
+
+def overrun(tenant_id: str, tokens: int) -> None:
+    """A settle found that many tokens fewer than the cost."""
+    _OVERRUN.add((tenant_id,), tokens)
+
+
+def hold_opened() -> None:
+    """A hold of our own; `hold_closed` when it is settled or given up."""
+    _OPEN_HOLDS.add()
+
+
+def hold_closed() -> None:
+    _OPEN_HOLDS.add(amount=-1)
+
+
+def holds_expired(count: int) -> None:
+    _EXPIRED_HOLDS.add(amount=count)
+
+
+def settle_repeated() -> None:
+    _SETTLE_RETRIES.add()
+
+
+def call_ended(tenant_id: str, endpoint: str, outcome: str, seconds: float, tokens: int) -> None:
+    """One call to a provider; `outcome` is one of a few words, `tokens` what was taken for it."""
+    _CALLS.add((tenant_id, endpoint, outcome))
+    _CALL_DURATION.observe(seconds, (endpoint,))
+    if tokens:
+        _CALL_TOKENS.add((tenant_id, endpoint, outcome), tokens)
+        _TOKENS.add((tenant_id, "called"), tokens)
+
+
+def stream_opened() -> None:
+    _STREAMS.add()
+
+
+def stream_closed() -> None:
+    _STREAMS.add(amount=-1)
+
+
+def flushed(commands: int, seconds: float) -> None:
+    """One flush to Redis, answered."""
+    _FLUSH_SIZE.observe(commands)
+    _FLUSH_DURATION.observe(seconds)
+
+
+def redis_failed() -> None:
+    _FAILURES.add()
+
+
+def worker_started() -> None:
+    """This process is a worker; it `serves` as soon as it has set itself up."""
+    _STARTS.add()
+
+
+def worker_serves() -> None:
+    _WORKERS.add()

@@ -1,0 +1,73 @@
+"""What a client asks of a provider, as far as its cost depends on it."""
+
+from typing import Any, NamedTuple
+
+from server.errors import Unsupported
+from server.results import LARGEST
+
+MOST_CHOICES = 128
+
+
+class Ask(NamedTuple):
+    """Of a request's body; `limit` in output tokens a choice, None if it names none."""
+
+    model: str
+    limit: int | None
+    choices: int
+    stream: bool
+    include_usage: bool
+    thinking_budget: int
+
+
+def of_chat(body: dict[str, Any]) -> Ask:
+    """Raises Unsupported."""
+    limit = _count(body, "max_completion_tokens", 1)
+    if limit is None:
+        limit = _count(body, "max_tokens", 1)
+    choices = _count(body, "n", 1)
+    if choices is not None and choices > MOST_CHOICES:
+        raise Unsupported("n", f"n must be at most {MOST_CHOICES}")
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise Unsupported("stream_options", "stream_options must be an object")
+    include_usage = bool(options and options.get("include_usage"))
+    return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0)
+
+
+def of_messages(body: dict[str, Any]) -> Ask:
+    """Raises Unsupported."""
+    thinking = body.get("thinking")
+    budget = _count(thinking, "budget_tokens", 0) if isinstance(thinking, dict) else None
+    # 0 is legal: it warms the provider's cache.
+    limit = _count(body, "max_tokens", 0)
+    return Ask(_model(body), limit, 1, _stream(body), True, budget or 0)
+
+
+def _model(body: dict[str, Any]) -> str:
+    _require_messages(body)
+    model = body.get("model")
+    if model is not None and not isinstance(model, str):
+        raise Unsupported("model", "model must be a string")
+    return model or ""
+
+
+def _require_messages(body: dict[str, Any]) -> None:
+    messages = body.get("messages")
+    if not isinstance(messages, list) or not messages:
+        raise Unsupported("messages", "messages must be a list with at least one message")
+
+
+def _stream(body: dict[str, Any]) -> bool:
+    stream = body.get("stream")
+    if stream is not None and type(stream) is not bool:
+        raise Unsupported("stream", "stream must be true or false")
+    return bool(stream)
+
+
+def _count(body: dict[str, Any], name: str, least: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if type(value) is not int or not least <= value <= LARGEST:
+        raise Unsupported(name, f"{name} must be an integer of at least {least}")
+    return value

@@ -1,0 +1,148 @@
+"""The messages of a chat completion as Anthropic's system prompt and turns.
+
+- System and developer messages, wherever they are, become the system prompt, in their order.
+- Messages of one role in a row become one turn; in it the tools' results come first, as they must.
+- Text that is empty or only white space is left out, since Anthropic refuses it, and so are
+  assistant messages without anything else.
+- An assistant message at the end is continued, as Anthropic does; white space at its end goes.
+- Left out, as they say nothing that Anthropic can be told: see `_IGNORED`.
+"""
+
+import re
+from typing import Any
+
+import orjson
+
+from server.providers.members import fault, function, members, string, typed
+
+Block = dict[str, Any]
+Turn = dict[str, Any]
+
+_MEMBERS = {
+    "system": ("role", "content"),
+    "developer": ("role", "content"),
+    "user": ("role", "content"),
+    "assistant": ("role", "content", "refusal", "tool_calls"),
+    "tool": ("role", "content", "tool_call_id"),
+}
+_PARTS = {"user": ("text", "image_url"), "assistant": ("text", "refusal")}
+# What other clients add to messages and parts, mostly by sending back what they were sent.
+_IGNORED = {
+    *("annotations", "cache_control", "id", "name", "prompt_cache_breakpoint"),
+    *("reasoning", "reasoning_content", "reasoning_details"),
+}
+_DATA_URI = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(?=.)", re.IGNORECASE)
+
+
+def conversation(messages: Any) -> tuple[list[Block], list[Turn]]:
+    """The blocks of the system prompt, and the turns. Raises Unsupported."""
+    system: list[Block] = []
+    turns: list[Turn] = []
+    speaker = ""
+    for number, message in enumerate(typed(messages, list, "messages")):
+        path = f"messages.{number}"
+        role = typed(message, dict, path).get("role")
+        if not isinstance(role, str) or role not in _MEMBERS:
+            raise fault(f"{path}.role", f"must be one of {', '.join(_MEMBERS)}")
+        blocks = _message(members(message, path, _MEMBERS[role], _IGNORED), role, path)
+        if role in ("system", "developer"):
+            speaker = "system"
+            system += blocks
+            continue
+        speaker = "assistant" if role == "assistant" else "user"
+        if turns and turns[-1]["role"] == speaker:
+            turns[-1]["content"] += blocks
+        elif blocks:
+            turns.append({"role": speaker, "content": blocks})
+    _finish(turns, speaker)
+    return system, turns
+
+
+def _finish(turns: list[Turn], last_speaker: str) -> None:
+    """Puts them into the form that Anthropic wants."""
+    if not turns:
+        raise fault("messages", "must have a message that is not the system's and not empty")
+    for turn in turns:
+        if turn["role"] == "user":
+            turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if turns[-1]["role"] == "user":
+        return
+    if last_speaker == "system":
+        # The model would go on with the assistant's text instead of following the system.
+        raise fault("messages", "must not end with a system message after the assistant's")
+    last = turns[-1]["content"][-1]
+    if last["type"] == "text":
+        last["text"] = last["text"].rstrip()
+
+
+def _message(message: dict[str, Any], role: str, path: str) -> list[Block]:
+    content = message.get("content", [] if role == "assistant" else None)
+    blocks = _blocks(content, f"{path}.content", _PARTS.get(role, ("text",)))
+    if role == "assistant":
+        blocks += _text(typed(message.get("refusal", ""), str, f"{path}.refusal"))
+        calls = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
+        blocks += [
+            _tool_use(call, f"{path}.tool_calls.{number}") for number, call in enumerate(calls)
+        ]
+    elif role == "tool":
+        result: Block = {"type": "tool_result"}
+        result["tool_use_id"] = string(message, "tool_call_id", path)
+        return [{**result, "content": blocks} if blocks else result]
+    elif role == "user" and not blocks:
+        raise fault(f"{path}.content", "must not be empty")
+    return blocks
+
+
+def _blocks(content: Any, path: str, kinds: tuple[str, ...]) -> list[Block]:
+    """`kinds`: the types of parts that may be here."""
+    if isinstance(content, str):
+        return _text(content)
+    if not isinstance(content, list):
+        raise fault(path, "must be a string or a list")
+    blocks = []
+    for number, part in enumerate(content):
+        here = f"{path}.{number}"
+        kind = typed(part, dict, here).get("type")
+        if kind not in kinds:
+            raise fault(f"{here}.type", f"must be {' or '.join(kinds)}")
+        value = members(part, here, ("type", kind), _IGNORED).get(kind)
+        if kind == "image_url":
+            blocks.append(_image(value, f"{here}.image_url"))
+        else:
+            blocks += _text(typed(value, str, f"{here}.{kind}"))
+    return blocks
+
+
+def _text(text: str) -> list[Block]:
+    return [{"type": "text", "text": text}] if text.strip() else []
+
+
+def _image(image: Any, path: str) -> Block:
+    # Anthropic has one resolution: `detail` asks for what it cannot choose.
+    url = string(members(image, path, ("url",), ("detail",)), "url", path)
+    data_uri = _DATA_URI.match(url)
+    if data_uri:
+        media_type, data = data_uri[1].lower(), url[data_uri.end() :]
+        source = {"type": "base64", "media_type": media_type, "data": data}
+    elif url[:8].lower() == "https://":
+        source = {"type": "url", "url": url}
+    else:
+        what = "must be an https URL, or a data URI in base64 of a JPEG, PNG, GIF or WebP image"
+        raise fault(path, what)
+    return {"type": "image", "source": source}
+
+
+def _tool_use(call: Any, path: str) -> Block:
+    # A client that put a stream together may have kept the calls' `index`.
+    call = members(call, path, ("id", "type", "function"), ("index",))
+    called = function(call, path, ("name", "arguments"))
+    here = f"{path}.function"
+    arguments = typed(called.get("arguments", ""), str, f"{here}.arguments").strip()
+    try:
+        value = orjson.loads(arguments or "{}")
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise fault(f"{here}.arguments", "must be a JSON object")
+    name = string(called, "name", here)
+    return {"type": "tool_use", "id": string(call, "id", path), "name": name, "input": value}

@@ -1,0 +1,138 @@
+"""Estimates in tokens, for before a call and for calls whose usage was never reported.
+
+Tokenizers differ between providers and models, and most are not public; one that is costs 100 MB
+per process. So the rule is by size, as documented in the README:
+
+- a prompt: its JSON (messages, system, tools, formats), one token per 3 bytes of UTF-8, rounded
+  up. That is more than English needs (4 to 5 bytes a token), about what source code needs;
+- an image: `image_tokens` of the endpoint; its bytes do not count;
+- output: one token per 4 bytes of UTF-8, rounded up.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import orjson
+
+PROMPT_BYTES = 3
+OUTPUT_BYTES = 4
+# More than a token of any language has on average: fewer tokens than this no text can be.
+MOST_CHARACTERS = 8
+
+_PROMPT_MEMBERS = (
+    "messages",
+    "system",
+    "tools",
+    "functions",
+    "response_format",
+    "output_config",
+    "prediction",
+)
+# What the types of tools that the client runs begin with; others run at the provider.
+_CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
+
+
+class Prompt(NamedTuple):
+    """What a request sends: bytes of JSON without attachments, and how many those are.
+
+    `unbounded`: the path of a member whose cost nobody can bound beforehand, '' if there is none.
+    """
+
+    size: int
+    attachments: int
+    unbounded: str
+
+    def tokens(self, image_tokens: int) -> int:
+        return -(-self.size // PROMPT_BYTES) + self.attachments * image_tokens
+
+
+class Output:
+    """What a call has produced so far, as text."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._characters = 0
+
+    def add(self, text: Any) -> None:
+        """Counts `text` if it is text."""
+        if isinstance(text, str):
+            self._characters += len(text)
+            self._bytes += len(text) if text.isascii() else len(text.encode(errors="replace"))
+
+    @property
+    def tokens(self) -> int:
+        return -(-self._bytes // OUTPUT_BYTES)
+
+    @property
+    def least_tokens(self) -> int:
+        """For certain as many, whatever the language."""
+        return self._characters // MOST_CHARACTERS
+
+
+def measure(body: dict[str, Any]) -> Prompt:
+    """The prompt of a chat completion or an Anthropic messages request."""
+    size = sum(len(orjson.dumps(body[name])) for name in _PROMPT_MEMBERS if name in body)
+    attachments, unbounded = 0, _unbounded_member(body)
+    for path, part in _parts(body.get("messages"), "messages"):
+        payload, is_bounded = _attachment(part)
+        if payload is None:
+            continue
+        attachments += 1
+        size -= payload
+        if not is_bounded:
+            unbounded = unbounded or path
+    return Prompt(size, attachments, unbounded)
+
+
+def _unbounded_member(body: dict[str, Any]) -> str:
+    for name in ("web_search_options", "mcp_servers", "container"):
+        if body.get(name) not in (None, []):
+            return name
+    tools = body.get("tools")
+    for number, tool in enumerate(tools if isinstance(tools, list) else ()):
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if isinstance(kind, str) and not kind.startswith(_CLIENT_TOOLS):
+            return f"tools.{number}"
+    return ""
+
+
+def _parts(messages: Any, path: str) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Each part of each message, those in tool results and documents too, with its path."""
+    waiting = [(path, messages)]
+    while waiting:
+        path, items = waiting.pop()
+        for number, item in enumerate(items if isinstance(items, list) else ()):
+            if not isinstance(item, dict):
+                continue
+            here = f"{path}.{number}"
+            if "role" not in item:
+                yield here, item
+            for name in ("content", "source"):
+                inner = item.get(name)
+                if name == "source" and isinstance(inner, dict):
+                    inner, name = inner.get("content"), "source.content"
+                waiting.append((f"{here}.{name}", inner))
+
+
+def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
+    """The bytes of a part's payload, None if it is text; and whether its cost can be bounded."""
+    kind, source = part.get("type"), part.get("source")
+    if kind == "image_url":
+        image = part.get("image_url")
+        return _length(image.get("url") if isinstance(image, dict) else image), True
+    if kind in ("input_audio", "file"):
+        inner = part.get(kind)
+        inner = inner if isinstance(inner, dict) else {}
+        return _length(inner.get("data") or inner.get("file_data")), False
+    if kind not in ("image", "document", "container_upload"):
+        return None, True
+    if not isinstance(source, dict):
+        return 0, kind == "image"
+    if kind == "document" and source.get("type") in ("text", "content"):
+        return None, True
+    is_bounded = kind == "image" and source.get("type") != "file"
+    return _length(source.get("data") or source.get("url")), is_bounded
+
+
+def _length(payload: Any) -> int:
+    return len(payload) if isinstance(payload, str) else 0

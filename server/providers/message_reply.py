@@ -1,0 +1,137 @@
+"""A chat completion as an Anthropic message, and what streams share with that.
+
+Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
+Reasoning is in no reply of OpenAI's; compatible servers put it into `reasoning_content` or
+`reasoning`. It becomes a thinking block with an empty signature.
+"""
+
+from typing import Any
+from uuid import uuid4
+
+import orjson
+
+
+def from_completion(completion: dict[str, Any]) -> dict[str, Any]:
+    """The Anthropic message of a chat.completion.
+
+    A tool's arguments that are no JSON object are given as `{"arguments": <what they are>}`.
+    """
+    choice = first_choice(completion)
+    answer = choice.get("message")
+    answer = answer if isinstance(answer, dict) else {}
+    calls = [block for call in objects(answer.get("tool_calls")) if (block := _tool_use(call))]
+    refusal = text_of(answer.get("refusal"))
+    content: list[dict[str, Any]] = []
+    if thinking := thinking_of(answer):
+        content.append({"type": "thinking", "thinking": thinking, "signature": ""})
+    if text := text_of(answer.get("content")) + refusal:
+        content.append({"type": "text", "text": text})
+    return {
+        **envelope(completion),
+        "content": [*content, *calls],
+        "stop_reason": stop_reason(choice.get("finish_reason"), bool(calls), bool(refusal)),
+        "usage": usage_of(completion.get("usage")),
+    }
+
+
+def envelope(completion: dict[str, Any]) -> dict[str, Any]:
+    """A message without anything in it, for a chat.completion or a chunk of one."""
+    upstream_id = string(completion.get("id")) or uuid4().hex
+    return {
+        "id": upstream_id if upstream_id.startswith("msg_") else f"msg_{upstream_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": string(completion.get("model")),
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+        "usage": usage_of(completion.get("usage")),
+    }
+
+
+def first_choice(completion: dict[str, Any]) -> dict[str, Any]:
+    """There is but one, as `n` is never sent; {} if there is none."""
+    return next(iter(objects(completion.get("choices"))), {})
+
+
+def text_of(content: Any) -> str:
+    """A message's or delta's content, which some servers give in parts."""
+    if isinstance(content, list):
+        return "".join(string(part.get("text")) for part in objects(content))
+    return string(content)
+
+
+def thinking_of(message: dict[str, Any]) -> str:
+    """Some servers name the same reasoning twice."""
+    return string(message.get("reasoning_content")) or string(message.get("reasoning"))
+
+
+def tool_use(call_id: str, name: str) -> dict[str, Any]:
+    """A call without its input; some servers give no IDs, but results must name one."""
+    call_id = call_id or f"toolu_{uuid4().hex}"
+    return {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+
+
+def stop_reason(finish_reason: Any, has_calls: bool, has_refused: bool) -> str:
+    """Some servers finish with `stop` after calls, or with `tool_calls` after none: what is there
+    counts. Which stop sequence ended it, if one did, is not known."""
+    if finish_reason == "length":
+        return "max_tokens"
+    if finish_reason == "content_filter" or has_refused:
+        return "refusal"
+    return "tool_use" if has_calls else "end_turn"
+
+
+def usage_of(usage: Any) -> dict[str, Any]:
+    """Anthropic's input tokens leave out what was read from and written to a cache."""
+    usage = usage if isinstance(usage, dict) else {}
+    of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    read, written = _count(of_input, "cached_tokens"), _count(of_input, "cache_write_tokens")
+    translated: dict[str, Any] = {
+        "input_tokens": max(_count(usage, "prompt_tokens") - read - written, 0),
+        "cache_creation_input_tokens": written,
+        "cache_read_input_tokens": read,
+        "output_tokens": _count(usage, "completion_tokens"),
+    }
+    if thinking := _count(of_output, "reasoning_tokens"):
+        translated["output_tokens_details"] = {"thinking_tokens": thinking}
+    return translated
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of what should be a list of them."""
+    items = value if isinstance(value, list) else ()
+    return [item for item in items if isinstance(item, dict)]
+
+
+def string(value: Any) -> str:
+    """What should be a string, '' if it is not."""
+    return value if isinstance(value, str) else ""
+
+
+def _tool_use(call: dict[str, Any]) -> dict[str, Any] | None:
+    """None for a call of nothing."""
+    function = call.get("function")
+    name = string(function.get("name")) if isinstance(function, dict) else ""
+    if not isinstance(function, dict) or not name:
+        return None
+    block = tool_use(string(call.get("id")), name)
+    return {**block, "input": _input(function.get("arguments"))}
+
+
+def _input(arguments: Any) -> dict[str, Any]:
+    value = arguments
+    if isinstance(arguments, str):
+        try:
+            value = orjson.loads(arguments) if arguments.strip() else {}
+        except orjson.JSONDecodeError:
+            value = arguments
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {"arguments": arguments}
+
+
+def _count(usage: Any, name: str) -> int:
+    count = usage.get(name) if isinstance(usage, dict) else None
+    # bool is an int to Python.
+    return count if type(count) is int and count > 0 else 0

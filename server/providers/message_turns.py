@@ -1,0 +1,152 @@
+"""The system prompt and the turns of an Anthropic request as messages of a chat completion.
+
+- The results of tools become messages of their own, before the rest of their turn; one with
+  `is_error` begins with "Error: ". They are text: images in them are refused.
+- Text blocks beside nothing but text become one string, because many servers take no lists:
+  a newline between those of a prompt, nothing between those of an answer, as they were made.
+- A conversation that ends with the assistant is refused: chat completions do not continue it.
+- Thinking of earlier answers is left out, which only its own model can read.
+- Left out, as they change no answer: `_IGNORED` of any block; empty text.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from server.providers.members import fault, members, string, typed
+
+Message = dict[str, Any]
+
+_BLOCKS = {
+    "text": ("type", "text"),
+    "image": ("type", "source"),
+    "tool_use": ("type", "id", "name", "input"),
+    "tool_result": ("type", "tool_use_id", "content", "is_error"),
+    "thinking": ("type", "thinking", "signature"),
+    "redacted_thinking": ("type", "data"),
+}
+_OF_USERS = ("text", "image", "tool_result")
+_OF_ASSISTANTS = ("text", "tool_use", "thinking", "redacted_thinking")
+_IGNORED = ("cache_control", "citations", "caller", "transformations")
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+
+
+def conversation(system: Any, turns: Any) -> list[Message]:
+    """`system` is None if there is none. Raises Unsupported."""
+    found = [] if system is None else list(_system(system, "system"))
+    path, role = "", None
+    for number, turn in enumerate(typed(turns, list, "messages")):
+        path = f"messages.{number}"
+        turn = members(turn, path, ("role", "content"))
+        role, content = turn.get("role"), turn.get("content")
+        if role == "user":
+            found += _user(content, f"{path}.content")
+        elif role == "assistant":
+            found.append(_assistant(content, f"{path}.content"))
+        elif role == "system":
+            found += _system(content, f"{path}.content")
+        else:
+            raise fault(f"{path}.role", "must be user, assistant or system")
+    if role == "assistant":
+        raise fault(path, "must not be the assistant's: this model cannot continue an answer")
+    if not path:
+        raise fault("messages", "must not be empty")
+    return found
+
+
+def _system(content: Any, path: str) -> Iterator[Message]:
+    if text := _text(content, path):
+        yield {"role": "system", "content": text}
+
+
+def _user(content: Any, path: str) -> list[Message]:
+    results: list[Message] = []
+    texts: list[str] = []
+    parts: list[dict[str, Any]] = []
+    for here, kind, block in _blocks(content, path, _OF_USERS):
+        if kind == "tool_result":
+            results.append(_tool_result(block, here))
+        elif kind == "image":
+            parts.append({"type": "image_url", "image_url": {"url": _image_url(block, here)}})
+        elif text := _text_of(block, here):
+            texts.append(text)
+            parts.append({"type": "text", "text": text})
+    if len(parts) > len(texts):
+        return [*results, {"role": "user", "content": parts}]
+    if results and not texts:
+        return results
+    return [*results, {"role": "user", "content": "\n".join(texts)}]
+
+
+def _assistant(content: Any, path: str) -> Message:
+    text = ""
+    calls: list[dict[str, Any]] = []
+    for here, kind, block in _blocks(content, path, _OF_ASSISTANTS):
+        if kind == "text":
+            text += _text_of(block, here)
+        elif kind == "tool_use":
+            calls.append(_tool_call(block, here))
+    if not calls:
+        return {"role": "assistant", "content": text}
+    return {"role": "assistant", "content": text or None, "tool_calls": calls}
+
+
+def _tool_call(block: dict[str, Any], path: str) -> dict[str, Any]:
+    try:
+        arguments = orjson.dumps(typed(block.get("input"), dict, f"{path}.input")).decode()
+    except orjson.JSONEncodeError as error:
+        raise fault(f"{path}.input", "is nested too deeply") from error
+    function = {"name": string(block, "name", path), "arguments": arguments}
+    return {"id": string(block, "id", path), "type": "function", "function": function}
+
+
+def _tool_result(block: dict[str, Any], path: str) -> Message:
+    text = _text(block.get("content", ""), f"{path}.content")
+    if typed(block.get("is_error", False), bool, f"{path}.is_error"):
+        text = f"Error: {text}"
+    call_id = string(block, "tool_use_id", path)
+    return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+def _image_url(block: dict[str, Any], path: str) -> str:
+    path = f"{path}.source"
+    source = members(block.get("source"), path, ("type", "media_type", "data", "url", "file_id"))
+    if source.get("type") == "base64":
+        media_type = source.get("media_type")
+        if media_type not in _IMAGES:
+            raise fault(f"{path}.media_type", f"must be one of {', '.join(_IMAGES)}")
+        return f"data:{media_type};base64,{string(source, 'data', path)}"
+    if source.get("type") != "url":
+        raise fault(f"{path}.type", "must be base64 or url with this model")
+    url = string(source, "url", path)
+    if not url.startswith("https://"):
+        raise fault(f"{path}.url", "must begin with https://")
+    return url
+
+
+def _text(content: Any, path: str) -> str:
+    """The text of what may hold nothing else."""
+    texts = [_text_of(block, here) for here, _, block in _blocks(content, path, ("text",))]
+    return "\n".join(text for text in texts if text)
+
+
+def _text_of(block: dict[str, Any], path: str) -> str:
+    return typed(block.get("text"), str, f"{path}.text")
+
+
+def _blocks(
+    content: Any, path: str, kinds: tuple[str, ...]
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The path, type and members of each block; a string is one of text."""
+    if isinstance(content, str):
+        yield path, "text", {"text": content}
+        return
+    if not isinstance(content, list):
+        raise fault(path, "must be a string or a list of blocks")
+    for number, block in enumerate(content):
+        here = f"{path}.{number}"
+        kind = typed(block, dict, here).get("type")
+        if not isinstance(kind, str) or kind not in kinds:
+            raise fault(here, f"must be of type {' or '.join(kinds)} with this model")
+        yield here, kind, members(block, here, _BLOCKS[kind], _IGNORED)

@@ -1,0 +1,135 @@
+"""Tally: what a call has used, as its reply or stream goes by."""
+
+from typing import Any
+
+import orjson
+
+from server.errors import ProviderError, Refusal
+from server.providers.estimate import Output
+from server.providers.refusals import of_error_event
+from server.providers.usage import Usage, of_completion, of_message
+
+
+class Tally:
+    """Of one call; see ChatTally and MessageTally for the two wire formats."""
+
+    def __init__(self, choices: int = 1) -> None:
+        self.usage: Usage | None = None
+        self.output = Output()
+        self.finished = False
+        """Each choice has its finish reason: only usage may follow."""
+        self.ended = False
+        """The stream said that it is over."""
+        self.failure: Refusal | None = None
+        """The stream's error, or what is wrong with it; nothing of it counts any more."""
+        self._choices = choices
+
+    def see(self, data: bytes) -> dict[str, Any] | None:
+        """The event with this data, counted; None if there is nothing to pass on."""
+        if data == b"[DONE]":
+            self.ended = True
+            return None
+        try:
+            event = orjson.loads(data)
+        except orjson.JSONDecodeError:
+            event = None
+        if not isinstance(event, dict):
+            self.failure = ProviderError()
+            return None
+        if event.get("error"):
+            self.failure = of_error_event(event)
+            return None
+        self._count(event)
+        return event
+
+    def see_reply(self, reply: dict[str, Any]) -> None:
+        """Counts a whole reply, not streamed."""
+        raise NotImplementedError
+
+    def _count(self, event: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+class ChatTally(Tally):
+    """Of OpenAI's chat completions."""
+
+    def __init__(self, choices: int = 1) -> None:
+        super().__init__(choices)
+        self._finished: set[Any] = set()
+
+    def see_reply(self, reply: dict[str, Any]) -> None:
+        self.usage = of_completion(reply.get("usage"))
+        for choice in _objects(reply.get("choices")):
+            self._count_text(choice.get("message"))
+        self.finished = self.ended = True
+
+    def _count(self, event: dict[str, Any]) -> None:
+        # Some compatible servers report it beside choices, and again and again.
+        if event.get("usage") is not None:
+            self.usage = of_completion(event["usage"]) or self.usage
+        for choice in _objects(event.get("choices")):
+            self._count_text(choice.get("delta"))
+            if choice.get("finish_reason") is not None:
+                self._finished.add(repr(choice.get("index")))
+                self.finished = len(self._finished) >= self._choices
+
+    def _count_text(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            return
+        add = self.output.add
+        for name in ("content", "refusal"):
+            add(message.get(name))
+        # Some servers send both names, with the same text.
+        add(message.get("reasoning_content") or message.get("reasoning"))
+        calls = [call.get("function") for call in _objects(message.get("tool_calls"))]
+        for function in (*calls, message.get("function_call")):
+            if isinstance(function, dict):
+                add(function.get("name"))
+                add(function.get("arguments"))
+
+
+class MessageTally(Tally):
+    """Of Anthropic's messages; its usage is cumulative, so that a later number replaces one."""
+
+    def __init__(self, choices: int = 1) -> None:
+        super().__init__(choices)
+        self._reported: dict[str, Any] = {}
+
+    def see_reply(self, reply: dict[str, Any]) -> None:
+        self.usage = of_message(reply.get("usage"))
+        for block in _objects(reply.get("content")):
+            self._count_text(block)
+            self.output.add(repr(block.get("input") or ""))
+        self.finished = self.ended = True
+
+    def _count(self, event: dict[str, Any]) -> None:
+        kind = event.get("type")
+        if kind == "content_block_delta":
+            self._count_text(event.get("delta"))
+        elif kind == "content_block_start":
+            self._count_text(event.get("content_block"))
+        elif kind == "message_start":
+            message = event.get("message")
+            self._report(message.get("usage") if isinstance(message, dict) else None)
+        elif kind == "message_delta":
+            delta = event.get("delta")
+            if isinstance(delta, dict) and delta.get("stop_reason") is not None:
+                self.finished = True
+            self._report(event.get("usage"))
+        elif kind == "message_stop":
+            self.ended = True
+
+    def _report(self, usage: Any) -> None:
+        if isinstance(usage, dict):
+            self._reported |= {name: count for name, count in usage.items() if count is not None}
+            self.usage = of_message(self._reported)
+
+    def _count_text(self, block: Any) -> None:
+        if isinstance(block, dict):
+            for name in ("text", "thinking", "partial_json", "name"):
+                self.output.add(block.get(name))
+
+
+def _objects(value: Any) -> list[dict[str, Any]]:
+    items = value if isinstance(value, list) else ()
+    return [item for item in items if isinstance(item, dict)]

@@ -1,0 +1,128 @@
+"""The two protocols on the wire: what is sent upstream, and how errors reach the client.
+
+Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, Protocol
+
+import orjson
+
+from server.errors import Refusal
+from server.providers import ask, refusals, sse
+from server.providers.ask import Ask
+from server.providers.tally import ChatTally, MessageTally, Tally
+
+Name = Literal["openai", "anthropic"]
+
+ANTHROPIC_VERSION = "2023-06-01"
+_VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
+_BETAS = re.compile(r"[A-Za-z0-9_.,: -]{1,500}")
+# Names of models that reason without showing it, as far as names tell.
+_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])|reason|think|-r1\b", re.IGNORECASE)
+_LIMITS = ("max_completion_tokens", "max_tokens")
+
+
+class Wire(Protocol):
+    """One protocol, for clients and for endpoints that speak it."""
+
+    name: ClassVar[Name]
+    tally: ClassVar[type[Tally]]
+
+    def ask(self, body: dict[str, Any]) -> Ask:
+        """Raises Unsupported."""
+
+    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
+        """Those of the request upstream: the endpoint's key, and what of `client` is allowed."""
+
+    def request(
+        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
+    ) -> bytes:
+        """The request upstream, with this output limit and no other; usage is always asked for."""
+
+    def may_reason(self, body: dict[str, Any], model: str) -> bool:
+        """May this request upstream produce reasoning that the stream does not show?"""
+
+    def error(self, refusal: Refusal) -> dict[str, Any]:
+        """The body of an error reply to a client."""
+
+    def error_frame(self, refusal: Refusal) -> bytes:
+        """The event that ends a client's stream."""
+
+
+class OpenAi:
+    name: ClassVar[Name] = "openai"
+    tally: ClassVar[type[Tally]] = ChatTally
+
+    def ask(self, body: dict[str, Any]) -> Ask:
+        return ask.of_chat(body)
+
+    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
+        return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
+
+    def request(
+        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
+    ) -> bytes:
+        sent = {name: value for name, value in body.items() if name not in _LIMITS}
+        sent |= {"model": model, limit_field: limit}
+        if stream:
+            options = body.get("stream_options") or {}
+            sent |= {"stream": True, "stream_options": {**options, "include_usage": True}}
+        return orjson.dumps(sent)
+
+    def may_reason(self, body: dict[str, Any], model: str) -> bool:
+        effort = body.get("reasoning_effort")
+        return effort != "none" and (
+            effort is not None or _REASONING_MODEL.search(model) is not None
+        )
+
+    def error(self, refusal: Refusal) -> dict[str, Any]:
+        return refusals.openai_error(refusal)
+
+    def error_frame(self, refusal: Refusal) -> bytes:
+        # Their SDKs notice an error by this member, whatever the event's name.
+        return sse.frame(orjson.dumps(self.error(refusal)))
+
+
+class Anthropic:
+    name: ClassVar[Name] = "anthropic"
+    tally: ClassVar[type[Tally]] = MessageTally
+
+    def ask(self, body: dict[str, Any]) -> Ask:
+        return ask.of_messages(body)
+
+    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
+        version = client.get("anthropic-version", "")
+        sent = {
+            "x-api-key": api_key,
+            "content-type": "application/json",
+            "anthropic-version": version if _VERSION.fullmatch(version) else ANTHROPIC_VERSION,
+        }
+        betas = client.get("anthropic-beta", "")
+        if _BETAS.fullmatch(betas):
+            sent["anthropic-beta"] = betas
+        return sent
+
+    def request(
+        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
+    ) -> bytes:
+        sent = {**body, "model": model, "max_tokens": limit}
+        if stream:
+            sent["stream"] = True
+        return orjson.dumps(sent)
+
+    def may_reason(self, body: dict[str, Any], model: str) -> bool:
+        thinking, output = body.get("thinking"), body.get("output_config")
+        if isinstance(thinking, dict):
+            return thinking.get("type") != "disabled"
+        return isinstance(output, dict) and output.get("effort") is not None
+
+    def error(self, refusal: Refusal) -> dict[str, Any]:
+        return refusals.anthropic_error(refusal)
+
+    def error_frame(self, refusal: Refusal) -> bytes:
+        return sse.frame(orjson.dumps(self.error(refusal)), "error")
+
+
+WIRES: dict[Name, Wire] = {"openai": OpenAi(), "anthropic": Anthropic()}

@@ -1,0 +1,67 @@
+"""What a metered call to a provider costs, beside bare Sanic and aiohttp that pass it through."""
+
+from collections import defaultdict
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+import orjson
+
+from tests.bench import peers, table, users
+from tests.bench.load import Load, measure
+from tests.bench.service import RICH, running
+from tests.providers import endpoint, text_config
+
+ROUNDS = 7
+SECONDS = 2
+WARM_UP_SECONDS = 2
+USERS = 1_000
+MOST = {"not streamed": 1.35, "streamed, 50 chunks": 1.5}
+_CALL = {
+    "model": "bench-model",
+    "messages": [
+        {"role": "system", "content": "You are a helpful assistant. Answer briefly."},
+        {"role": "user", "content": "Why is metering in one atomic step a good idea? " * 4},
+    ],
+    "max_tokens": 200,
+    "temperature": 0.7,
+}
+
+
+def run(folder: Path) -> None:
+    with ExitStack() as stack:
+        upstream = stack.enter_context(peers.upstream(folder))
+        tenant = text_config({"openai": endpoint(upstream.url)}, anonymous=RICH)
+        service = stack.enter_context(running(folder, tenant=tenant, ALLOW_PRIVATE_UPSTREAMS="1"))
+        service.add_users(USERS)
+        bare = stack.enter_context(peers.passthrough(folder, upstream.url))
+        table.title(
+            f"CPU of one provider call, us: median (min-max) of {ROUNDS} rounds of {SECONDS} s, "
+            "every answer was 200"
+        )
+        table.row("", "pass-through", "vibe-server", "Redis")
+        for label, most in MOST.items():
+            body = orjson.dumps({**_CALL, "stream": label != "not streamed"}).decode()
+            path = f"/{service.api.tenant_id}/v1/chat/completions"
+            loads = {
+                "bare": (Load(bare.url + path, users.API_KEY, USERS, body), {"server": bare.pid}),
+                "ours": (Load(service.server.url + path, users.API_KEY, USERS, body), service.pids),
+            }
+            _compare(label, most, loads)
+
+
+def _compare(label: str, most: float, loads: dict[str, tuple[Load, dict[str, int]]]) -> None:
+    found: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for load, _ in loads.values():
+        load.send(WARM_UP_SECONDS)
+    for _ in range(ROUNDS):
+        for name, (load, pids) in loads.items():
+            found[name].append(measure(load, SECONDS, pids))
+    bare, ours = ([cost["server"] for cost in found[name]] for name in ("bare", "ours"))
+    redis = [cost["redis"] for cost in found["ours"]]
+    table.row(label, *(table.spread(costs) for costs in (bare, ours, redis)))
+    ratios = [mine / theirs for mine, theirs in zip(ours, bare, strict=True)]
+    table.row(
+        "  vibe-server / pass-through", table.spread(ratios, 2), note=table.limit(ratios, most)
+    )
+    print(f"    more than the pass-through: {median(ours) - median(bare):.0f} us")

@@ -1,0 +1,71 @@
+"""`python -m tests.bench.metrics`: what counting costs, in us.
+
+A charge is counted as a request and as a charge, and has its share of a flush to Redis. Once a
+second each worker publishes what it counted, and a scrape adds up what all published.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import perf_counter
+
+from server import metrics
+from server.metrics.families import MOST_NAMED
+from server.metrics.shared import Shared, ThisWorker
+from tests.bench import table
+
+ROUNDS = 9
+WORKERS = 4
+CHARGE_US = 200
+"""What a charge costs altogether, as `python -m tests.bench charge` finds it."""
+MOST_OF_CHARGE = 0.05
+
+
+def count_charge() -> None:
+    metrics.request_ended("POST /{tenantId}/charges", 200, 0.0012)
+    metrics.charge_ended("abc", "charged", 5)
+    metrics.flushed(4, 0.0004)
+
+
+def costs(work: Callable[[], object], times: int) -> list[float]:
+    """us of one call, in each round."""
+    found = []
+    for _ in range(ROUNDS):
+        began = perf_counter()
+        for _ in range(times):
+            work()
+        found.append((perf_counter() - began) / times * 1e6)
+    return found
+
+
+def fill() -> None:
+    """All the labels that a server with many tenants has."""
+    for number in range(MOST_NAMED + 1):
+        for outcome in ("charged", "payment_required", "too_many_requests", "invalid_api_key"):
+            metrics.charge_ended(f"tenant-{number}", outcome, 5)
+        for outcome in ("completed", "client_gone", "upstream_error"):
+            metrics.call_ended(f"tenant-{number}", f"endpoint-{number % 5}", outcome, 1.5, 100)
+
+
+def main() -> None:
+    worker, shared = ThisWorker(), Shared(WORKERS)
+    # The last one is the worker that is measured.
+    for slot in range(WORKERS):
+        worker.join(shared, slot)
+    table.title(f"CPU of the metrics, us: median (min-max) of {ROUNDS} rounds")
+    charge = costs(count_charge, 20_000)
+    shares = [cost / CHARGE_US for cost in charge]
+    table.row("to count one charge", table.spread(charge, 2))
+    note = table.limit(shares, MOST_OF_CHARGE)
+    table.row(f"as a part of its {CHARGE_US} us", table.spread(shares, 4), note=note)
+    for label in ("one tenant", f"{MOST_NAMED} tenants"):
+        table.row(f"to publish, once a second, {label}", table.spread(costs(worker.publish, 20)))
+        scrape = costs(lambda: asyncio.run(worker.text()), 5)
+        table.row(f"to answer a scrape, {WORKERS} workers", table.spread(scrape))
+        for slot in range(WORKERS):
+            worker.join(shared, slot)
+            fill()
+            worker.publish()
+
+
+if __name__ == "__main__":
+    main()
