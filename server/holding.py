@@ -188,7 +188,10 @@ class Hold:
         owner = (self._tenant_id, self._user_id, "", self._hold_id)
         # A user that has expired has nothing to settle.
         with suppress(InvalidApiKey):
-            self.settled = await self._meter.settle(*owner, self.cost, "own", self.ref)
+            settled = await self._meter.settle(*owner, self.cost, "own", self.ref)
+            self.settled = settled
+            if settled.tokens < self.cost and not settled.replayed:
+                metrics.overrun(self._tenant_id, self.cost - settled.tokens)
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""

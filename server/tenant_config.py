@@ -1,6 +1,7 @@
 """What a tenant's config must be."""
 
 import re
+from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
@@ -64,6 +65,7 @@ class TextEndpoint(Endpoint):
         None, description="what it calls the output limit; absent: by its host"
     )
     image_tokens: int = Field(1_600, ge=0, le=1_000_000, description="tokens that an image costs")
+    reasoning: bool = Field(False, description="its models may reason without being asked to")
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
 
     def speaks(self, name: str) -> Literal["openai", "anthropic"]:
@@ -74,7 +76,7 @@ class TextEndpoint(Endpoint):
         is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
         return "anthropic" if is_anthropic else "openai"
 
-    @property
+    @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:
         """The member of a chat completion request that bounds its output.
 

@@ -88,8 +88,15 @@ class Upstream:
         if self._session is not None:
             await self._session.close()
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Response:
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        upload: aiohttp.UploadTracker | None = None,
+    ) -> Response:
         """Sends and waits for the head of the reply, whatever its status; follows no redirect.
+        `upload` is told how far the sending has come.
 
         The caller closes the response. Raises Unreachable, Failed, TimedOut. Also Failed is a
         connection of the pool that the upstream was just closing: nobody can know whether it has
@@ -99,7 +106,7 @@ class Upstream:
         try:
             async with asyncio.timeout(FIRST_BYTE_SECONDS):
                 response = await self._session.post(
-                    url, data=body, headers=headers, allow_redirects=False
+                    url, data=body, headers=headers, allow_redirects=False, upload_tracker=upload
                 )
         except _BEFORE_SENDING as error:
             raise Unreachable(_reason(error)) from None

@@ -95,6 +95,7 @@ def test_an_image_counts_as_one_whatever_its_size(part: dict[str, Any]) -> None:
         {"type": "image", "source": {"type": "file", "file_id": "file_1"}},
         {"type": "container_upload", "file_id": "file_1"},
         {"type": "tool_result", "content": [{"type": "document", "source": PDF}]},
+        {"type": "file", "role": "user", "file": {"file_id": "file-1"}},
     ],
 )
 def test_what_nobody_can_bound_is_named(part: dict[str, Any]) -> None:

@@ -23,6 +23,8 @@ from server.services import Services
 from server.tenants import Tenant
 
 BODY_BYTES = 1024 * 1024
+GONE = 499
+"""The status that requests are counted with whose client did not wait; nginx' word for it."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -56,8 +58,10 @@ class Request(StrictRequest):
         if self.services.closing:
             stream.keep_alive = False
         label = getattr(self.route and self.route.ctx, "label", metrics.UNKNOWN_ROUTE)
+        # To a client that has gone Sanic replies 500, which nobody gets.
+        status = GONE if self.conn_info and self.conn_info.lost else response.status
         # Sanic keeps when the connection's last bytes came, which are those of this request.
-        metrics.request_ended(label, response.status, monotonic() - stream.protocol._time)
+        metrics.request_ended(label, status, monotonic() - stream.protocol._time)
         return response
 
     def bearer(self) -> str:

@@ -1,7 +1,6 @@
 """Attempts: the endpoints that a call may go to, each with what it may cost there."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
@@ -12,8 +11,7 @@ from server.providers.wire import Wire
 from server.results import LARGEST
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
     `body` is in the endpoint's protocol, `prompt` an estimate in its tokens, `limit` the asked for
@@ -54,7 +52,8 @@ class Attempt:
 
     def may_reason(self) -> bool:
         """May it produce reasoning that a stream does not show?"""
-        return self.target.wire.may_reason(self.body, self.target.model)
+        target = self.target
+        return target.endpoint.reasoning or target.wire.may_reason(self.body, target.model)
 
     def request(self, limit: int) -> bytes:
         """The body to send."""

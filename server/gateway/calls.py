@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import aiohttp
@@ -31,8 +30,7 @@ MOST_REPLY_BYTES = 32 * 1024 * 1024
 MOST_ERROR_BYTES = 64 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(NamedTuple):
     """Whose call it is; of `headers`, those of the request, few are passed on."""
 
     tenant_id: str
@@ -124,7 +122,7 @@ class Call:
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
         try:
-            response = await self._upstream.post(target.url, headers, body)
+            response = await self._upstream.post(target.url, headers, body, exchange.upload)
             if response.status == 200:
                 return response
             raw = await self._upstream.read(response, MOST_ERROR_BYTES)
@@ -162,12 +160,12 @@ class Call:
         assert self._exchange is not None
         name, tenant_id = self._exchange.attempt.target.name, self._caller.tenant_id
         log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
-        self._report(refusal.code or "refused", 0)
+        self._report(metrics.reason(refusal), 0)
         self._exchange = None
 
     def _settle_to_cost(self, opened: Hold, outcome: str) -> None:
         exchange = self._exchange
-        if exchange is None:
+        if exchange is None or not exchange.has_begun:
             return
         cost = exchange.cost(opened.held.tokens)
         opened.cost = cost.tokens

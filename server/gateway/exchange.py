@@ -3,6 +3,8 @@
 from time import monotonic
 from typing import NamedTuple
 
+from aiohttp import UploadTracker
+
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
 from server.results import LARGEST, Ref
@@ -26,11 +28,18 @@ class Exchange:
         self.attempt = attempt
         self.limit = limit
         self.tally = attempt.target.wire.tally(attempt.ask.choices)
+        # A client that waits for a whole reply does not stop the call, so that it does not matter.
+        self.upload = UploadTracker() if attempt.ask.stream else None
         self._started = monotonic()
 
     @property
     def seconds(self) -> float:
         return monotonic() - self._started
+
+    @property
+    def has_begun(self) -> bool:
+        """Has the endpoint any of the request?"""
+        return self.upload is None or self.upload.bytes_written > 0
 
     def cost(self, held: int) -> Cost:
         """What to settle a hold of `held` tokens to, if nothing more comes."""

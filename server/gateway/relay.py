@@ -93,7 +93,7 @@ class Relay:
         """What the client gets of the next chunk; b'' when that is nothing."""
         tally = self._tally
         try:
-            chunk = await anext(self._chunks, b"")
+            chunk = await self._read()
             piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
         except TimedOut:
             tally.failure = ProviderTimeout()
@@ -106,6 +106,13 @@ class Relay:
                 tally.failure = None if tally.finished else ProviderError()
             return piece
         return b""
+
+    async def _read(self) -> bytes:
+        """The next chunk; b'' at the end."""
+        try:
+            return await self._chunks.__anext__()
+        except StopAsyncIteration:
+            return b""
 
     def _pass_on(self, events: list[bytes]) -> bytes:
         tally, pieces = self._tally, []

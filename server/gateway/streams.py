@@ -46,7 +46,7 @@ class StreamedCall(Call):
             return
         tally, outcome = self._exchange.tally, "completed"
         if tally.failure is not None:
-            outcome = tally.failure.code or "refused"
+            outcome = metrics.reason(tally.failure)
         elif not tally.ended:
             outcome = "client_gone"
             if tally.finished and self._relay is not None:

@@ -9,7 +9,7 @@ per process. So the rule is by size, as documented in the README:
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -73,7 +73,7 @@ def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
     size = sum(len(orjson.dumps(body[name])) for name in _PROMPT_MEMBERS if name in body)
     attachments, unbounded = 0, _unbounded_member(body)
-    for path, part in _parts(body.get("messages"), "messages"):
+    for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)
         if payload is None:
             continue
@@ -96,22 +96,24 @@ def _unbounded_member(body: dict[str, Any]) -> str:
     return ""
 
 
-def _parts(messages: Any, path: str) -> Iterable[tuple[str, dict[str, Any]]]:
+def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
-    waiting = [(path, messages)]
+    waiting: list[tuple[str, Any]] = []
+    for number, message in enumerate(messages if isinstance(messages, list) else ()):
+        content = message.get("content") if isinstance(message, dict) else None
+        # Most are text, and then there is nothing to walk through.
+        if isinstance(content, list):
+            waiting.append((f"messages.{number}.content", content))
     while waiting:
-        path, items = waiting.pop()
-        for number, item in enumerate(items if isinstance(items, list) else ()):
-            if not isinstance(item, dict):
+        path, parts = waiting.pop()
+        for number, part in enumerate(parts if isinstance(parts, list) else ()):
+            if not isinstance(part, dict):
                 continue
-            here = f"{path}.{number}"
-            if "role" not in item:
-                yield here, item
-            for name in ("content", "source"):
-                inner = item.get(name)
-                if name == "source" and isinstance(inner, dict):
-                    inner, name = inner.get("content"), "source.content"
-                waiting.append((f"{here}.{name}", inner))
+            here, source = f"{path}.{number}", part.get("source")
+            yield here, part
+            waiting.append((f"{here}.content", part.get("content")))
+            if isinstance(source, dict):
+                waiting.append((f"{here}.source.content", source.get("content")))
 
 
 def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:

@@ -9,6 +9,8 @@ from server.providers.estimate import Output
 from server.providers.refusals import of_error_event
 from server.providers.usage import Usage, of_completion, of_message
 
+_TEXTS = frozenset({"content", "refusal", "reasoning_content"})
+
 
 class Tally:
     """Of one call; see ChatTally and MessageTally for the two wire formats."""
@@ -76,16 +78,22 @@ class ChatTally(Tally):
     def _count_text(self, message: Any) -> None:
         if not isinstance(message, dict):
             return
-        add = self.output.add
-        for name in ("content", "refusal"):
-            add(message.get(name))
-        # Some servers send both names, with the same text.
-        add(message.get("reasoning_content") or message.get("reasoning"))
-        calls = [call.get("function") for call in _objects(message.get("tool_calls"))]
-        for function in (*calls, message.get("function_call")):
-            if isinstance(function, dict):
-                add(function.get("name"))
-                add(function.get("arguments"))
+        for name, value in message.items():
+            if name in _TEXTS:
+                self.output.add(value)
+            elif name == "tool_calls":
+                for call in _objects(value):
+                    self._count_function(call.get("function"))
+            elif name == "function_call":
+                self._count_function(value)
+            elif name == "reasoning" and "reasoning_content" not in message:
+                # Some servers send both names, with the same text.
+                self.output.add(value)
+
+    def _count_function(self, function: Any) -> None:
+        if isinstance(function, dict):
+            self.output.add(function.get("name"))
+            self.output.add(function.get("arguments"))
 
 
 class MessageTally(Tally):
@@ -131,5 +139,8 @@ class MessageTally(Tally):
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    items = value if isinstance(value, list) else ()
-    return [item for item in items if isinstance(item, dict)]
+    if not isinstance(value, list):
+        return []
+    if len(value) == 1 and isinstance(value[0], dict):
+        return value  # of all chunks, nearly all
+    return [item for item in value if isinstance(item, dict)]

@@ -1,0 +1,123 @@
+"""The routes of a double."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from tests.doubles import anthropic_wire, openai_wire
+from tests.doubles.answer import Answer
+from tests.doubles.call import Call, Script
+from tests.doubles.plan import Plan
+from tests.doubles.prompt import estimate, key_of
+from tests.doubles.sending import Sending, whole
+from tests.doubles.wire import Wire, dumps
+
+MODELS = {"openai": "double-mini", "anthropic": "double-claude"}
+LARGEST_BODY = 64 * 1024 * 1024
+SEND_BUFFER = 64 * 1024
+"""Bytes; small, so that a peer that does not read is soon noticed."""
+SHUTDOWN_SECONDS = 0.1
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def create_app(script: Script) -> web.Application:
+    app = web.Application(client_max_size=LARGEST_BODY)
+    app.router.add_post("/v1/chat/completions", _handler(openai_wire, script))
+    app.router.add_post("/v1/messages", _handler(anthropic_wire, script))
+    app.router.add_get("/v1/models", _models)
+    return app
+
+
+async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
+    """Serves on 127.0.0.1; port 0 takes a free one. Gives the URL. Raises OSError."""
+    runner = web.AppRunner(
+        app, handler_cancellation=True, shutdown_timeout=SHUTDOWN_SECONDS, access_log=None
+    )
+    await runner.setup()
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+    try:
+        listener.bind(("127.0.0.1", port))
+        await web.SockSite(runner, listener, backlog=1024).start()
+    except OSError:
+        listener.close()
+        await runner.cleanup()
+        raise
+    return runner, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def _handler(wire: Wire, script: Script) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = _json(await request.read())
+        call = Call(key_of(body), wire.PROTOCOL, request.path, headers, body)
+        number, answer = script.record(call)
+        try:
+            refusal = _refusal(wire, call, answer)
+            if refusal is not None:
+                await asyncio.sleep(answer.delay)
+                return refusal
+            plan = _plan(wire, body, answer)
+            return await Sending(request, wire, script, call, plan, number).send()
+        except (asyncio.CancelledError, ConnectionError):
+            call.peer_gone = True
+            raise
+        finally:
+            call.ended = True
+
+    return handle
+
+
+def _refusal(wire: Wire, call: Call, answer: Answer) -> web.Response | None:
+    """What is answered without using any tokens."""
+    if not _has_credential(call.headers):
+        return _error(wire, Answer(), 401, "No API key provided.")
+    if fault := wire.fault_of(call.headers, call.body):
+        return _error(wire, Answer(), 400, fault)
+    if answer.redirect:
+        return web.Response(status=307, headers={"location": answer.redirect, **answer.headers})
+    if answer.status != 200:
+        return _error(wire, answer, answer.status, f"The double answers {answer.status}.")
+    return None
+
+
+def _error(wire: Wire, answer: Answer, status: int, message: str) -> web.Response:
+    return whole(wire, answer, status, dumps(wire.error(status, answer.code, message)))
+
+
+def _plan(wire: Wire, body: dict[str, Any], answer: Answer) -> Plan:
+    tokens = estimate(body) if answer.input_tokens is None else answer.input_tokens
+    return Plan(answer, wire.limit_of(body), wire.choices_of(body), tokens)
+
+
+async def _models(request: web.Request) -> web.Response:
+    wire: Wire = anthropic_wire if "anthropic-version" in request.headers else openai_wire
+    if not _has_credential({name.lower(): value for name, value in request.headers.items()}):
+        return _error(wire, Answer(), 401, "No API key provided.")
+    model = MODELS[wire.PROTOCOL]
+    if wire.PROTOCOL == "openai":
+        data = {"id": model, "object": "model", "created": 1_790_000_000, "owned_by": "double"}
+        return web.json_response({"object": "list", "data": [data]})
+    named = {"display_name": "Double", "created_at": "2026-01-01T00:00:00Z"}
+    page = {"has_more": False, "first_id": model, "last_id": model}
+    return web.json_response({"data": [{"type": "model", "id": model, **named}], **page})
+
+
+def _has_credential(headers: dict[str, str]) -> bool:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return bool(headers.get("x-api-key") or (scheme.lower() == "bearer" and token.strip()))
+
+
+def _json(data: bytes) -> dict[str, Any]:
+    """The body; an empty one for what is no object, which the provider then refuses."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
