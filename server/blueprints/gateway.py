@@ -76,7 +76,9 @@ async def _call(request: Request, speaks: Name) -> Reply | None:
     completed = await _complete(
         request, Call(services.holding, services.upstream, caller, attempts)
     )
-    return Reply(completed.body, 200, completed.headers, "application/json")
+    # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
+    headers = {**completed.headers, "request-id": str(request.id)}
+    return Reply(completed.body, 200, headers, "application/json")
 
 
 async def _complete(request: Request, call: Call) -> Completed:
@@ -92,7 +94,7 @@ async def _complete(request: Request, call: Call) -> Completed:
 async def _stream(request: Request, call: StreamedCall) -> None:
     async with call.hold() as opened:
         relay = await call.open(opened)
-        headers = {**opened.held.rate.headers(), **_NOT_BUFFERED}
+        headers = {**opened.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
         response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
         async for piece in relay.pieces():
             await response.send(piece)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,6 +13,8 @@ from server.gateway.exchange import Exchange
 from server.providers import sse, translation
 from server.providers.wire import Wire
 from server.upstream import Failed, TimedOut, Upstream
+
+log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 1.0
 
@@ -98,6 +101,10 @@ class Relay:
         except TimedOut:
             tally.failure = ProviderTimeout()
         except (Failed, sse.TooLarge, orjson.JSONEncodeError):
+            tally.failure = ProviderError()
+        except Exception:
+            # Raised on, it would end the client's stream as if all was well.
+            log.exception("A stream could not be passed on")
             tally.failure = ProviderError()
         else:
             if not chunk and self._goes_on():
