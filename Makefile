@@ -4,10 +4,10 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test test-faults check image bench lock clean
+.PHONY: help run install test test-faults test-rollout test-aimock load soak check image bench lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 	@exec .venv/bin/python -m server --embedded
@@ -19,6 +19,15 @@ test: .venv/development ## run all tests
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
 	.venv/bin/python -m pytest tests/faults
+
+test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
+	.venv/bin/python -m pytest tests/rollout
+
+load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
+	.venv/bin/python -m tests.load
+
+soak: .venv/development ## 20 minutes of mixed load; memory and descriptors must not grow
+	.venv/bin/python -m tests.soak
 
 check: .venv/development ## lint: ruff, mypy, luacheck, hadolint, manifests
 	.venv/bin/ruff check .

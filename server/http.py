@@ -56,11 +56,12 @@ class StrictRequest(Request):
         self._id = request_id(self.headers.getone("x-request-id", None))
 
     def _is_unambiguous(self) -> bool:
+        # HTTP/1.0 knows no Host, and balancers ask for readiness by it.
         head, headers = self.head, self.headers
         return (
             _HEAD.fullmatch(head) is not None
             and _ODD_HEADER.search(head) is None
-            and len(headers.getall("host", ())) == 1
+            and len(headers.getall("host", ())) in ((0, 1) if self.version == "1.0" else (1,))
             and (self.version != "1.0" or "transfer-encoding" not in headers)
         )
 

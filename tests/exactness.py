@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from uuid import uuid4
 
 from tests.api import Api, User, config
-from tests.load import Answer, Load
+from tests.callers import Answer, Load
 
 LIMIT, WINDOW, WINDOWS = 50, 2, 20
 SECONDS = WINDOW * WINDOWS

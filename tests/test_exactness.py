@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.api import Api, User
+from tests.callers import Load, each_worker
 from tests.exactness import (
     LIMIT,
     SECONDS,
@@ -22,7 +23,6 @@ from tests.exactness import (
     most_in_a_window,
     statuses,
 )
-from tests.load import Load, each_worker
 from tests.processes import Server, Valkey
 
 

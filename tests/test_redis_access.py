@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.api import ADMIN, Api, User, config
-from tests.load import Load, each_worker
+from tests.callers import Load, each_worker
 from tests.processes import Server, Valkey
 
 USERS = 30

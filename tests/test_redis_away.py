@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from tests.api import ADMIN, Api, User
-from tests.load import Answer, Load
+from tests.callers import Answer, Load
 from tests.processes import Server, Valkey, eventually, free_port
 from tests.stalling_redis import StallingRedis
 

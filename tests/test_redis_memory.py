@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 
 from tests.api import Api, User
-from tests.load import Load
+from tests.callers import Load
 from tests.processes import Server, Valkey
 
 CALLERS = 256

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from tests.api import ADMIN, Api, User, config
-from tests.load import Load
+from tests.callers import Load
 from tests.processes import Server, Valkey, eventually
 from tests.raw import connect, parse
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests import exactness
 from tests.api import Api
+from tests.callers import Load
 from tests.faults.checks import audit
 from tests.faults.topologies import ClusterSet, SentinelSet
-from tests.load import Load
 from tests.processes import Server
 
 
