@@ -12,17 +12,26 @@ from server.errors import (
     InvalidJson,
     InvalidTenant,
     KeyReused,
+    NoModel,
     NotFound,
     PayloadTooLarge,
     PaymentRequired,
     PreconditionFailed,
+    ProviderAuthError,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderTimeout,
     Refusal,
     RequestTimeout,
     TenantExists,
     TooManyRequests,
     Unavailable,
     UnknownHold,
+    Unsupported,
 )
+from server.openapi_gateway import routes as gateway_routes
+from server.openapi_gateway import schemas as gateway_schemas
 from server.openapi_parts import (
     Json,
     closed,
@@ -35,7 +44,8 @@ from server.openapi_parts import (
     text,
     tokens,
 )
-from server.openapi_routes import AREAS, RATE, Route
+from server.openapi_routes import AREAS as OTHER_AREAS
+from server.openapi_routes import RATE, Route
 from server.results import LARGEST
 
 _ABOUT = """\
@@ -90,6 +100,7 @@ _REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     BadRequest: ("headers are malformed, ambiguous or too large", ()),
     InvalidJson: ("the body does not parse, or is not an object", ()),
     InvalidTenant: ("there is no such tenant", ()),
+    Unsupported: ("a member of the request cannot be served; it is named", ()),
     InvalidApiKey: (
         "the API key is missing, malformed, unknown, revoked, expired or of another tenant",
         ["WWW-Authenticate"],
@@ -97,19 +108,30 @@ _REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     PaymentRequired: ("the balance does not cover it; nothing is taken", RATE),
     NotFound: ("there is none in this tenant", ()),
+    NoModel: ("no endpoint has the model", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
-    PayloadTooLarge: ("the body is over 1 MiB", ()),
+    PayloadTooLarge: ("the body is too large: over 1 MiB", ()),
     Invalid: ("well-formed but wrong: every fault is listed, nothing changed", ()),
     KeyReused: ("the `Idempotency-Key` came with another request before", ()),
     TooManyRequests: ("over the limit", ["Retry-After"]),
+    ProviderBusy: ("the tenant's rate limit at the provider is reached", ()),
     InternalServerError: ("a fault of the server", ()),
+    ProviderError: ("the provider fails or cannot be reached", ()),
+    ProviderAuthError: ("it refuses the tenant's key", ()),
+    ProviderQuota: ("the tenant's credit there is used up", ()),
+    ProviderTimeout: ("the provider does not answer in time", ()),
     Unavailable: ("Redis cannot answer", ["Retry-After"]),
 }
 """When each is given, and its headers."""
 
+AREAS = {
+    **OTHER_AREAS,
+    "Gateway": ("The providers' own routes, for their SDKs, metered.", gateway_routes),
+}
+_ERRORS_OF = {"openai": "OpenAiError", "anthropic": "AnthropicError"}
 _OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
 
 
@@ -127,7 +149,7 @@ def document() -> Json:
         "tags": [{"name": area, "description": about} for area, (about, _) in AREAS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas(),
+            "schemas": schemas() | gateway_schemas(),
             "parameters": parameters(),
             "headers": headers(),
             "securitySchemes": _SECURITY_SCHEMES,
@@ -159,16 +181,23 @@ def _responses(path: str, route: Route) -> Json:
     if path.startswith("/{tenantId}"):
         kinds |= {InvalidTenant, Unavailable}
     if route.body:
-        kinds |= {InvalidJson, Invalid}
+        kinds |= {InvalidJson} if route.speaks else {InvalidJson, Invalid}
     by_status: dict[int, list[type[Refusal]]] = {}
     for kind in _REFUSALS:
         if kind in kinds:
             by_status.setdefault(kind.status, []).append(kind)
-    found = {status: _refusal(kinds, route.rated) for status, kinds in by_status.items()}
+    found = {status: _refusal(kinds, route) for status, kinds in by_status.items()}
     for reply in route.replies:
         schema = ref(reply.schema) if reply.schema else None
-        found[reply.status] = _response(reply.when, reply.headers, schema, reply.media_type)
-    return {str(status): found[status] for status in sorted(found)}
+        response = _response(reply.when, reply.headers, schema, reply.media_type)
+        if reply.streams:
+            response["content"]["text/event-stream"] = {"schema": ref("EventStream")}
+        found[reply.status] = response
+    responses = {str(status): found[status] for status in sorted(found)}
+    if route.speaks and route.body:
+        passed_on = ref(_ERRORS_OF[route.speaks])
+        responses["4XX"] = _response("the provider refuses the request", (), passed_on)
+    return responses
 
 
 def _response(
@@ -179,14 +208,19 @@ def _response(
     return {"description": when, "headers": found, **content}
 
 
-def _refusal(kinds: Sequence[type[Refusal]], rated: bool) -> Json:
+def _refusal(kinds: Sequence[type[Refusal]], route: Route) -> Json:
     """The response for refusals of one status."""
-    names = [name for kind in kinds for name in _REFUSALS[kind][1]]
-    if rated and kinds[0] is TooManyRequests:
+    # Of the gateway's, some come with fewer headers.
+    names = [name for kind in kinds for name in _REFUSALS[kind][1] if not route.speaks]
+    if route.rated and kinds[0] is TooManyRequests and not route.speaks:
         names += RATE
-    bodies = [_refusal_body(kind) for kind in kinds]
+    native = [_refusal_body(kind) for kind in kinds if kind.is_native or not route.speaks]
+    shaped = [ref(_ERRORS_OF[route.speaks])] if route.speaks else []
+    bodies = native + (shaped if len(native) < len(kinds) else [])
     schema = bodies[0]
-    if len(bodies) > 1:
+    if len(bodies) > 1 and shaped:
+        schema = {"oneOf": bodies, "examples": [example_of(body) for body in native]}
+    elif len(bodies) > 1:
         schema = {"oneOf": bodies, "examples": [example_of(body) for body in bodies]}
     return _response("; or ".join(_REFUSALS[kind][0] for kind in kinds), names, schema)
 

@@ -204,8 +204,12 @@ def parameters() -> dict[str, Json]:
     }
 
 
+# When a first reply is repeated; when the reply is no stream.
+_ONLY_SOMETIMES = {"Idempotent-Replayed", "X-Tokens-Charged", "X-Tokens-Left"}
+
+
 def headers() -> dict[str, Json]:
-    """components/headers: each reply that lists one has it, but for Idempotent-Replayed."""
+    """components/headers: each reply that lists one has it, but for _ONLY_SOMETIMES."""
     digits, seconds = "[0-9]+", "[1-9][0-9]*"
     found = {
         "X-Request-ID": text(
@@ -226,11 +230,13 @@ def headers() -> dict[str, Json]:
         "Retry-After": text("seconds, rounded up", "1", seconds),
         "WWW-Authenticate": text("the scheme to use", "Bearer", "Bearer"),
         "Idempotent-Replayed": text("only when a first reply is repeated", "true", "true"),
+        "X-Tokens-Charged": text("what the call took from the balance", "47", digits),
+        "X-Tokens-Left": text("the balance after it", "53", digits),
         "ETag": text("of the config, for If-Match", f'"{"0a" * 20}"', '"[0-9a-f]{40}"'),
         "Cache-Control": text("how long to keep it", "public, max-age=300"),
     }
     return {
-        name: {"required": name != "Idempotent-Replayed", **_described(schema)}
+        name: {"required": name not in _ONLY_SOMETIMES, **_described(schema)}
         for name, schema in found.items()
     }
 

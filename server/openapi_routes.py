@@ -25,19 +25,22 @@ RATE = ("RateLimit-Policy", "RateLimit")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`schema` is a name in components/schemas; without one there is no body."""
+    """`schema` is a name in components/schemas; without one there is no body. `streams`: it may be
+    an event stream instead."""
 
     when: str
     schema: str = ""
     status: int = 200
     headers: Sequence[str] = ()
     media_type: str = "application/json"
+    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """`endpoint` is method and path, `name` the operationId, `body` a name in components/schemas,
-    `parameters` those beside the path's; `rated`: replies carry the user's rate limit.
+    `parameters` those beside the path's; `rated`: replies carry the user's rate limit; `speaks`:
+    refusals are in the shape of that provider's SDK.
     """
 
     endpoint: str
@@ -51,6 +54,7 @@ class Route:
     body_required: bool = True
     refusals: Sequence[type[Refusal]] = ()
     rated: bool = False
+    speaks: Literal["openai", "anthropic"] | None = None
 
 
 def _server() -> list[Route]:

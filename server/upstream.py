@@ -114,6 +114,9 @@ class Upstream:
             raise TimedOut("no reply") from None
         except (aiohttp.ClientError, OSError) as error:
             raise Failed(_reason(error)) from None
+        if response.status == 101:  # which aiohttp does not close by itself
+            response.close()
+            raise Failed("switches protocols")
         _limit_idling(response)
         return response
 

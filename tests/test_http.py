@@ -129,7 +129,6 @@ JUNK = [
     b"\n",
     b"\r\n\r\n",
     b"GET /livez HTTP/1.1\r\n\r\n",  # no Host
-    b"GET /livez HTTP/1.0\r\n\r\n",
     *(
         b"GET /livez HTTP/1.1\r\nHost:" + host + b"\r\n\r\n"
         for host in (b"", b" ", b" a, b", b" a b", b" a/b", b" a@b", b" a:b", b" \xc2\xa0a")

@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -18,13 +19,17 @@ from server.openapi import document
 from server.settings import Settings
 from server.store import Store
 from tests.api import ADMIN, Api, config
-from tests.processes import ADMIN_TOKEN, Server
+from tests.doubles import Double
+from tests.processes import ADMIN_TOKEN, Server, Valkey
+from tests.providers import endpoint, text_config
 
 METHODS = {"get", "put", "post", "delete", "patch", "head"}
 
 # What a schema cannot say may make a valid body 422: which groups and endpoints there are, which
 # Idempotency-Key was used before. A 400 for valid data is a fault.
 MAY_REFUSE = ["2xx", "401", "402", "404", "409", "412", "422", "429"]
+# The bodies of the gateway are the providers', which refuse what our schemas do not say.
+OF_PROVIDERS = {"POST /{tenantId}/v1/chat/completions", "POST /{tenantId}/v1/messages"}
 
 
 def operations() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -40,7 +45,7 @@ def test_document_has_exactly_the_routes_of_the_app() -> None:
         f"{method} /{re.sub(r'<(.+?)(:.*?)?>', _camel_case, route.path)}"
         for route in app.router.routes
         for method in route.methods
-        if method != "OPTIONS"
+        if method != "OPTIONS" and not getattr(route.ctx, "is_alias", False)
     }
     assert {label for label, _ in operations()} == of_app
 
@@ -152,7 +157,20 @@ def _new_tenant_id() -> str:
 
 
 @pytest.fixture
-def pins(api: Api) -> Iterator[Pins]:
+def private(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
+    """A server that may call a double."""
+    settings = {"REDIS_URL": valkey.url, "WORKERS": "2", "ALLOW_PRIVATE_UPSTREAMS": "1"}
+    with Server(tmp_path / "out", wait=True, **settings) as server:
+        yield server
+
+
+@pytest.fixture
+def pins(private: Server) -> Iterator[Pins]:
+    with Double() as double, httpx.Client(base_url=private.url, timeout=10) as client:
+        yield from _pinned(Api.new_tenant(client, text_config({"openai": endpoint(double.url)})))
+
+
+def _pinned(api: Api) -> Iterator[Pins]:
     pins = Pins(api)
 
     def before_call(_: Any, case: schemathesis.Case[Any], __: Any) -> None:
@@ -163,14 +181,15 @@ def pins(api: Api) -> Iterator[Pins]:
     schemathesis.hooks.unregister(before_call)
 
 
-def test_server_answers_as_documented(server: Server, client: httpx.Client, pins: Pins) -> None:
+def test_server_answers_as_documented(private: Server, pins: Pins) -> None:
     """Generated requests, good and bad, to every route: statuses, headers and bodies are those of
     the document, bad data and bad credentials are refused, nothing is a 5xx."""
+    client = pins.api.client
     before = client.get("/abc/admin/config", headers=ADMIN)
     key = pins.user.api_key
     settings = schemathesis.Config.from_dict(
         {
-            "base-url": server.url,
+            "base-url": private.url,
             "continue-on-failure": True,
             # Hypothesis in several threads fails in Python 3.11 (AST constructor recursion depth).
             "workers": 1,
@@ -203,6 +222,11 @@ def test_config_nested_deeper_than_generated_ones(api: Api, depth: int, status: 
     assert reply.status_code == status
 
 
+def _is_the_providers(check: Any) -> bool:
+    about = ("positive_data_acceptance", "negative_data_rejection")
+    return check.name in about and check.failure_info.failure.operation in OF_PROVIDERS
+
+
 def run(schema: schemathesis.BaseSchema) -> tuple[dict[str, set[int]], list[str]]:
     """The statuses that each operation answered, and what is wrong."""
     seen: dict[str, set[int]] = defaultdict(set)
@@ -219,7 +243,7 @@ def run(schema: schemathesis.BaseSchema) -> tuple[dict[str, set[int]], list[str]
                 if interaction.response is not None:
                     seen[label].add(interaction.response.status_code)
             for check in (check for checks in recorder.checks.values() for check in checks):
-                if check.failure_info is not None:
+                if check.failure_info is not None and not _is_the_providers(check):
                     failure = check.failure_info.failure
                     faults[f"{check.name} {failure.operation}"] = (
                         f"{failure.operation}, {check.name}: {failure.message}\n"

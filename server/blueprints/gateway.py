@@ -26,19 +26,23 @@ _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 # Anthropic's SDK adds /v1 itself, also to a base URL that has one.
 @blueprint.post("/chat/completions", stream=True, ctx_speaks="openai")
-@blueprint.post("/v1/chat/completions", stream=True, ctx_speaks="openai", name="chat_again")
+@blueprint.post(
+    "/v1/chat/completions", stream=True, ctx_speaks="openai", ctx_is_alias=True, name="chat_again"
+)
 async def chat_completions(request: Request, tenant_id: str) -> Reply | None:
     return await _call(request, "openai")
 
 
 @blueprint.post("/messages", stream=True, ctx_speaks="anthropic")
-@blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="messages_again")
+@blueprint.post(
+    "/v1/messages", stream=True, ctx_speaks="anthropic", ctx_is_alias=True, name="messages_again"
+)
 async def messages(request: Request, tenant_id: str) -> Reply | None:
     return await _call(request, "anthropic")
 
 
 @blueprint.get("/models", ctx_speaks="openai")
-@blueprint.get("/v1/models", ctx_speaks="openai", name="models_again")
+@blueprint.get("/v1/models", ctx_speaks="openai", ctx_is_alias=True, name="models_again")
 async def models(request: Request, tenant_id: str) -> Reply:
     services, api_key = request.services, request.api_key()
     user_id = await services.users.find(api_key)

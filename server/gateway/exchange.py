@@ -27,7 +27,8 @@ class Exchange:
         """`limit`: the output limit that is sent, in tokens a choice."""
         self.attempt = attempt
         self.limit = limit
-        self.tally = attempt.target.wire.tally(attempt.ask.choices)
+        target = attempt.target
+        self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
         # A client that waits for a whole reply does not stop the call, so that it does not matter.
         self.upload = UploadTracker() if attempt.ask.stream else None
         self._started = monotonic()

@@ -53,8 +53,8 @@ def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) 
 
     What is the tenant's fault, a wrong key or spent credit, must not look like the user's.
     """
-    error = _error_object(raw)
-    message, kind, code = _said(error, api_key), _text(error, "type"), _text(error, "code")
+    error = _error_object(raw, api_key)
+    message, kind, code = _said(error), _text(error, "type"), _text(error, "code")
     refusal: Refusal
     if status in (401, 403):
         refusal = ProviderAuthError()
@@ -74,10 +74,11 @@ def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) 
     return refusal
 
 
-def of_error_event(event: dict[str, Any]) -> Refusal:
+def of_error_event(event: dict[str, Any], api_key: str) -> Refusal:
     """A stream's error, in the shape of either protocol."""
     error = event["error"] if isinstance(event["error"], dict) else {"message": event["error"]}
-    kind, code, message = _text(error, "type"), _text(error, "code"), _said(error, "")
+    error = _without_secrets(error, api_key)
+    kind, code, message = _text(error, "type"), _text(error, "code"), _said(error)
     if _is_quota(kind, code, message):
         return ProviderQuota()
     if kind == "rate_limit_error":
@@ -101,6 +102,8 @@ def openai_error(refusal: Refusal) -> dict[str, Any]:
 def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     """As Anthropic's SDKs read it; `code` is ours."""
     kind = getattr(refusal, "kind", "")
+    if kind == "invalid_request_error":  # OpenAI's for nearly any status
+        kind = _ANTHROPIC_TYPES.get(refusal.status, kind)
     if kind not in _ANTHROPIC_TYPES.values() and kind != "overloaded_error":
         kind = _ANTHROPIC_TYPES.get(refusal.status, "api_error")
     error = {"type": kind, "message": refusal.message}
@@ -109,15 +112,25 @@ def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     return {"type": "error", "error": error, **refusal.extra}
 
 
-def _error_object(raw: bytes) -> dict[str, Any]:
+def _error_object(raw: bytes, api_key: str) -> dict[str, Any]:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return {}
     error = body.get("error") if isinstance(body, dict) else None
     if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else {}
+        error = {"message": error}
+    return _without_secrets(error, api_key) if isinstance(error, dict) else {}
+
+
+def _without_secrets(error: dict[str, Any], api_key: str) -> dict[str, Any]:
+    """Its texts without what is the tenant's own."""
+    found = {}
+    for name, value in error.items():
+        if isinstance(value, str):
+            text = value.replace(api_key, "***") if api_key else value
+            found[name] = _OF_THE_TENANT.sub("***", text)
+    return found
 
 
 def _text(error: dict[str, Any], name: str) -> str:
@@ -125,14 +138,9 @@ def _text(error: dict[str, Any], name: str) -> str:
     return value[:200] if isinstance(value, str) else ""
 
 
-def _said(error: dict[str, Any], api_key: str) -> str:
-    """The provider's message without what is the tenant's own."""
+def _said(error: dict[str, Any]) -> str:
     message = error.get("message")
-    if not isinstance(message, str):
-        return ""
-    if api_key:
-        message = message.replace(api_key, "***")
-    return _OF_THE_TENANT.sub("***", message)[:_LONGEST_MESSAGE]
+    return message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
 
 
 def _is_quota(kind: str, code: str, message: str) -> bool:

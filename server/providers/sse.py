@@ -3,6 +3,8 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+from codecs import BOM_UTF8
+
 MOST_BYTES = 4 * 1024 * 1024
 """Of one event: a stream may not fill our memory."""
 
@@ -41,6 +43,8 @@ class Events:
 
 
 def frame(data: bytes, event: str = "") -> bytes:
+    if b"\n" in data:
+        data = data.replace(b"\n", b"\ndata: ")
     if event:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"data: %b\n\n" % data
@@ -49,6 +53,7 @@ def frame(data: bytes, event: str = "") -> bytes:
 def _data(block: bytes) -> bytes:
     if block.startswith(b"data: ") and b"\n" not in block:
         return block[6:]
-    lines = block.split(b"\n")
+    # A stream may begin with the mark.
+    lines = block.removeprefix(BOM_UTF8).split(b"\n")
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     return b"\n".join(data)

@@ -1,5 +1,6 @@
 """Tally: what a call has used, as its reply or stream goes by."""
 
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -13,9 +14,12 @@ _TEXTS = frozenset({"content", "refusal", "reasoning_content"})
 
 
 class Tally:
-    """Of one call; see ChatTally and MessageTally for the two wire formats."""
+    """Of one call; see ChatTally and MessageTally for the two wire formats.
 
-    def __init__(self, choices: int = 1) -> None:
+    `api_key`: the endpoint's, which its errors must not tell.
+    """
+
+    def __init__(self, choices: int = 1, api_key: str = "") -> None:
         self.usage: Usage | None = None
         self.output = Output()
         self.finished = False
@@ -25,6 +29,7 @@ class Tally:
         self.failure: Refusal | None = None
         """The stream's error, or what is wrong with it; nothing of it counts any more."""
         self._choices = choices
+        self._api_key = api_key
 
     def see(self, data: bytes) -> dict[str, Any] | None:
         """The event with this data, counted; None if there is nothing to pass on."""
@@ -39,7 +44,7 @@ class Tally:
             self.failure = ProviderError()
             return None
         if event.get("error"):
-            self.failure = of_error_event(event)
+            self.failure = of_error_event(event, self._api_key)
             return None
         self._count(event)
         return event
@@ -55,8 +60,8 @@ class Tally:
 class ChatTally(Tally):
     """Of OpenAI's chat completions."""
 
-    def __init__(self, choices: int = 1) -> None:
-        super().__init__(choices)
+    def __init__(self, choices: int = 1, api_key: str = "") -> None:
+        super().__init__(choices, api_key)
         self._finished: set[Any] = set()
 
     def see_reply(self, reply: dict[str, Any]) -> None:
@@ -99,15 +104,18 @@ class ChatTally(Tally):
 class MessageTally(Tally):
     """Of Anthropic's messages; its usage is cumulative, so that a later number replaces one."""
 
-    def __init__(self, choices: int = 1) -> None:
-        super().__init__(choices)
+    def __init__(self, choices: int = 1, api_key: str = "") -> None:
+        super().__init__(choices, api_key)
         self._reported: dict[str, Any] = {}
 
     def see_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_message(reply.get("usage"))
         for block in _objects(reply.get("content")):
             self._count_text(block)
-            self.output.add(repr(block.get("input") or ""))
+            if block.get("input"):
+                # What it reads nested too deeply for it to write is not worth losing the reply.
+                with suppress(orjson.JSONEncodeError):
+                    self.output.add(orjson.dumps(block["input"]).decode())
         self.finished = self.ended = True
 
     def _count(self, event: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import charge, gateway, growth, holds, load, memory
+from tests.bench import charge, gateway, growth, holds, load, memory, streams, throughput
 
 PARTS: dict[str, Callable[[Path], None]] = {
     "charge": charge.run,
@@ -15,6 +15,8 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "gateway": gateway.run,
     "growth": growth.run,
     "memory": memory.run,
+    "streams": streams.run,
+    "throughput": throughput.run,
 }
 
 
