@@ -170,7 +170,7 @@ def _entry() -> Json:
             "tokensLeft": tokens("the balance after it", 95),
             "ref": {
                 "type": "object",
-                "additionalProperties": {"type": ["string", "integer"]},
+                "additionalProperties": {"type": ["string", "integer", "boolean"]},
                 "description": "what caused it",
                 "examples": [{"requestId": "3f1c0a9be2d84756a1b2c3d4"}],
             },

@@ -20,6 +20,7 @@ from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
 from server.holding import Hold, Holding
 from server.providers import refusals, translation
+from server.providers.reading import parse
 from server.providers.wire import Wire
 from server.results import Held, Ref
 from server.upstream import Failed, TimedOut, Unreachable, Upstream
@@ -142,7 +143,7 @@ class Call:
         assert self._exchange is not None
         try:
             raw = await self._upstream.read(response, MOST_REPLY_BYTES)
-            value = orjson.loads(raw)
+            value = parse(raw)
             if isinstance(value, dict):
                 self._exchange.tally.see_reply(value)
                 upstream = self._exchange.attempt.target.wire.name

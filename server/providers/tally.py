@@ -7,6 +7,7 @@ import orjson
 
 from server.errors import ProviderError, Refusal
 from server.providers.estimate import Output
+from server.providers.reading import parse
 from server.providers.refusals import of_error_event
 from server.providers.usage import Usage, of_completion, of_message
 
@@ -37,7 +38,7 @@ class Tally:
             self.ended = True
             return None
         try:
-            event = orjson.loads(data)
+            event = parse(data)
         except orjson.JSONDecodeError:
             event = None
         if not isinstance(event, dict):

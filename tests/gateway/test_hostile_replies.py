@@ -1,0 +1,222 @@
+"""Replies that are too large, too deep or no replies at all: a refusal, never a fault of ours."""
+
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.asking import PROTOCOLS, ask, used, user_at
+from tests.gateway.raw_provider import HEAD, Answer, RawProvider, chunked, sending, whole
+from tests.gateway.test_pressure import resident
+from tests.processes import Server
+
+MEBIBYTE = 1024 * 1024
+GZIP = b"Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
+LARGEST_REPLY = 32 * MEBIBYTE
+GROWTH = 5 * LARGEST_REPLY
+"""Bytes: what comes, what is decompressed, and the parts and the whole of it."""
+
+
+def compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    packer = zlib.compressobj(wbits=31)
+    for piece in pieces:
+        if packed := packer.compress(piece):
+            yield packed
+    yield packer.flush()
+
+
+def zeros(mebibytes: int) -> Iterator[bytes]:
+    return (bytes(MEBIBYTE) for _ in range(mebibytes))
+
+
+def spaces(size: int) -> bytes:
+    """A reply of that size."""
+    return b'{"usage":{"total_tokens":25}' + b" " * (size - 29) + b"}"
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong(gateway: Server) -> Iterator[None]:
+    """Memory stays bounded, no fault is logged, and the worker lives."""
+    (pid,), logged, memory = gateway.worker_pids(), len(gateway.text()), resident(gateway)
+    yield
+    assert gateway.worker_pids() == [pid]
+    assert "Traceback" not in gateway.text()[logged:]
+    assert "[ERROR]" not in gateway.text()[logged:]
+    assert resident(gateway) - memory < GROWTH
+
+
+LENGTH = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 9999999999999\r\n\r\n"
+)
+TOO_MUCH: dict[str, Callable[[], Answer]] = {
+    "huge": lambda: chunked(zeros(100)),
+    "a little too large": lambda: whole(spaces(LARGEST_REPLY + 1)),
+    "said to be huge": lambda: sending(LENGTH + b"{}"),
+    "a gzip bomb": lambda: chunked(compressed(zeros(300)), GZIP),
+    "no gzip": lambda: whole(b"no gzip", headers=b"Content-Encoding: gzip\r\n"),
+}
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("name", TOO_MUCH)
+def test_a_reply_that_cannot_be_taken(client: httpx.Client, name: str, protocol: str) -> None:
+    with RawProvider(TOO_MUCH[name]()) as provider:
+        user = user_at(client, provider.url, protocol)
+        reply = ask(user, "Hi", protocol)
+    assert reply.status_code == 502
+    assert used(user) == 0
+
+
+def test_a_gzip_bomb_of_an_error_and_of_a_stream(client: httpx.Client) -> None:
+    bomb = b"".join(compressed(zeros(300)))
+    with RawProvider(whole(bomb, "400 Bad Request", b"Content-Encoding: gzip\r\n")) as provider:
+        assert ask(user_at(client, provider.url), "Hi").status_code in (400, 502)
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
+    with RawProvider(sending(head, bomb)) as provider:
+        assert ask(user_at(client, provider.url), "Hi", stream=True).status_code == 502
+
+
+def test_a_compressed_reply_is_read(client: httpx.Client) -> None:
+    """Asked for or not."""
+    body = b"".join(compressed(iter([spaces(100)])))
+    with RawProvider(whole(body, headers=b"Content-Encoding: gzip\r\n")) as provider:
+        reply = ask(user_at(client, provider.url), "Hi")
+    assert (reply.status_code, reply.content) == (200, spaces(100))
+    assert "content-encoding" not in reply.headers
+
+
+def test_the_largest_reply(client: httpx.Client) -> None:
+    with RawProvider(whole(spaces(LARGEST_REPLY))) as provider:
+        reply = ask(user_at(client, provider.url), "Hi")
+    assert (reply.status_code, len(reply.content)) == (200, LARGEST_REPLY)
+    assert reply.headers["x-tokens-charged"] == "25"
+
+
+def nested(levels: int) -> str:
+    return '{"a":' * levels + "1" + "}" * levels
+
+
+def chat_of(**message: Any) -> str:
+    choice = {"index": 0, "message": {"role": "assistant", **message}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
+    return json.dumps({"choices": [choice], "usage": usage})
+
+
+def message_of(*blocks: str) -> str:
+    usage = '{"input_tokens":20,"output_tokens":5}'
+    start = '{"id":"m","type":"message","role":"assistant","model":"m","content":['
+    return f'{start}{",".join(blocks)}],"stop_reason":"end_turn","usage":{usage}}}'
+
+
+def tool_of(arguments: str) -> dict[str, Any]:
+    return {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
+
+
+DEEP_REPLIES = {
+    levels: {
+        "openai": {
+            "member": chat_of(content="Hi").replace('"Hi"', f'"Hi","x":{nested(levels)}'),
+            "content": chat_of(content="Hi").replace('"Hi"', nested(levels)),
+            "arguments": chat_of(content=None, tool_calls=[tool_of(nested(levels))]),
+            "usage": chat_of(content="Hi").replace("25}", f'25,"x":{nested(levels)}}}'),
+        },
+        "anthropic": {
+            "member": message_of(f'{{"type":"text","text":"Hi","x":{nested(levels)}}}'),
+            "input": message_of(
+                f'{{"type":"tool_use","id":"a","name":"f","input":{nested(levels)}}}'
+            ),
+            "text": message_of(f'{{"type":"text","text":{nested(levels)}}}'),
+        },
+    }
+    for levels in (100, 300, 2000, 100_000)
+}
+
+
+@pytest.mark.parametrize("asked", PROTOCOLS)
+@pytest.mark.parametrize("levels", DEEP_REPLIES)
+def test_a_deep_reply(client: httpx.Client, levels: int, asked: str) -> None:
+    for spoken, replies in DEEP_REPLIES[levels].items():
+        for name, body in replies.items():
+            with RawProvider(whole(body.encode())) as provider:
+                reply = ask(user_at(client, provider.url, spoken), "Hi", asked)
+            assert reply.status_code in (200, 502), (name, reply.text)
+            if levels < 200 and asked == spoken:
+                assert (reply.status_code, reply.text) == (200, body)
+
+
+@pytest.mark.parametrize("asked", PROTOCOLS)
+@pytest.mark.parametrize("levels", [100, 300, 2000])
+def test_a_deep_event(client: httpx.Client, levels: int, asked: str) -> None:
+    chunk = f'{{"choices":[{{"index":0,"delta":{{"content":"Hi","x":{nested(levels)}}}}}]}}'
+    start = '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'
+    delta = (
+        f'{{"type":"content_block_delta","index":0,"x":{nested(levels)},"delta":{{"text":"a"}}}}'
+    )
+    for spoken, data in (("openai", [chunk, "[DONE]"]), ("anthropic", [start, delta])):
+        text = "".join(f"data: {each}\n\n" for each in data).encode()
+        with RawProvider(sending(HEAD, text)) as provider:
+            reply = ask(user_at(client, provider.url, spoken), "Hi", asked, stream=True)
+        assert reply.status_code in (200, 502)
+        assert "Internal Server Error" not in reply.text
+
+
+ODD_REPLIES = [
+    "",
+    "null",
+    "5",
+    "[]",
+    '"text"',
+    "{",
+    "<html>",
+    '{"choices":5}',
+    '{"choices":[5]}',
+    '{"choices":[{"message":5}]}',
+    '{"choices":[{"message":{"content":{"a":1}}}]}',
+    '{"choices":[{"message":{"tool_calls":[{"function":5}]}}]}',
+    '{"choices":[{"message":{"tool_calls":[{"function":{"arguments":5}}]}}]}',
+    '{"choices":[],"usage":5}',
+    '{"content":5}',
+    '{"content":[5,{"type":5},{"type":"text","text":5},{"type":"tool_use","input":5}]}',
+    '{"content":[{"type":"thinking"}],"stop_reason":5,"usage":[]}',
+    '{"error":{"message":5}}',
+    "\ufeff{}",
+]
+
+
+@pytest.mark.parametrize("body", ODD_REPLIES)
+@pytest.mark.parametrize("asked", PROTOCOLS)
+def test_an_odd_reply(client: httpx.Client, body: str, asked: str) -> None:
+    for spoken in PROTOCOLS:
+        for status in ("200 OK", "400 Bad Request", "999 Odd"):
+            with RawProvider(whole(body.encode(), status)) as provider:
+                reply = ask(user_at(client, provider.url, spoken), "Hi", asked)
+            assert reply.status_code in (200, 400, 502), (spoken, status)
+        with RawProvider(sending(HEAD, f"data: {body}\n\n".encode())) as provider:
+            reply = ask(user_at(client, provider.url, spoken), "Hi", asked, stream=True)
+        assert reply.status_code in (200, 502)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"",
+        b"HTTP/1.1 200",
+        b"nonsense\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+        b"HTTP/1.1 200 OK\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n",
+    ],
+)
+def test_a_head_that_is_none(client: httpx.Client, head: bytes) -> None:
+    for streamed in (False, True):
+        with RawProvider(sending(head)) as provider:
+            user = user_at(client, provider.url)
+            reply = ask(user, "Hi", stream=streamed)
+        assert (reply.status_code, reply.json()["error"]["code"]) == (502, "provider_error")
+        assert used(user) == 0
