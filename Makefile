@@ -23,6 +23,9 @@ test-faults: .venv/development ## kill, stop and cut everything, and check that 
 test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
 	.venv/bin/python -m pytest tests/rollout
 
+test-aimock: .venv/development ## the gateway in front of an independent double, with npm's SDKs too
+	.venv/bin/python -m pytest tests/aimock
+
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load
 

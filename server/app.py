@@ -240,6 +240,8 @@ def _refuse(request: Request, error: Exception) -> HTTPResponse:
     speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
     if speaks is None or refusal.is_native:
         return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
+    if request.method == "GET" and "anthropic-version" in request.headers:
+        speaks = "anthropic"  # the list of models, which both SDKs ask for at the same address
     refusal.headers["request-id"] = str(request.id)
     if refusal.is_final:
         refusal.headers["x-should-retry"] = "false"

@@ -1,9 +1,10 @@
-"""The OpenAPI document, made of server/openapi_routes.py and server/openapi_parts.py."""
+"""The OpenAPI document, made of server/openapi_routes.py, openapi_gateway.py, openapi_parts.py."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
+from server import openapi_gateway, openapi_routes
 from server.errors import (
     BadRequest,
     Invalid,
@@ -21,6 +22,7 @@ from server.errors import (
     ProviderBusy,
     ProviderError,
     ProviderQuota,
+    ProviderRefused,
     ProviderTimeout,
     Refusal,
     RequestTimeout,
@@ -30,12 +32,10 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
-from server.openapi_gateway import routes as gateway_routes
-from server.openapi_gateway import schemas as gateway_schemas
+from server.openapi_gateway import SPENT
 from server.openapi_parts import (
     Json,
     closed,
-    example_of,
     headers,
     list_of,
     parameters,
@@ -44,8 +44,7 @@ from server.openapi_parts import (
     text,
     tokens,
 )
-from server.openapi_routes import AREAS as OTHER_AREAS
-from server.openapi_routes import RATE, Route
+from server.openapi_routes import RATE, Reply, Route
 from server.results import LARGEST
 
 _ABOUT = """\
@@ -100,7 +99,7 @@ _REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     BadRequest: ("headers are malformed, ambiguous or too large", ()),
     InvalidJson: ("the body does not parse, or is not an object", ()),
     InvalidTenant: ("there is no such tenant", ()),
-    Unsupported: ("a member of the request cannot be served; it is named", ()),
+    Unsupported: ("a member cannot be served; it is named", ()),
     InvalidApiKey: (
         "the API key is missing, malformed, unknown, revoked, expired or of another tenant",
         ["WWW-Authenticate"],
@@ -108,31 +107,40 @@ _REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     PaymentRequired: ("the balance does not cover it; nothing is taken", RATE),
     NotFound: ("there is none in this tenant", ()),
-    NoModel: ("no endpoint has the model", ()),
+    NoModel: ("no endpoint has the model, and none is the default", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
-    PayloadTooLarge: ("the body is too large: over 1 MiB", ()),
+    PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
     Invalid: ("well-formed but wrong: every fault is listed, nothing changed", ()),
     KeyReused: ("the `Idempotency-Key` came with another request before", ()),
     TooManyRequests: ("over the limit", ["Retry-After"]),
-    ProviderBusy: ("the tenant's rate limit at the provider is reached", ()),
+    ProviderRefused: ("the provider refuses the request", (*RATE, *SPENT)),
+    ProviderBusy: ("the provider's limit is reached, which is the tenant's", (*RATE, *SPENT)),
     InternalServerError: ("a fault of the server", ()),
-    ProviderError: ("the provider fails or cannot be reached", ()),
-    ProviderAuthError: ("it refuses the tenant's key", ()),
-    ProviderQuota: ("the tenant's credit there is used up", ()),
-    ProviderTimeout: ("the provider does not answer in time", ()),
+    ProviderError: ("the provider fails or cannot be reached", (*RATE, *SPENT)),
+    ProviderAuthError: ("it refuses the tenant's key", (*RATE, *SPENT)),
+    ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
+    ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer", ["Retry-After"]),
 }
 """When each is given, and its headers."""
 
-AREAS = {
-    **OTHER_AREAS,
-    "Gateway": ("The providers' own routes, for their SDKs, metered.", gateway_routes),
-}
-_ERRORS_OF = {"openai": "OpenAiError", "anthropic": "AnthropicError"}
 _OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
+# Of a provider they mean something else, and become another status.
+_NOT_PASSED_ON = {"401", "402", "403", "429"}
+
+AREAS: dict[str, tuple[str, Callable[[], list[Route]]]] = {
+    "Server": ("The server itself.", openapi_routes.server),
+    "Login": ("Where users and their API keys come from.", openapi_routes.login),
+    "Metering": (
+        "What a user has and spends, with the user's API key.",
+        openapi_routes.metering,
+    ),
+    "Gateway": (openapi_gateway.ABOUT, openapi_gateway.routes),
+    "Administration": ("For the operator, with the admin token.", openapi_routes.administration),
+}
 
 
 @cache
@@ -149,7 +157,7 @@ def document() -> Json:
         "tags": [{"name": area, "description": about} for area, (about, _) in AREAS.items()],
         "paths": paths,
         "components": {
-            "schemas": schemas() | gateway_schemas(),
+            "schemas": {**schemas(), **openapi_gateway.schemas()},
             "parameters": parameters(),
             "headers": headers(),
             "securitySchemes": _SECURITY_SCHEMES,
@@ -177,52 +185,65 @@ def _operation(area: str, path: str, route: Route) -> Json:
 
 def _responses(path: str, route: Route) -> Json:
     """The route's own replies, and the refusals by status."""
-    kinds = {*_OF_ALL, *route.refusals, *_CREDENTIALS[route.credential][1]}
+    kinds: set[type[Refusal]] = {*_OF_ALL, *route.refusals, *_CREDENTIALS[route.credential][1]}
     if path.startswith("/{tenantId}"):
         kinds |= {InvalidTenant, Unavailable}
     if route.body:
         kinds |= {InvalidJson} if route.speaks else {InvalidJson, Invalid}
-    by_status: dict[int, list[type[Refusal]]] = {}
-    for kind in _REFUSALS:
-        if kind in kinds:
-            by_status.setdefault(kind.status, []).append(kind)
-    found = {status: _refusal(kinds, route) for status, kinds in by_status.items()}
+    found = {status: _refusal(kinds, route) for status, kinds in _by_status(kinds).items()}
+    by_status: dict[int, list[Reply]] = {}
     for reply in route.replies:
-        schema = ref(reply.schema) if reply.schema else None
-        response = _response(reply.when, reply.headers, schema, reply.media_type)
-        if reply.streams:
-            response["content"]["text/event-stream"] = {"schema": ref("EventStream")}
-        found[reply.status] = response
-    responses = {str(status): found[status] for status in sorted(found)}
-    if route.speaks and route.body:
-        passed_on = ref(_ERRORS_OF[route.speaks])
-        responses["4XX"] = _response("the provider refuses the request", (), passed_on)
-    return responses
+        by_status.setdefault(reply.status, []).append(reply)
+    for number, replies in by_status.items():
+        content = {reply.media_type: ref(reply.schema) for reply in replies if reply.schema}
+        when = "; or ".join(reply.when for reply in replies)
+        found[str(number)] = _response(when, [reply.headers for reply in replies], content)
+    return {status: found[status] for status in sorted(found)}
 
 
-def _response(
-    when: str, names: Sequence[str], schema: Json | None, media_type: str = "application/json"
-) -> Json:
-    found = {name: ref(name, "headers") for name in ("X-Request-ID", *names)}
-    content = {"content": {media_type: {"schema": schema}}} if schema else {}
-    return {"description": when, "headers": found, **content}
+def _by_status(kinds: set[type[Refusal]]) -> dict[str, list[type[Refusal]]]:
+    """In the order of _REFUSALS. What a provider says of the request has the provider's status."""
+    found: dict[str, list[type[Refusal]]] = {}
+    for kind in _REFUSALS:
+        if kind in kinds and kind is not ProviderRefused:
+            found.setdefault(str(kind.status), []).append(kind)
+    if ProviderRefused in kinds:
+        found["4XX"] = []
+        for status in found.keys() - _NOT_PASSED_ON:
+            if status.startswith("4"):
+                found[status].append(ProviderRefused)
+    return found
+
+
+def _response(when: str, names: Sequence[Sequence[str]], content: Json) -> Json:
+    """`names`: the headers of each of the replies that this is; `content`: schemas by type."""
+    found = {"X-Request-ID": ref("X-Request-ID", "headers")}
+    for name in dict.fromkeys(name for each in names for name in each):
+        in_all = all(name in each for each in names)
+        found[name] = ref(name, "headers") if in_all else {**headers()[name], "required": False}
+    media = {media_type: {"schema": schema} for media_type, schema in content.items()}
+    return {"description": when, "headers": found, **({"content": media} if media else {})}
 
 
 def _refusal(kinds: Sequence[type[Refusal]], route: Route) -> Json:
     """The response for refusals of one status."""
-    # Of the gateway's, some come with fewer headers.
-    names = [name for kind in kinds for name in _REFUSALS[kind][1] if not route.speaks]
-    if route.rated and kinds[0] is TooManyRequests and not route.speaks:
-        names += RATE
-    native = [_refusal_body(kind) for kind in kinds if kind.is_native or not route.speaks]
-    shaped = [ref(_ERRORS_OF[route.speaks])] if route.speaks else []
-    bodies = native + (shaped if len(native) < len(kinds) else [])
+    shaped = [kind for kind in kinds if route.speaks and not kind.is_native]
+    bodies = [_refusal_body(kind) for kind in kinds if kind not in shaped]
+    if route.speaks and shaped:
+        bodies.append(openapi_gateway.errors(route.speaks, shaped))
     schema = bodies[0]
-    if len(bodies) > 1 and shaped:
-        schema = {"oneOf": bodies, "examples": [example_of(body) for body in native]}
-    elif len(bodies) > 1:
-        schema = {"oneOf": bodies, "examples": [example_of(body) for body in bodies]}
-    return _response("; or ".join(_REFUSALS[kind][0] for kind in kinds), names, schema)
+    if len(bodies) > 1:
+        examples = [example for body in bodies for example in body["examples"]]
+        schema = {"oneOf": bodies, "examples": examples}
+    names = [_refusal_headers(kind, route) for kind in kinds]
+    when = "; or ".join(_REFUSALS[kind][0] for kind in kinds)
+    return _response(when, names, {"application/json": schema})
+
+
+def _refusal_headers(kind: type[Refusal], route: Route) -> list[str]:
+    rate = RATE if route.rated and kind is TooManyRequests else ()
+    final = ["X-Should-Retry"] if route.speaks and kind.is_final else []
+    return [*_REFUSALS[kind][1], *rate, *final]
 
 
 def _refusal_body(kind: type[Refusal]) -> Json:

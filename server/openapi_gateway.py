@@ -1,5 +1,6 @@
-"""What the OpenAPI document says of the gateway: its routes, bodies, errors for the SDKs."""
+"""What the OpenAPI document says of the gateway: its routes, bodies, and errors for the SDKs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from server.errors import (
@@ -9,18 +10,28 @@ from server.errors import (
     ProviderBusy,
     ProviderError,
     ProviderQuota,
+    ProviderRefused,
     ProviderTimeout,
+    Refusal,
     TooManyRequests,
     Unsupported,
 )
-from server.openapi_parts import Json, closed, text, tokens
+from server.openapi_parts import Json, closed, ref, text, tokens
 from server.openapi_routes import RATE, Reply, Route
 from server.providers.ask import MOST_CHOICES
+from server.providers.wire import WIRES, Name
 from server.results import LARGEST
 
 SPENT = ("X-Tokens-Charged", "X-Tokens-Left")
+ABOUT = """\
+The providers' own routes, for their SDKs, metered. Base URL of OpenAI's SDKs: \
+`http://host/<tenantId>/v1`; of Anthropic's: `http://host/<tenantId>` (`/v1/v1/...` answers too). \
+Refusals have the shape that the SDKs read, but for those of the request's form and size and of \
+the tenant's ID; `request-id` repeats `X-Request-ID`."""
+
+_SHAPES: dict[Name, str] = {"openai": "OpenAiError", "anthropic": "AnthropicError"}
 _CALL_REFUSALS = (
-    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderBusy),
+    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderRefused, ProviderBusy),
     *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout),
 )
 _COST = """\
@@ -36,7 +47,10 @@ def routes() -> list[Route]:
             "POST /{tenantId}/v1/chat/completions",
             "chat",
             "A chat completion, in OpenAI's shape",
-            [Reply("the completion", "ChatCompletion", headers=(*RATE, *SPENT), streams=True)],
+            [
+                Reply("the completion", "ChatCompletion", headers=(*RATE, *SPENT)),
+                _streamed("ChatCompletionEvent"),
+            ],
             about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
             credential="user",
             body="NewChatCompletion",
@@ -48,9 +62,10 @@ def routes() -> list[Route]:
             "POST /{tenantId}/v1/messages",
             "message",
             "A message, in Anthropic's shape",
-            [Reply("the message", "Message", headers=(*RATE, *SPENT), streams=True)],
+            [Reply("the message", "Message", headers=(*RATE, *SPENT)), _streamed("MessageEvent")],
             about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
             credential="user",
+            parameters=["anthropic-version", "anthropic-beta"],
             body="NewMessage",
             refusals=_CALL_REFUSALS,
             rated=True,
@@ -63,9 +78,32 @@ def routes() -> list[Route]:
             [Reply("the models; in Anthropic's shape with `anthropic-version`", "Models")],
             about="Not rate limited, and answers at a balance of 0 too.",
             credential="user",
+            parameters=["anthropic-version"],
             speaks="openai",
         ),
     ]
+
+
+def _streamed(schema: str) -> Reply:
+    when = "with `stream`, server-sent events as they come, of which a failure is the last"
+    return Reply(when, schema, headers=RATE, media_type="text/event-stream")
+
+
+def errors(speaks: Name, kinds: Sequence[type[Refusal]]) -> Json:
+    """The schema of these refusals for the SDKs of a protocol, with an example of each."""
+    shown = [_EXAMPLES.get(kind) or kind() for kind in kinds]
+    return {**ref(_SHAPES[speaks]), "examples": [WIRES[speaks].error(one) for one in shown]}
+
+
+_EXAMPLES: dict[type[Refusal], Refusal] = {
+    Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
+    NoModel: NoModel("This tenant has no text provider"),
+    PaymentRequired: PaymentRequired(3, {}),
+    TooManyRequests: TooManyRequests(1000),
+    ProviderRefused: ProviderRefused(
+        400, "temperature must be at most 2", "invalid_request_error", None, "temperature"
+    ),
+}
 
 
 def schemas() -> dict[str, Json]:
@@ -86,10 +124,17 @@ def schemas() -> dict[str, Json]:
         ),
         "ChatCompletion": _of_provider(_CHAT_COMPLETION),
         "Message": _of_provider(_MESSAGE),
-        "EventStream": closed(
+        "ChatCompletionEvent": closed(
             {
-                "event": text("`message`, which is not sent; or Anthropic's", "message"),
-                "data": text("in the SDK's shape", _CHUNK),
+                "event": {"const": "message", "description": "the default, which is not sent"},
+                "data": text("a `chat.completion.chunk`; of the last event `[DONE]`", _CHUNK),
+            },
+            ["event"],
+        ),
+        "MessageEvent": closed(
+            {
+                "event": text("`message_start` to `message_stop`; `error`", "message_stop"),
+                "data": text("JSON with `type`, as `event`", '{"type":"message_stop"}'),
             }
         ),
         "Models": _models(),

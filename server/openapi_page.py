@@ -103,11 +103,13 @@ def _route(method: str, path: str, operation: Json, components: Json) -> str:
 def _body(holder: Json, components: Json) -> str:
     """The examples of a body, and a link to its schema if that has a name."""
     found = ""
-    for media in holder.get("content", {}).values():
-        examples = _resolve(media["schema"], components).get("examples", ())
-        found += "".join(f"<pre>{_json(example)}</pre>" for example in examples)
-        if "$ref" in media["schema"]:
-            found += _type(media["schema"])
+    for media_type, media in holder.get("content", {}).items():
+        schema = media["schema"]
+        found += "" if media_type == "application/json" else f"<p><code>{media_type}</code></p>"
+        examples = schema.get("examples") or _resolve(schema, components).get("examples", ())
+        found += "".join(f"<pre>{_example(example)}</pre>" for example in examples)
+        if "$ref" in schema:
+            found += _type(schema)
     return found
 
 
@@ -195,6 +197,10 @@ def _table(titles: Iterable[str], rows: Iterable[Iterable[str]], kind: str = "")
 
 def _anchored(kind: str, name: str) -> str:
     return f'<span id="{kind}-{name}"><code>{escape(name)}</code></span>'
+
+
+def _example(value: Any) -> str:
+    return escape(value, False) if isinstance(value, str) else _json(value)
 
 
 def _json(value: Any) -> str:

@@ -18,16 +18,28 @@ _CONFIG = {
     "providers": {
         "text": {
             "default": "openai",
+            "fallback": ["anthropic"],
             "endpoints": {
                 "openai": {
                     "url": "https://api.openai.com/v1/chat/completions",
                     "default_model": "gpt-4o",
                     "api_key": "sk-abc123",
-                }
+                },
+                "anthropic": {
+                    "url": "https://api.anthropic.com/v1/messages",
+                    "default_model": "claude-3-opus-20240229",
+                    "api_key": "sk-ant-abc123",
+                    "weight": 3,
+                },
             },
         }
     },
 }
+_METRICS = """\
+# HELP vibe_requests_total Requests that were answered.
+# TYPE vibe_requests_total counter
+vibe_requests_total{route="GET /livez",status="200"} 2.0
+"""
 
 
 def ref(name: str, kind: str = "schemas") -> Json:
@@ -148,7 +160,7 @@ def schemas() -> dict[str, Json]:
         "Tenant": closed({"tenantId": _TENANT_ID}),
         "Tenants": closed({"tenants": list_of(_TENANT_ID)}),
         **of_config,
-        "Metrics": {"type": "string"},
+        "Metrics": {"type": "string", "examples": [_METRICS]},
         "Page": {"type": "string"},
         "Document": {"type": "object", "examples": [{"openapi": "3.1.0", "...": "..."}]},
     }
@@ -171,7 +183,7 @@ def _entry() -> Json:
             "ref": {
                 "type": "object",
                 "additionalProperties": {"type": ["string", "integer", "boolean"]},
-                "description": "what caused it",
+                "description": "what caused it; `estimated`: the provider reported no usage",
                 "examples": [{"requestId": "3f1c0a9be2d84756a1b2c3d4"}],
             },
         }
@@ -195,6 +207,8 @@ def parameters() -> dict[str, Json]:
         "header": {
             "Idempotency-Key": text(kept, "order-1093", r"[\x21-\x7e]{1,255}"),
             "If-Match": text("the ETag of the config to replace", f'"{"0a" * 20}"'),
+            "anthropic-version": text("passed on to such endpoints, if it is a date", "2023-06-01"),
+            "anthropic-beta": text("passed on to such endpoints", "context-1m-2025-08-07"),
         },
     }
     return {
@@ -205,11 +219,11 @@ def parameters() -> dict[str, Json]:
 
 
 # When a first reply is repeated; when the reply is no stream.
-_ONLY_SOMETIMES = {"Idempotent-Replayed", "X-Tokens-Charged", "X-Tokens-Left"}
+_AT_TIMES = ("Idempotent-Replayed", "X-Tokens-Charged", "X-Tokens-Left")
 
 
 def headers() -> dict[str, Json]:
-    """components/headers: each reply that lists one has it, but for _ONLY_SOMETIMES."""
+    """components/headers: each reply that lists one has it, but for those of `_AT_TIMES`."""
     digits, seconds = "[0-9]+", "[1-9][0-9]*"
     found = {
         "X-Request-ID": text(
@@ -228,15 +242,16 @@ def headers() -> dict[str, Json]:
             f'"requests";r={digits};t={digits}',
         ),
         "Retry-After": text("seconds, rounded up", "1", seconds),
+        "X-Tokens-Charged": text("what the call cost, if it is not streamed", "12", digits),
+        "X-Tokens-Left": text("the balance after the call, if it is not streamed", "88", digits),
+        "X-Should-Retry": text("tells the SDKs that repeating it is of no use", "false", "false"),
         "WWW-Authenticate": text("the scheme to use", "Bearer", "Bearer"),
         "Idempotent-Replayed": text("only when a first reply is repeated", "true", "true"),
-        "X-Tokens-Charged": text("what the call took from the balance", "47", digits),
-        "X-Tokens-Left": text("the balance after it", "53", digits),
         "ETag": text("of the config, for If-Match", f'"{"0a" * 20}"', '"[0-9a-f]{40}"'),
         "Cache-Control": text("how long to keep it", "public, max-age=300"),
     }
     return {
-        name: {"required": name not in _ONLY_SOMETIMES, **_described(schema)}
+        name: {"required": name not in _AT_TIMES, **_described(schema)}
         for name, schema in found.items()
     }
 

@@ -1,8 +1,8 @@
-"""The documented routes, by area. A new route is a Route here; the schemas of its bodies go to
-server/openapi_parts.py; what follows from path, credential and body, server/openapi.py adds.
+"""The documented routes but the gateway's. A new route is a Route here; the schemas of its bodies
+go to server/openapi_parts.py; what follows from path, credential and body, server/openapi.py adds.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,28 +19,27 @@ from server.errors import (
     Unavailable,
     UnknownHold,
 )
+from server.providers.wire import Name
 
 RATE = ("RateLimit-Policy", "RateLimit")
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """`schema` is a name in components/schemas; without one there is no body. `streams`: it may be
-    an event stream instead."""
+    """`schema` is a name in components/schemas; without one there is no body."""
 
     when: str
     schema: str = ""
     status: int = 200
     headers: Sequence[str] = ()
     media_type: str = "application/json"
-    streams: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """`endpoint` is method and path, `name` the operationId, `body` a name in components/schemas,
     `parameters` those beside the path's; `rated`: replies carry the user's rate limit; `speaks`:
-    refusals are in the shape of that provider's SDK.
+    the protocol whose SDKs read its errors.
     """
 
     endpoint: str
@@ -54,10 +53,10 @@ class Route:
     body_required: bool = True
     refusals: Sequence[type[Refusal]] = ()
     rated: bool = False
-    speaks: Literal["openai", "anthropic"] | None = None
+    speaks: Name | None = None
 
 
-def _server() -> list[Route]:
+def server() -> list[Route]:
     not_ready = "Redis does not answer in time, or the server is about to stop"
     cached = ["Cache-Control"]
     return [
@@ -101,7 +100,7 @@ def _server() -> list[Route]:
     ]
 
 
-def _login() -> list[Route]:
+def login() -> list[Route]:
     return [
         Route(
             "POST /{tenantId}/auth/anonymous",
@@ -115,7 +114,7 @@ def _login() -> list[Route]:
     ]
 
 
-def _metering() -> list[Route]:
+def metering() -> list[Route]:
     replayable = (*RATE, "Idempotent-Replayed")
     return [
         Route(
@@ -175,7 +174,7 @@ def _metering() -> list[Route]:
     ]
 
 
-def _administration() -> list[Route]:
+def administration() -> list[Route]:
     return [
         Route(
             "GET /{tenantId}/admin/config",
@@ -251,11 +250,3 @@ def _administration() -> list[Route]:
             refusals=[InvalidTenant, Unavailable],
         ),
     ]
-
-
-AREAS: dict[str, tuple[str, Callable[[], list[Route]]]] = {
-    "Server": ("The server itself.", _server),
-    "Login": ("Where users and their API keys come from.", _login),
-    "Metering": ("What a user has and spends, with the user's API key.", _metering),
-    "Administration": ("For the operator, with the admin token.", _administration),
-}

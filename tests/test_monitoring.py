@@ -12,7 +12,7 @@ import yaml
 from server import errors
 from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
-from server.openapi_routes import AREAS
+from server.openapi import AREAS
 from tests.lint_manifests import dashboard_expressions
 from tests.manifests import K8S, overlays
 from tests.processes import Server, Valkey, free_port

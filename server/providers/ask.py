@@ -21,9 +21,9 @@ class Ask(NamedTuple):
 
 def of_chat(body: dict[str, Any]) -> Ask:
     """Raises Unsupported."""
-    limit = _count(body, "max_completion_tokens", 1)
-    if limit is None:
-        limit = _count(body, "max_tokens", 1)
+    newer, limit = _count(body, "max_completion_tokens", 1), _count(body, "max_tokens", 1)
+    if newer is not None:
+        limit = newer
     choices = _count(body, "n", 1)
     if choices is not None and choices > MOST_CHOICES:
         raise Unsupported("n", f"n must be at most {MOST_CHOICES}")

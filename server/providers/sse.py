@@ -38,8 +38,8 @@ class Events:
 
     def flush(self) -> list[bytes]:
         """The event that an ended stream left without its empty line."""
-        block, self._rest = self._rest.strip(b"\r\n"), b""
-        return [_data(block)] if block else []
+        data, self._rest = _data(self._rest.strip(b"\r\n")), b""
+        return [data] if data else []
 
 
 def frame(data: bytes, event: str = "") -> bytes:
