@@ -16,6 +16,7 @@ import pytest
 
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double, Tool, random_answer
+from tests.faults.checks import audit
 from tests.faults.endings import (
     NOWHERE,
     SECOND,
@@ -30,7 +31,6 @@ from tests.faults.endings import (
     text_answer,
     until,
 )
-from tests.faults.checks import audit
 from tests.gateway.asking import PROTOCOLS
 from tests.processes import Server, Valkey, eventually
 from tests.providers import text_config

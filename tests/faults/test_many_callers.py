@@ -15,8 +15,8 @@ import pytest
 
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double
-from tests.faults.endings import until
 from tests.faults.checks import audit
+from tests.faults.endings import until
 from tests.gateway.asking import PATHS, PROTOCOLS, body_of, estimate
 from tests.processes import Server, Valkey, eventually
 from tests.providers import endpoint, text_config
