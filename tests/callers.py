@@ -56,7 +56,8 @@ class Load:
     async def call(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: object = None
     ) -> Answer:
-        sent = time.monotonic()
+        # By the clock that Redis reads, which a machine may set right while a test runs.
+        sent = time.time()
         data = None if body is None else orjson.dumps(body)
         async with self._session.request(
             method, self.url + path, headers=headers, data=data
@@ -64,7 +65,7 @@ class Load:
             text = await reply.read()
         value = orjson.loads(text) if text else None
         names = {name.lower(): value for name, value in reply.headers.items()}
-        return Answer(reply.status, value, names, sent, time.monotonic())
+        return Answer(reply.status, value, names, sent, time.time())
 
     async def charge(self, user: User, tokens: int = 1, **headers: str) -> Answer:
         path = f"/{user.api.tenant_id}/charges"

@@ -32,7 +32,9 @@ from tests.providers import endpoint
 
 Leaves = Literal["never", "before the head", "in mid-stream", "after the finish"]
 
+CALL_SECONDS = 60
 ENDLESS = 10**9
+"""Steps."""
 WORDS = ["time", "year", "people", "way", "day", "thing", "life", "child", "world", "school"]
 LAST = {"openai": "[DONE]", "anthropic": '{"type":"message_stop"}'}
 SECOND = "second"
@@ -219,7 +221,9 @@ async def call_all(
     """Makes the calls, so many of them at a time."""
     gate = asyncio.Semaphore(at_once)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    # Of a stream too: one that does not end must fail its test.
+    timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
         client = Client(session, url, double)
 
         async def call(case: Case, user: User) -> Outcome:
@@ -372,8 +376,8 @@ class Hurried(Server):
 
 HURRIES: dict[str, dict[tuple[ModuleType, str], float]] = {
     "providers": {
-        (upstream, "FIRST_BYTE_SECONDS"): 0.5,
-        (upstream, "IDLE_SECONDS"): 0.5,
+        (upstream, "FIRST_BYTE_SECONDS"): 0.8,
+        (upstream, "IDLE_SECONDS"): 0.8,
         (streams, "READ_ON_SECONDS"): 0.3,
     },
     "holds": {(holding, "HOLD_MS"): 2_000, (holding, "EXTEND_SECONDS"): 0.5},

@@ -214,7 +214,7 @@ class Batch:
             self.users = [self.api.login() for _ in range(USERS)]
 
     def run(self, cases: list[Case]) -> list[Outcome]:
-        at_once = 200 if isinstance(self._server, Hurried) else 48
+        at_once = 100 if isinstance(self._server, Hurried) else 48
         return asyncio.run(self.call(cases, at_once))
 
     async def call(self, cases: list[Case], at_once: int) -> list[Outcome]:

@@ -16,7 +16,7 @@ import pytest
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double
 from tests.faults.checks import audit
-from tests.faults.endings import until
+from tests.faults.endings import CALL_SECONDS, until
 from tests.gateway.asking import PATHS, PROTOCOLS, body_of, estimate
 from tests.processes import Server, Valkey, eventually
 from tests.providers import endpoint, text_config
@@ -103,7 +103,8 @@ async def call_all(
     for request in requests:
         double.script(request.key, request.answer)
     connector = aiohttp.TCPConnector(limit=0)
-    async with aiohttp.ClientSession(connector=connector) as session:
+    timeout = aiohttp.ClientTimeout(total=CALL_SECONDS)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
 
         async def call(request: Request) -> int:
             user = users[request.number % len(users)]
@@ -116,7 +117,8 @@ async def call_all(
         if requests[0].waits:
             # All holds are made, and none is settled yet.
             await until(
-                lambda: len(double.calls()) + sum(task.done() for task in tasks) == len(tasks), 60
+                lambda: len(double.calls()) + sum(task.done() for task in tasks) == len(tasks),
+                CALL_SECONDS,
             )
         for request in requests:
             double.release(request.key)
