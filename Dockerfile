@@ -44,5 +44,5 @@ EXPOSE 3000
 # or :: reaches this host itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import os, sys; from http.client import HTTPConnection; c = HTTPConnection(os.environ.get('HOST') or 'localhost', int(os.environ.get('PORT') or 3000), timeout=2); c.request('GET', '/livez'); sys.exit(c.getresponse().status != 200)"]
 # Process 1 handles SIGTERM itself: it drains, then exits with 0 within DRAIN_SECONDS +
-# GRACE_SECONDS, which is what `docker stop --time` and Kubernetes' grace period must exceed.
+# GRACE_SECONDS, which is what `docker stop -t` and Kubernetes' grace period must exceed.
 ENTRYPOINT ["python", "-m", "server"]
