@@ -9,14 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import anthropic
 import httpx
 import openai
 
+from tests.acceptor import Acceptor
 from tests.api import Api, User
 from tests.doubles import Call, Double
 from tests.processes import eventually
@@ -34,43 +34,23 @@ _OF_THE_TENANT = re.compile(
 )
 
 
-class Tap:
+class Tap(Acceptor):
     """Between a client and the server at `url`; keeps the bytes of both directions."""
 
     def __init__(self, url: str) -> None:
+        super().__init__(_BACKLOG)
         target = urlsplit(url)
         self._target = (str(target.hostname), int(target.port or 80))
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.attempts: list[float] = []
         """When each request began, by time.monotonic."""
         self.replies = bytearray()
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, name="tap", daemon=True).start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Closing alone does not wake the thread that accepts.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            for source, sink in ((client, server), (server, client)):
-                threading.Thread(
-                    target=self._pump, args=(source, sink, client), daemon=True
-                ).start()
+    def accepted(self, connection: socket.socket) -> None:
+        server = socket.create_connection(self._target)
+        for source, sink in ((connection, server), (server, connection)):
+            threading.Thread(
+                target=self._pump, args=(source, sink, connection), daemon=True
+            ).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, client: socket.socket) -> None:
         try:

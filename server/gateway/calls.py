@@ -63,8 +63,7 @@ class Call:
         """The one that costs."""
 
     def hold(self) -> Hold:
-        """Holds what the costliest attempt can cost, raises as Holding.hold; settles to the cost
-        of the exchange that there was."""
+        """For what the costliest attempt can cost, at least for the first one to make sense."""
         caller, attempts = self._caller, self._attempts
         least = attempts[0].least
         most = max(least, *(attempt.most for attempt in attempts))

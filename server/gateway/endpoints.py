@@ -49,9 +49,11 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
 
 def list_models(text: TextEndpoints | None) -> list[Model]:
     """The configured models; one that two endpoints have, the second time as `endpoint/model`."""
+    if text is None:
+        return []
     found: dict[str, Model] = {}
-    for name in _names(text) if text else ():
-        for model in _models(text.endpoints[name]) if text else ():
+    for name in _names(text):
+        for model in _models(text.endpoints[name]):
             shown = f"{name}/{model}" if model in found else model
             found.setdefault(shown, Model(shown, name))
     return list(found.values())

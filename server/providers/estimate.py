@@ -1,7 +1,7 @@
 """Estimates in tokens, for before a call and for calls whose usage was never reported.
 
 Tokenizers differ between providers and models, and most are not public; one that is costs 100 MB
-per process. So the rule is by size, as documented in the README:
+per process. So the rule is by size, as documented in docs/gateway.md:
 
 - a prompt: its JSON (messages, system, tools, formats), one token per 3 bytes of UTF-8, rounded
   up. That is more than English needs (4 to 5 bytes a token), about what source code needs;

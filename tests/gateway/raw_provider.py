@@ -3,8 +3,8 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable
-from types import TracebackType
-from typing import Self
+
+from tests.acceptor import Acceptor
 
 Answer = Callable[[socket.socket], None]
 """Writes to a connection whose request has been read; it is closed after that."""
@@ -43,41 +43,18 @@ def chunked(
     return answer
 
 
-class RawProvider:
-    """On a free port of 127.0.0.1 while the body of `with` runs; `requests` are those that came,
-    head and body."""
+class RawProvider(Acceptor):
+    """`requests` are those that came, head and body."""
 
     def __init__(self, answer: Answer) -> None:
+        super().__init__()
         self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.requests: list[tuple[bytes, bytes]] = []
         self.connections = 0
 
-    def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=self._accept, name="raw provider", daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        # Closing alone does not wake the thread that accepts.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        self._thread.join()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                connection, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def accepted(self, connection: socket.socket) -> None:
+        self.connections += 1
+        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
