@@ -24,6 +24,7 @@ LAYERS = [
     {"openapi_parts", "openapi_routes"},
     {"gateway"},
     {"holding", "upstream"},
+    {"upstream_response"},
     {"meter", "accounts", "users"},
     {"tenants"},
     {"store"},

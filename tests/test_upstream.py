@@ -13,19 +13,22 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from server import upstream
+from server import upstream, upstream_response
 from server.addresses import fault_of_host
-from server.upstream import Failed, Response, TimedOut, Unreachable, Upstream, UpstreamError
+from server.upstream import Upstream
+from server.upstream_response import Failed, Response, TimedOut, Unreachable, UpstreamError
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Provider:
-    """A server whose one handler a test sets; `requests` are those that it received."""
+    """A server whose one handler a test sets; `requests` are those that it received, and `peers`
+    the clients' ends of the connections that they came on."""
 
     def __init__(self) -> None:
         self.handler: Handler = self.ok
         self.requests: list[web.Request] = []
+        self.peers: set[object] = set()
         self.port = 0
 
     @property
@@ -38,6 +41,8 @@ class Provider:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         await request.read()
         self.requests.append(request)
+        assert request.transport is not None
+        self.peers.add(request.transport.get_extra_info("peername"))
         return await self.handler(request)
 
 
@@ -114,21 +119,24 @@ CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 async def closed_by_peer(response: Response) -> None:
-    connection = response.connection
-    assert connection is not None
-    assert connection.protocol is not None
-    lost = connection.protocol.closed
+    lost = response._protocol.closed
     if lost is not None:
         await asyncio.wait([lost], timeout=10)
         assert lost.done()
 
 
-async def collect(client: Upstream, response: Response) -> tuple[bytes, UpstreamError | None]:
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110  # nobody says when
+            await asyncio.sleep(0.01)
+
+
+async def collect(response: Response) -> tuple[bytes, UpstreamError | None]:
     """All that came, and the failure after it."""
     found = b""
     try:
-        async for chunk in client.chunks(response):
-            found += chunk
+        while part := await response.part():
+            found += part
     except UpstreamError as error:
         return found, error
     return found, None
@@ -139,7 +147,7 @@ async def test_what_is_sent_is_what_was_given_and_little_else(
 ) -> None:
     headers = {"authorization": "Bearer sk-1", "content-type": "application/json"}
     response = await client.post(provider.url, headers, b'{"a": 1}')
-    assert await client.read(response, 100) == b'{"ok": true}'
+    assert await response.read(100) == b'{"ok": true}'
     (request,) = provider.requests
     assert (request.method, request.path, await request.read()) == ("POST", "/v1", b'{"a": 1}')
     assert {name.lower(): value for name, value in request.headers.items()} == {
@@ -162,15 +170,61 @@ async def test_connections_are_used_again_also_after_a_stream(
             await response.write(b"data: x\n\n")
         return response
 
-    peers = set()
     for handler in (provider.ok, stream) * 3:
         provider.handler = handler
         response = await client.post(provider.url, {}, b"{}")
-        await collect(client, response)
+        await collect(response)
         response.close()
-        assert provider.requests[-1].transport is not None
-        peers.add(provider.requests[-1].transport.get_extra_info("peername"))
-    assert len(peers) == 1
+    assert len(provider.peers) == 1
+
+
+@pytest.mark.parametrize("end", ["comes", "does not come", "is malformed", "was lost"])
+async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(
+    client: Upstream, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    monkeypatch.setattr(upstream_response, "LEAVE_SECONDS", 60 if end == "comes" else 0)
+    go_on, ended = asyncio.Event(), asyncio.Event()
+
+    async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED + b"5\r\nhello\r\n")
+        await go_on.wait()
+        if end == "was lost":
+            return
+        writer.write({"comes": b"0\r\n\r\n", "is malformed": b"x"}.get(end, b""))
+        if end == "comes":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            return
+        assert await reader.read() == b""
+        ended.set()
+
+    async with Listener(stream) as listener:
+        response = await client.post(listener.url, {}, b"")
+        assert await response.part() == b"hello"
+        response.leave()
+        go_on.set()
+        if end == "comes":
+            await collect(response)
+            assert (await client.post(listener.url, {}, b"")).status == 204
+            assert listener.accepted == 1
+        elif end != "was lost":
+            async with asyncio.timeout(10):
+                await ended.wait()
+        await until(lambda: not client._responses)
+
+
+async def test_a_connection_is_not_used_again_that_answered_before_it_had_the_request(
+    client: Upstream,
+) -> None:
+    async def hasty(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        await asyncio.sleep(60)
+
+    async with Listener(hasty) as listener:
+        for accepted in (1, 2):
+            response = await client.post(listener.url, {}, bytes(50_000_000))
+            assert (response.status, await response.read(100)) == (413, b"no")
+            assert listener.accepted == accepted
 
 
 async def test_no_proxy_of_the_environment_is_used(
@@ -203,7 +257,7 @@ async def test_cookies_are_not_kept(client: Upstream, provider: Provider) -> Non
     provider.handler = set_cookie
     for _ in range(2):
         response = await client.post(provider.url.replace("127.0.0.1", "localhost"), {}, b"{}")
-        await client.read(response, 100)
+        await response.read(100)
         assert "cookie" not in provider.requests[-1].headers
 
 
@@ -314,7 +368,7 @@ async def test_a_connection_that_the_upstream_closed_is_not_retried(client: Upst
         await _.readuntil(b"\r\n\r\n")
 
     async with Listener(once) as listener:
-        assert await client.read(await client.post(listener.url, {}, b""), 100) == b"ok"
+        assert await (await client.post(listener.url, {}, b"")).read(100) == b"ok"
         with pytest.raises(Failed, match=r"^ServerDisconnectedError$"):
             await client.post(listener.url, {}, b"\r\n\r\n\r\n\r\n")
         assert listener.accepted == 1
@@ -323,7 +377,7 @@ async def test_a_connection_that_the_upstream_closed_is_not_retried(client: Upst
 async def test_a_head_that_does_not_come_in_time(
     client: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream, "FIRST_BYTE_SECONDS", 0.1)
+    monkeypatch.setattr(upstream_response, "FIRST_BYTE_SECONDS", 0.1)
     await client.start()
     for begin in (b"", b"HTTP/1.1 200 OK\r\nX-A: b"):
         async with Listener(answer(begin, then=60)) as listener:
@@ -334,7 +388,7 @@ async def test_a_head_that_does_not_come_in_time(
 async def test_an_upstream_that_does_not_read_the_request(
     client: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream, "FIRST_BYTE_SECONDS", 0.2)
+    monkeypatch.setattr(upstream_response, "FIRST_BYTE_SECONDS", 0.2)
     await client.start()
     async with Listener(answer(then=60)) as listener:
         with pytest.raises(TimedOut):
@@ -345,19 +399,19 @@ async def test_an_upstream_that_does_not_read_the_request(
 async def test_a_body_that_pauses_for_too_long(
     client: Upstream, monkeypatch: pytest.MonkeyPatch, begin: bytes
 ) -> None:
-    monkeypatch.setattr(upstream, "IDLE_SECONDS", 0.1)
+    monkeypatch.setattr(upstream_response, "IDLE_SECONDS", 0.1)
     async with Listener(answer(begin, then=60)) as listener:
-        found, error = await collect(client, await client.post(listener.url, {}, b"{}"))
+        found, error = await collect(await client.post(listener.url, {}, b"{}"))
         assert isinstance(error, TimedOut)
         assert found == (b"hello" if b"hello" in begin else b"")
         with pytest.raises(TimedOut):
-            await client.read(await client.post(listener.url, {}, b"{}"), 100)
+            await (await client.post(listener.url, {}, b"{}")).read(100)
 
 
 async def test_the_pause_counts_anew_with_each_part_and_not_while_the_reader_is_slow(
     client: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upstream, "IDLE_SECONDS", 0.4)
+    monkeypatch.setattr(upstream_response, "IDLE_SECONDS", 0.4)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -372,8 +426,8 @@ async def test_the_pause_counts_anew_with_each_part_and_not_while_the_reader_is_
     provider.handler = slowly
     response = await client.post(provider.url, {}, b"{}")
     size, paused = 0, False
-    async for chunk in client.chunks(response):
-        size += len(chunk)
+    while part := await response.part():
+        size += len(part)
         if size > 200_000 and not paused:
             paused = True
             await asyncio.sleep(1)
@@ -396,15 +450,14 @@ async def test_a_body_that_is_cut(client: Upstream, begin: bytes, reset: bool) -
     async with Listener(cut) as listener:
         response = await client.post(listener.url, {}, b"{}")
         found = b""
-        chunks = client.chunks(response)
         while len(found) < 5:
-            found += await anext(chunks)
+            found += await response.part()
         read.set()
         with pytest.raises(Failed):
-            await anext(chunks)
+            await response.part()
         assert found == b"hello"
         with pytest.raises(Failed):
-            await client.read(await client.post(listener.url, {}, b"{}"), 100)
+            await (await client.post(listener.url, {}, b"{}")).read(100)
 
 
 @pytest.mark.parametrize("end", [b"", b"no chunk\r\n"])
@@ -422,10 +475,10 @@ async def test_what_came_before_the_cut_is_not_lost_on_a_slow_reader(
         response = await client.post(listener.url, {}, b"{}")
         begun.set()
         await closed_by_peer(response)
-        found, error = await collect(client, response)
+        found, error = await collect(response)
         assert found == b"helloworld"
         assert isinstance(error, Failed)
-        found, error = await collect(client, response)
+        found, error = await collect(response)
         assert found == b""
         assert isinstance(error, Failed)
 
@@ -442,11 +495,10 @@ async def test_a_malformed_chunk_ends_the_body(client: Upstream, junk: bytes) ->
 
     async with Listener(malformed) as listener:
         response = await client.post(listener.url, {}, b"{}")
-        chunks = client.chunks(response)
-        assert await anext(chunks) == b"hello"
+        assert await response.part() == b"hello"
         begun.set()
         async with asyncio.timeout(10):
-            found, error = await collect(client, response)
+            found, error = await collect(response)
         assert found in (b"", b"ab")
         assert isinstance(error, Failed)
 
@@ -454,7 +506,7 @@ async def test_a_malformed_chunk_ends_the_body(client: Upstream, junk: bytes) ->
 async def test_a_body_that_ends_with_its_connection(client: Upstream) -> None:
     async with Listener(answer(HEAD + b"\r\n", b"hello")) as listener:
         response = await client.post(listener.url, {}, b"{}")
-        assert await collect(client, response) == (b"hello", None)
+        assert await collect(response) == (b"hello", None)
 
 
 async def test_an_idle_connection_that_is_reset_is_not_worth_a_word(
@@ -474,17 +526,14 @@ async def test_an_idle_connection_that_is_reset_is_not_worth_a_word(
 
     async with Listener(stream) as listener:
         response = await client.post(listener.url, {}, b"")
-        assert response.connection is not None
-        protocol = response.connection.protocol
-        assert protocol is not None
         reset.set()
-        assert await collect(client, response) == (b"", None)
-        lost = protocol.closed
+        assert await collect(response) == (b"", None)
+        lost = response._protocol.closed
         assert lost is not None
         reset.set()
         await asyncio.wait([lost], timeout=10)
         assert lost.done()
-    del lost, protocol, response
+    del lost, response
     gc.collect()
     await asyncio.sleep(0)
     assert caplog.records == []
@@ -505,13 +554,12 @@ async def test_the_rest_can_be_read_after_the_first_reader_was_cancelled(
 
     provider.handler = stream
     response = await client.post(provider.url, {}, b"{}")
-    chunks = client.chunks(response)
-    assert await anext(chunks) == b"one"
+    assert await response.part() == b"one"
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await anext(chunks)
+            await response.part()
     go_on.set()
-    assert await collect(client, response) == (b"two", None)
+    assert await collect(response) == (b"two", None)
 
 
 async def test_a_body_is_read_up_to_its_bound(client: Upstream, provider: Provider) -> None:
@@ -520,11 +568,13 @@ async def test_a_body_is_read_up_to_its_bound(client: Upstream, provider: Provid
 
     provider.handler = large
     response = await client.post(provider.url, {}, b"{}")
-    assert len(await client.read(response, 1_000_000)) == 1_000_000
+    assert len(await response.read(1_000_000)) == 1_000_000
+    assert len(provider.peers) == 1
     response = await client.post(provider.url, {}, b"{}")
     with pytest.raises(Failed, match=r"^too large$"):
-        await client.read(response, 999_999)
-    assert response.closed
+        await response.read(1_000)
+    await client.post(provider.url, {}, b"{}")
+    assert len(provider.peers) == 2, "nobody reads the rest"
 
 
 async def test_a_compressed_body_is_decompressed_within_the_bound(
@@ -539,13 +589,13 @@ async def test_a_compressed_body_is_decompressed_within_the_bound(
         return handler
 
     provider.handler = compressed(plain)
-    assert await client.read(await client.post(provider.url, {}, b"{}"), 5) == b"hello"
+    assert await (await client.post(provider.url, {}, b"{}")).read(5) == b"hello"
     provider.handler = compressed(bomb)
     tracemalloc.start()
     try:
         response = await client.post(provider.url, {}, b"{}")
         with pytest.raises(Failed, match=r"^too large$"):
-            await client.read(response, 1_000_000)
+            await response.read(1_000_000)
         assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()

@@ -100,7 +100,7 @@ async def _stream(request: Request, call: StreamedCall) -> None:
         relay = await call.open(opened)
         headers = {**opened.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
         response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
-        async for piece in relay.pieces():
+        while piece := await relay.piece():
             await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.
     await response.send(relay.end())

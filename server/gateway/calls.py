@@ -4,7 +4,6 @@ import logging
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import aiohttp
 import orjson
 
 from server import metrics
@@ -23,7 +22,8 @@ from server.providers import refusals, translation
 from server.providers.reading import parse
 from server.providers.wire import Wire
 from server.results import Held, Ref
-from server.upstream import Failed, TimedOut, Unreachable, Upstream
+from server.upstream import Upstream
+from server.upstream_response import Failed, Response, TimedOut, Unreachable
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Call:
             raise failure
         return Completed(body, headers)
 
-    async def _try_each(self, held: Held) -> aiohttp.ClientResponse:
+    async def _try_each(self, held: Held) -> Response:
         """The first reply that is accepted; if none is, raises what the first endpoint said."""
         first: Refusal | None = None
         for attempt in self._attempts:
@@ -112,7 +112,7 @@ class Call:
                 raise
         raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
 
-    async def _send(self, exchange: Exchange) -> aiohttp.ClientResponse:
+    async def _send(self, exchange: Exchange) -> Response:
         """The response, of status 200. Raises Refusal."""
         target = exchange.attempt.target
         api_key = target.endpoint.api_key or ""
@@ -122,10 +122,10 @@ class Call:
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
         try:
-            response = await self._upstream.post(target.url, headers, body, exchange.upload)
+            response = await self._upstream.post(target.url, headers, body, exchange.begin)
             if response.status == 200:
                 return response
-            raw = await self._upstream.read(response, MOST_ERROR_BYTES)
+            raw = await response.read(MOST_ERROR_BYTES)
         except TimedOut:
             raise ProviderTimeout from None
         except (Unreachable, Failed) as error:
@@ -134,14 +134,14 @@ class Call:
         refusal.reason = f"status {response.status}"
         raise refusal
 
-    async def _accept(self, exchange: Exchange, response: aiohttp.ClientResponse) -> None:
+    async def _accept(self, exchange: Exchange, response: Response) -> None:
         """Raises ProviderError for a reply that is as bad as none."""
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, response: Response) -> bytes:
         """The reply as the client takes it. Raises ProviderError; nothing is charged then."""
         assert self._exchange is not None
         try:
-            raw = await self._upstream.read(response, MOST_REPLY_BYTES)
+            raw = await response.read(MOST_REPLY_BYTES)
             value = parse(raw)
             if isinstance(value, dict):
                 self._exchange.tally.see_reply(value)

@@ -3,8 +3,6 @@
 from time import monotonic
 from typing import NamedTuple
 
-from aiohttp import UploadTracker
-
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
 from server.results import LARGEST, Ref
@@ -29,18 +27,16 @@ class Exchange:
         self.limit = limit
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
-        # A client that waits for a whole reply does not stop the call, so that it does not matter.
-        self.upload = UploadTracker() if attempt.ask.stream else None
+        self.has_begun = False
+        """The endpoint may have some of the request."""
         self._started = monotonic()
+
+    def begin(self) -> None:
+        self.has_begun = True
 
     @property
     def seconds(self) -> float:
         return monotonic() - self._started
-
-    @property
-    def has_begun(self) -> bool:
-        """Has the endpoint any of the request?"""
-        return self.upload is None or self.upload.bytes_written > 0
 
     def cost(self, held: int) -> Cost:
         """What to settle a hold of `held` tokens to, if nothing more comes."""

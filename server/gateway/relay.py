@@ -3,37 +3,25 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
 
-import aiohttp
 import orjson
 
 from server.errors import ProviderError, ProviderRefused, ProviderTimeout
 from server.gateway.exchange import Exchange
 from server.providers import sse, translation
 from server.providers.wire import Wire
-from server.upstream import Failed, TimedOut, Upstream
+from server.upstream_response import Failed, Response, TimedOut
 
 log = logging.getLogger(__name__)
-
-_DRAIN_SECONDS = 1.0
 
 
 class Relay:
     """Of one response; what goes by is counted in the exchange's tally. Nothing is read before it
     is asked for, so that a client that reads slowly slows the provider down."""
 
-    def __init__(
-        self,
-        upstream: Upstream,
-        response: aiohttp.ClientResponse,
-        exchange: Exchange,
-        client: Wire,
-    ) -> None:
+    def __init__(self, response: Response, exchange: Exchange, client: Wire) -> None:
         attempt = exchange.attempt
-        self._upstream = upstream
         self._response = response
-        self._chunks = upstream.chunks(response)
         self._events = sse.Events()
         self._tally = exchange.tally
         self._client = client
@@ -45,7 +33,7 @@ class Relay:
 
     async def begin(self) -> None:
         """Waits for the first piece. Raises ProviderError if it does not come."""
-        if self._response.content_type != "text/event-stream":
+        if self._response.media_type != "text/event-stream":
             raise ProviderError
         while not self._first and self._goes_on():
             self._first = await self._next()
@@ -54,12 +42,13 @@ class Relay:
             # An error and nothing before it is as good as an error status.
             raise ProviderError if isinstance(failure, ProviderRefused) else failure
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """The client's stream but for its end. Nothing is raised: a failure is told there."""
-        yield self._first
-        while self._goes_on():
-            if piece := await self._next():
-                yield piece
+    async def piece(self) -> bytes:
+        """The next piece of the client's stream as soon as it is here; b"" when only its end is
+        left. Nothing is raised: a failure is told there."""
+        piece, self._first = self._first, b""
+        while not piece and self._goes_on():
+            piece = await self._next()
+        return piece
 
     def end(self) -> bytes:
         """The end of the client's stream, for better or worse."""
@@ -68,8 +57,6 @@ class Relay:
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""
-        # Being cancelled, as the last reader was, ends its iterator.
-        self._chunks = self._upstream.chunks(self._response)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._tally.usage is None and self._goes_on():
@@ -77,17 +64,10 @@ class Relay:
 
     def close(self) -> None:
         """Gives the connection back if the stream has ended, else closes it."""
-        if self._response.content.at_eof() or not self._tally.ended:
-            self._response.close()
+        if self._tally.ended:
+            self._response.leave()
         else:
-            self._draining = asyncio.create_task(self._drain())
-
-    async def _drain(self) -> None:
-        """What is left is the end of the last chunk, without which the connection is of no use."""
-        with contextlib.suppress(TimeoutError, aiohttp.ClientError):
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                await self._response.content.readany()
-        self._response.close()
+            self._response.close()
 
     def _goes_on(self) -> bool:
         return not self._tally.ended and self._tally.failure is None
@@ -96,7 +76,7 @@ class Relay:
         """What the client gets of the next chunk; b'' when that is nothing."""
         tally = self._tally
         try:
-            chunk = await self._read()
+            chunk = await self._response.part()
             piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
         except TimedOut:
             tally.failure = ProviderTimeout()
@@ -113,13 +93,6 @@ class Relay:
                 tally.failure = None if tally.finished else ProviderError()
             return piece
         return b""
-
-    async def _read(self) -> bytes:
-        """The next chunk; b'' at the end."""
-        try:
-            return await self._chunks.__anext__()
-        except StopAsyncIteration:
-            return b""
 
     def _pass_on(self, events: list[bytes]) -> bytes:
         tally, pieces = self._tally, []

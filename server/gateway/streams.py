@@ -1,13 +1,12 @@
 """Streamed calls: whenever and however one ends, it is settled to what it cost."""
 
-import aiohttp
-
 from server import metrics
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
 from server.gateway.relay import Relay
 from server.holding import Hold
+from server.upstream_response import Response
 
 READ_ON_SECONDS = 5.0
 
@@ -31,8 +30,8 @@ class StreamedCall(Call):
         assert self._relay is not None
         return self._relay
 
-    async def _accept(self, exchange: Exchange, response: aiohttp.ClientResponse) -> None:
-        self._relay = Relay(self._upstream, response, exchange, self._caller.wire)
+    async def _accept(self, exchange: Exchange, response: Response) -> None:
+        self._relay = Relay(response, exchange, self._caller.wire)
         try:
             await self._relay.begin()
         except Refusal:

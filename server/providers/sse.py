@@ -26,6 +26,8 @@ class Events:
 
         Raises TooLarge.
         """
+        if not self._rest and _is_one_line(chunk):
+            return [chunk[6:-2]]
         text = self._rest + chunk
         if b"\r" in text:
             # The last one may be the first half of a line's end.
@@ -48,6 +50,16 @@ def frame(data: bytes, event: str = "") -> bytes:
     if event:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"data: %b\n\n" % data
+
+
+def _is_one_line(chunk: bytes) -> bool:
+    """Is it one whole event, as nearly all are?"""
+    return (
+        chunk.startswith(b"data: ")
+        and chunk.endswith(b"\n\n")
+        and chunk.find(b"\n") == len(chunk) - 2
+        and b"\r" not in chunk
+    )
 
 
 def _data(block: bytes) -> bytes:

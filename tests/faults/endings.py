@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from server import holding, upstream
+from server import holding, upstream_response
 from server.__main__ import main as run_server
 from server.gateway import streams
 from tests.api import User
@@ -376,8 +376,8 @@ class Hurried(Server):
 
 HURRIES: dict[str, dict[tuple[ModuleType, str], float]] = {
     "providers": {
-        (upstream, "FIRST_BYTE_SECONDS"): 0.8,
-        (upstream, "IDLE_SECONDS"): 0.8,
+        (upstream_response, "FIRST_BYTE_SECONDS"): 0.8,
+        (upstream_response, "IDLE_SECONDS"): 0.8,
         (streams, "READ_ON_SECONDS"): 0.3,
     },
     "holds": {(holding, "HOLD_MS"): 2_000, (holding, "EXTEND_SECONDS"): 0.5},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import uvloop
 
-from server import logs, upstream
+from server import logs, upstream_response
 from server.app import Deps, create_app
 from server.gateway import streams
 from server.settings import Settings
@@ -43,7 +43,7 @@ class Hasty(Process):
 
 
 def main() -> None:
-    upstream.FIRST_BYTE_SECONDS = upstream.IDLE_SECONDS = LIMIT_SECONDS
+    upstream_response.FIRST_BYTE_SECONDS = upstream_response.IDLE_SECONDS = LIMIT_SECONDS
     streams.READ_ON_SECONDS = LIMIT_SECONDS
     settings = Settings.from_environment(os.environ)
     logs.configure("info", "text")

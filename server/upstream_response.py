@@ -1,0 +1,204 @@
+"""Response: an upstream's reply on a connection of the pool, its body read part by part."""
+
+import asyncio
+import math
+from typing import Any
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from multidict import CIMultiDictProxy
+
+FIRST_BYTE_SECONDS = 600.0
+IDLE_SECONDS = 300.0
+LEAVE_SECONDS = 1.0
+
+_NO_REPLY = (
+    aiohttp.ClientError,
+    aiohttp.EofStream,
+    aiohttp.http.HttpProcessingError,
+    OSError,
+    # aiohttp's, of a connection that was closed meanwhile.
+    RuntimeError,
+)
+
+
+class UpstreamError(Exception):
+    """A call that failed; its text is a short reason, fit for logs.
+
+    UpstreamError
+      Unreachable
+      Failed
+      TimedOut
+    """
+
+
+class Unreachable(UpstreamError):
+    """Nothing was sent: no address, no connection, no TLS, or an address that is refused."""
+
+
+class Failed(UpstreamError):
+    """Something was sent, and no reply came, or not all of it, or more than is taken."""
+
+
+class TimedOut(UpstreamError):
+    """Something was sent, and the reply or its next part did not come in time."""
+
+
+class Response:
+    """Of one request. It gives its connection back by itself when its body has come to its end,
+    read or not; whoever wants no more of it before that closes it.
+
+    `give_up_at`, on the loop's clock, is how long its reader waits; who made the response sees to
+    it that `expire` is called then. A timer for each part would cost more than the part.
+    """
+
+    status: int
+    headers: CIMultiDictProxy[str]
+
+    def __init__(self, connection: Connection, others: "set[Response]") -> None:
+        """`others`: those under way, to which it belongs until its connection is given back."""
+        protocol = connection.protocol
+        assert protocol is not None
+        self._connection: Connection | None = connection
+        self._protocol: ResponseHandler = protocol
+        self._others = others
+        self._loop = asyncio.get_running_loop()
+        self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
+        self._lost: asyncio.Future[None] | None = None
+        self._is_left = False
+        self.give_up_at = math.inf
+        others.add(self)
+
+    async def begin(self) -> None:
+        """Waits for the head. Raises Failed, TimedOut; closes the response then."""
+        self.give_up_at = self._loop.time() + FIRST_BYTE_SECONDS
+        try:
+            message, self._content = await self._protocol.read()
+            while 100 <= message.code < 200 and message.code != 101:
+                message, self._content = await self._protocol.read()
+            if message.code == 101:
+                raise Failed("switches protocols")
+        except _NO_REPLY as error:
+            self.close()
+            raise _failure(error) from None
+        except BaseException:
+            self.close()
+            raise
+        self.give_up_at = math.inf
+        self.status, self.headers = message.code, message.headers
+        self._content.on_eof(self._give_back)
+        if self._connection is not None:
+            self._notice_loss()
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    async def part(self) -> bytes:
+        """The next part of the body as soon as it is here, decompressed; b"" after the last one.
+
+        All that came before it failed, then Failed or TimedOut, again and again. May be called
+        again after it was cancelled.
+        """
+        content = self._content
+        self.give_up_at = self._loop.time() + IDLE_SECONDS
+        try:
+            return await content.readany()
+        except _NO_REPLY as error:
+            # aiohttp withholds what it has read before, and somebody has paid for it.
+            if left := content._read_nowait(-1):
+                return left
+            raise _failure(error) from None
+        finally:
+            self.give_up_at = math.inf
+
+    async def read(self, most: int) -> bytes:
+        """The whole body, decompressed, of at most `most` bytes. Raises Failed, TimedOut.
+
+        Closes the response if it is not read to its end.
+        """
+        content = self._content
+        if content.is_eof() and content.exception() is None and content.total_bytes <= most:
+            return content.read_nowait()  # it came with the head
+        parts, size = [], 0
+        try:
+            while part := await self.part():
+                size += len(part)
+                if size > most:
+                    raise Failed("too large")
+                parts.append(part)
+        except BaseException:
+            self.close()
+            raise
+        return b"".join(parts)
+
+    def leave(self) -> None:
+        """Nobody reads on, though only the end of the last chunk should be missing; without it
+        the connection is of no use to others."""
+        self._is_left = True
+        self.give_up_at = self._loop.time() + LEAVE_SECONDS
+
+    def close(self) -> None:
+        """Closes the connection, unless it was given back."""
+        self._others.discard(self)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._ignore_loss()
+            connection.close()
+
+    def expire(self) -> None:
+        """It is later than `give_up_at`."""
+        if self._is_left:
+            self.close()
+            return
+        error = aiohttp.SocketTimeoutError()
+        self._protocol.set_exception(error)
+        self._content.set_exception(error)
+
+    def _give_back(self) -> None:
+        self._others.discard(self)
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        self._ignore_loss()
+        transport = connection.transport
+        if transport is not None and transport.get_write_buffer_size():
+            connection.close()  # it answered before it had the whole request
+        else:
+            connection.release()
+
+    def _notice_loss(self) -> None:
+        """Ends the body when the connection is lost.
+
+        aiohttp (3.14) does it itself but for a chunk of a malformed size: whoever reads that body
+        would wait for ever.
+        """
+        self._lost = lost = self._protocol.closed
+        if lost is None:
+            self._cut()
+            return
+        lost.add_done_callback(self._cut)
+        # For good, and once: asyncio complains of failures of futures that nobody has looked at.
+        lost.remove_done_callback(_look_at)
+        lost.add_done_callback(_look_at)
+
+    def _ignore_loss(self) -> None:
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._cut)
+
+    def _cut(self, _: object = None) -> None:
+        content = self._content
+        if not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("connection lost"))
+        if self._is_left:
+            self.close()
+
+
+def _failure(error: BaseException) -> UpstreamError:
+    kind = TimedOut if isinstance(error, TimeoutError) else Failed
+    return kind(type(error).__name__)
+
+
+def _look_at(lost: "asyncio.Future[Any]") -> None:
+    lost.exception()
