@@ -58,7 +58,9 @@ def test_the_first_event_is_there_at_once(
     prompt = double.script("x", Answer(stop_at=1))
     with streaming(user_at(client, double.url, protocol), prompt, protocol) as reply:
         assert next(data_of(reply.iter_lines()))
-        assert double.calls()[0].steps == 1
+        # The double counts a step when it has written it, so perhaps after the client has it.
+        assert double.calls()[0].steps <= 1
+        assert not double.calls()[0].finished
 
 
 def test_usage_is_asked_for_and_hidden_from_who_did_not(
