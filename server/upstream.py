@@ -25,6 +25,7 @@ from server.addresses import is_public
 from server.upstream_response import Response, Unreachable
 
 CONNECT_SECONDS = 5.0
+CONNECT_TRIES = 3
 KEEP_ALIVE_SECONDS = 30.0
 # Timeouts of responses are kept to within this.
 CHECK_SECONDS = 0.25
@@ -79,19 +80,28 @@ class Upstream:
         try:
             target = self._target(url)
             head = target.head(headers, len(body))
-            connection = await self._connector.connect(target.request, [], self._timeout)
+            connection = await self._connect(target)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(_reason(error)) from None
+        protocol, transport = connection.protocol, connection.transport
+        assert protocol is not None
+        assert transport is not None
+        protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
         response = Response(connection, self._responses)
-        try:
-            transport = _ready(connection)
-            on_send()
-            transport.writelines((head, body))
-        except BaseException:
-            response.close()
-            raise
+        on_send()
+        transport.writelines((head, body))
         await response.begin()
         return response
+
+    async def _connect(self, target: "_Target") -> Connection:
+        """A connection on which nothing has come unasked: the next call would take it for its
+        reply, a 408 to an idle client for example. Raises as aiohttp does, and Unreachable."""
+        for _ in range(CONNECT_TRIES):
+            connection = await self._connector.connect(target.request, [], self._timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise Unreachable("speaks unasked")
 
     def _expire_overdue(self) -> None:
         now = self._loop.time()
@@ -121,15 +131,6 @@ class _Target:
             raise ValueError("header")
         lines.append(f"Content-Length: {length}\r\n\r\n")
         return (self._head + "\r\n".join(lines)).encode("latin-1")
-
-
-def _ready(connection: Connection) -> asyncio.Transport:
-    """Its transport. Raises Unreachable."""
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None:
-        raise Unreachable("connection lost")
-    protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
-    return transport
 
 
 class _Resolver(aiohttp.ThreadedResolver):

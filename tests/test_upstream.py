@@ -213,6 +213,41 @@ async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(
         await until(lambda: not client._responses)
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_what_comes_unasked_is_no_reply(client: Upstream, at_once: bool) -> None:
+    unasked = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
+    begun, sent = asyncio.Event(), asyncio.Event()
+
+    async def talkative(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" + unasked * at_once)
+        await begun.wait()
+        writer.write(unasked * (not at_once))
+        sent.set()
+        await asyncio.sleep(60)
+
+    async with Listener(talkative) as listener:
+        response = await client.post(listener.url, {}, b"")
+        assert (response.status, await response.read(100)) == (200, b"ok")
+        begun.set()
+        await sent.wait()
+        await until(lambda: at_once or response._protocol.should_close)
+        assert (await client.post(listener.url, {}, b"")).status == 200
+        assert listener.accepted == 2
+
+
+async def test_a_server_that_speaks_first_is_unreachable(client: Upstream) -> None:
+    async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example ESMTP\r\n")
+        await asyncio.sleep(60)
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    with pytest.raises((Unreachable, Failed)):
+        await client.post(url, {}, b"")
+    server.close()
+
+
 async def test_a_connection_is_not_used_again_that_answered_before_it_had_the_request(
     client: Upstream,
 ) -> None:

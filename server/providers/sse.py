@@ -26,13 +26,14 @@ class Events:
 
         Raises TooLarge.
         """
-        if not self._rest and _is_one_line(chunk):
-            return [chunk[6:-2]]
-        text = self._rest + chunk
+        text = self._rest + chunk if self._rest else chunk
         if b"\r" in text:
             # The last one may be the first half of a line's end.
             end = len(text) - text.endswith(b"\r")
             text = text[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + text[end:]
+        if 0 < text.find(b"\n\n") == len(text) - 2:
+            self._rest = b""
+            return [_data(text[:-2])]  # one whole event, as nearly all are
         *blocks, self._rest = text.split(b"\n\n")
         if len(self._rest) > MOST_BYTES:
             raise TooLarge
@@ -50,16 +51,6 @@ def frame(data: bytes, event: str = "") -> bytes:
     if event:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"data: %b\n\n" % data
-
-
-def _is_one_line(chunk: bytes) -> bool:
-    """Is it one whole event, as nearly all are?"""
-    return (
-        chunk.startswith(b"data: ")
-        and chunk.endswith(b"\n\n")
-        and chunk.find(b"\n") == len(chunk) - 2
-        and b"\r" not in chunk
-    )
 
 
 def _data(block: bytes) -> bytes:
