@@ -7,12 +7,23 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.bench import charge, gateway, growth, holds, load, memory, streams, throughput
+from tests.bench import (
+    charge,
+    first_byte,
+    gateway,
+    growth,
+    holds,
+    load,
+    memory,
+    streams,
+    throughput,
+)
 
 PARTS: dict[str, Callable[[Path], None]] = {
     "charge": charge.run,
     "holds": holds.run,
     "gateway": gateway.run,
+    "first_byte": first_byte.run,
     "growth": growth.run,
     "memory": memory.run,
     "streams": streams.run,

@@ -28,6 +28,10 @@ _CALL = {
 }
 
 
+def body_of_call(stream: bool) -> str:
+    return orjson.dumps({**_CALL, "stream": stream}).decode()
+
+
 def run(folder: Path) -> None:
     with ExitStack() as stack:
         upstream = stack.enter_context(peers.upstream(folder))
@@ -41,7 +45,7 @@ def run(folder: Path) -> None:
         )
         table.row("", "pass-through", "vibe-server", "Redis")
         for label, most in MOST.items():
-            body = orjson.dumps({**_CALL, "stream": label != "not streamed"}).decode()
+            body = body_of_call(stream=label != "not streamed")
             path = f"/{service.api.tenant_id}/v1/chat/completions"
             loads = {
                 "bare": (Load(bare.url + path, users.API_KEY, USERS, body), {"server": bare.pid}),
