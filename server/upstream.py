@@ -155,7 +155,10 @@ def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.soc
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, aiohttp.ClientConnectorError):
+    # Of errors of TLS the errno says nothing.
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
         cause = error.os_error
         if isinstance(cause, _NotPublic):
             return "address is not public"

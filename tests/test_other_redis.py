@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,10 +9,10 @@ import httpx
 import pytest
 
 from tests.api import ADMIN, Api
+from tests.certificate import OPENSSL, self_signed
 from tests.processes import ROOT, Process, Server, eventually, free_port
 
 REDIS_SERVER = shutil.which("redis-server")
-OPENSSL = shutil.which("openssl")
 
 pytestmark = pytest.mark.skipif(
     not (REDIS_SERVER and OPENSSL),
@@ -25,17 +24,7 @@ pytestmark = pytest.mark.skipif(
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Redis with TLS only, whose one user may do what the README says and no more."""
     folder = tmp_path_factory.mktemp("redis7")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = f"{OPENSSL} req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost"
-    names = [
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-keyout",
-        str(key),
-        "-out",
-        str(certificate),
-    ]
-    subprocess.run([*command.split(), *names], check=True, capture_output=True)
+    certificate, key = self_signed(folder, "IP:127.0.0.1")
     port = free_port()
     (folder / "users.acl").write_text(
         f"user default off\nuser vibe on >secret~%word ~* -@all {_permissions()}\n"

@@ -5,11 +5,14 @@ import gc
 import gzip
 import os
 import socket
+import ssl
 import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -17,6 +20,7 @@ from server import upstream, upstream_response
 from server.addresses import fault_of_host
 from server.upstream import Upstream
 from server.upstream_response import Failed, Response, TimedOut, Unreachable, UpstreamError
+from tests.certificate import OPENSSL, self_signed
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -82,12 +86,13 @@ Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 class Listener:
     """A TCP server that does `raw` with each connection after the head of its request."""
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, tls: ssl.SSLContext | None = None) -> None:
         self._raw = raw
+        self._tls = tls
         self.accepted = 0
 
     async def __aenter__(self) -> "Listener":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/v1?key=sk-secret"
         return self
@@ -357,6 +362,35 @@ async def test_a_server_without_tls_is_unreachable(client: Upstream, provider: P
     with pytest.raises(Unreachable):
         await client.post(provider.url.replace("http:", "https:"), {}, b"{}")
     assert provider.requests == []
+
+
+@pytest.fixture
+def certificate_of_localhost(tmp_path: Path) -> tuple[Path, Path]:
+    if not OPENSSL:
+        pytest.skip("openssl is missing (Debian: apt-get install openssl)")
+    return self_signed(tmp_path, "DNS:localhost")
+
+
+async def test_a_certificate_must_be_trusted(
+    client: Upstream,
+    monkeypatch: pytest.MonkeyPatch,
+    certificate_of_localhost: tuple[Path, Path],
+) -> None:
+    certificate, key = certificate_of_localhost
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    answers = answer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", then=60)
+    async with Listener(answers, context) as listener:
+        url = listener.url.replace("http://127.0.0.1", "https://localhost")
+        with pytest.raises(Unreachable, match=r"^ClientConnectorCertificateError$"):
+            await client.post(url, {}, b"{}")
+        assert listener.accepted == 0
+        trusting = ssl.create_default_context(cafile=certificate)
+        monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
+        assert await (await client.post(url, {}, b"{}")).read(100) == b"ok"
+        with pytest.raises(Unreachable, match=r"^ClientConnectorCertificateError$"):
+            await client.post(url.replace("localhost", "127.0.0.1"), {}, b"{}")
+        assert listener.accepted == 1
 
 
 async def test_a_connection_that_is_not_made_in_time(
