@@ -6,31 +6,22 @@ before.
 
 import asyncio
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
 
 import aiohttp
 
-from tests.bench import peers, table, users
-from tests.bench.gateway import body_of_call
+from tests.bench import table, users
+from tests.bench.gateway import USERS, body_of_call, side_by_side
 from tests.bench.load import LoadError
-from tests.bench.service import RICH, running
-from tests.providers import endpoint, text_config
 
 CALLS_PER_SECOND = 100
 ROUNDS = 5
 SECONDS = 3
-USERS = 100
 
 
 def run(folder: Path) -> None:
-    with ExitStack() as stack:
-        upstream = stack.enter_context(peers.upstream(folder))
-        tenant = text_config({"openai": endpoint(upstream.url)}, anonymous=RICH)
-        service = stack.enter_context(running(folder, tenant=tenant, ALLOW_PRIVATE_UPSTREAMS="1"))
-        service.add_users(USERS)
-        bare = stack.enter_context(peers.passthrough(folder, upstream.url))
+    with side_by_side(folder) as (service, bare):
         path = f"/{service.api.tenant_id}/v1/chat/completions"
         urls = {"pass-through": bare.url + path, "vibe-server": service.server.url + path}
         found: dict[str, list[tuple[float, float]]] = {name: [] for name in urls}

@@ -1,7 +1,8 @@
 """What a metered call to a provider costs, beside bare Sanic and aiohttp that pass it through."""
 
 from collections import defaultdict
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
@@ -9,7 +10,8 @@ import orjson
 
 from tests.bench import peers, table, users
 from tests.bench.load import Load, measure
-from tests.bench.service import RICH, running
+from tests.bench.peers import Peer
+from tests.bench.service import RICH, Service, running
 from tests.providers import endpoint, text_config
 
 ROUNDS = 7
@@ -32,13 +34,24 @@ def body_of_call(stream: bool) -> str:
     return orjson.dumps({**_CALL, "stream": stream}).decode()
 
 
-def run(folder: Path) -> None:
-    with ExitStack() as stack:
-        upstream = stack.enter_context(peers.upstream(folder))
-        tenant = text_config({"openai": endpoint(upstream.url)}, anonymous=RICH)
-        service = stack.enter_context(running(folder, tenant=tenant, ALLOW_PRIVATE_UPSTREAMS="1"))
+@contextmanager
+def side_by_side(folder: Path) -> Iterator[tuple[Service, Peer]]:
+    """The service with USERS users, and the pass-through, before the same provider."""
+    with (
+        peers.upstream(folder) as upstream,
+        peers.passthrough(folder, upstream.url) as bare,
+        running(
+            folder,
+            tenant=text_config({"openai": endpoint(upstream.url)}, anonymous=RICH),
+            ALLOW_PRIVATE_UPSTREAMS="1",
+        ) as service,
+    ):
         service.add_users(USERS)
-        bare = stack.enter_context(peers.passthrough(folder, upstream.url))
+        yield service, bare
+
+
+def run(folder: Path) -> None:
+    with side_by_side(folder) as (service, bare):
         table.title(
             f"CPU of one provider call, us: median (min-max) of {ROUNDS} rounds of {SECONDS} s, "
             "every answer was 200"
