@@ -93,7 +93,11 @@ class Holding:
             waiting = list(self._open)
             while waiting:
                 some = [waiting.pop() for _ in range(min(EXTENDED_AT_ONCE, len(waiting)))]
-                await asyncio.gather(*(hold.extend() for hold in some))
+                extending = (hold.extend() for hold in some)
+                for outcome in await asyncio.gather(*extending, return_exceptions=True):
+                    # One user's broken record must not cost the others their holds.
+                    if isinstance(outcome, Exception):
+                        log.error("A hold could not be extended", exc_info=outcome)
 
 
 class Hold:
@@ -166,10 +170,12 @@ class Hold:
             return
         try:
             await self._settle()
-        except (Unavailable, asyncio.CancelledError) as failure:
+        except BaseException as failure:
             self._holding.settle_later(self._settle_for_certain())
-            if isinstance(failure, asyncio.CancelledError):
+            if not isinstance(failure, Exception):
                 raise
+            if not isinstance(failure, Unavailable):
+                log.exception("A settle failed, and is repeated")
 
     async def extend(self) -> None:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the
@@ -178,7 +184,7 @@ class Hold:
             await self._meter.extend(self._tenant_id, self._user_id, self._hold_id, HOLD_MS)
 
     async def _settle(self) -> None:
-        """Raises Unavailable."""
+        """Raises Unavailable, and what Redis says of a record that is broken."""
         if self.before_settle is not None:
             try:
                 await self.before_settle()
@@ -201,9 +207,10 @@ class Hold:
             try:
                 await self._settle()
                 return
-            except Unavailable as error:
+            except Exception as error:
                 if loop.time() > deadline:
-                    log.error("Lost a settle of %d tokens: %s", self.cost, error.reason)
+                    reason = error.reason if isinstance(error, Unavailable) else repr(error)
+                    log.error("Lost a settle of %d tokens: %s", self.cost, reason)
                     return
             metrics.settle_repeated()
             await asyncio.sleep(pause)

@@ -13,7 +13,7 @@ import errno
 import re
 import socket
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -134,16 +134,37 @@ class _Target:
 
 
 class _Resolver(aiohttp.ThreadedResolver):
-    """The system's; aiohttp's timeouts begin when there is an address."""
+    """The system's; aiohttp's timeouts begin when there is an address.
+
+    The system's look-up of a dead name holds a thread for a minute or so, and there are few: all
+    who ask for it meanwhile wait for the same one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._look_ups: dict[tuple[str, int, int], asyncio.Task[list[ResolveResult]]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
+        key = (host, port, family)
+        look_up = self._look_ups.get(key)
+        if look_up is None:
+            look_up = asyncio.create_task(super().resolve(host, port, family))
+            self._look_ups[key] = look_up
+            look_up.add_done_callback(partial(self._ended, key))
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
-                return await super().resolve(host, port, family)
+                return await asyncio.shield(look_up)
         except TimeoutError:
             raise OSError(errno.ETIMEDOUT, "no address in time") from None
+
+    def _ended(
+        self, key: tuple[str, int, int], look_up: "asyncio.Task[list[ResolveResult]]"
+    ) -> None:
+        del self._look_ups[key]
+        if not look_up.cancelled():
+            look_up.exception()  # seen, also when nobody waits any more
 
 
 def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:

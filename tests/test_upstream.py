@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -340,6 +341,33 @@ async def test_a_name_whose_address_changes_after_the_check(
             await strict.close()  # and with it what it remembers of the name
             await strict.start()
         assert listener.accepted == 0
+
+
+async def test_a_dead_name_holds_one_thread(
+    client: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so leaves the others for names that live."""
+    monkeypatch.setattr(upstream, "CONNECT_SECONDS", 0.05)
+    over, look_ups = threading.Event(), []
+    find = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host != "dead.example":
+            return find(host, *args, **kwargs)
+        look_ups.append(host)
+        over.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "later")
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    try:
+        for _ in range(40):
+            with pytest.raises(Unreachable, match=r"^ETIMEDOUT$"):
+                await client.post("http://dead.example/", {}, b"{}")
+        assert len(look_ups) == 1
+        url = provider.url.replace("127.0.0.1", "localhost")
+        assert (await client.post(url, {}, b"{}")).status == 200
+    finally:
+        over.set()
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,7 @@ class Call:
         self._attempts = attempts
         self._exchange: Exchange | None = None
         """The one that costs."""
+        self._body = b""
 
     def hold(self) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
@@ -74,10 +75,10 @@ class Call:
 
     async def complete(self) -> Completed:
         """Makes the call, to its end, whether or not somebody waits for it. Raises Refusal."""
-        body, failure = b"", None
+        failure = None
         async with self.hold() as opened:
             try:
-                body = await self._read(await self._try_each(opened.held))
+                await self._try_each(opened.held)
                 self._settle_to_cost(opened, "completed")
             except Refusal as refusal:
                 failure = refusal
@@ -88,10 +89,10 @@ class Call:
         if failure is not None:
             failure.headers = {**headers, **failure.headers}
             raise failure
-        return Completed(body, headers)
+        return Completed(self._body, headers)
 
-    async def _try_each(self, held: Held) -> Response:
-        """The first reply that is accepted; if none is, raises what the first endpoint said."""
+    async def _try_each(self, held: Held) -> None:
+        """Until a reply is accepted; if none is, raises what the first endpoint said."""
         first: Refusal | None = None
         for attempt in self._attempts:
             limit = attempt.limit_within(held.tokens)
@@ -101,7 +102,7 @@ class Call:
             try:
                 response = await self._send(self._exchange)
                 await self._accept(self._exchange, response)
-                return response
+                return
             except ProviderError as refusal:
                 self._give_up(refusal)
                 first = first or refusal
@@ -125,35 +126,36 @@ class Call:
             response = await self._upstream.post(target.url, headers, body, exchange.begin)
             if response.status == 200:
                 return response
-            raw = await response.read(MOST_ERROR_BYTES)
         except TimedOut:
             raise ProviderTimeout from None
         except (Unreachable, Failed) as error:
             raise ProviderError(str(error)) from None
+        try:
+            raw = await response.read(MOST_ERROR_BYTES)
+        except (TimedOut, Failed):
+            raw = b""  # the status says enough
         refusal = refusals.of_reply(response.status, response.headers, raw, api_key)
         refusal.reason = f"status {response.status}"
         raise refusal
 
     async def _accept(self, exchange: Exchange, response: Response) -> None:
-        """Raises ProviderError for a reply that is as bad as none."""
-
-    async def _read(self, response: Response) -> bytes:
-        """The reply as the client takes it. Raises ProviderError; nothing is charged then."""
-        assert self._exchange is not None
+        """Reads the reply as the client takes it. Raises ProviderError for one that is as bad as
+        none; nothing is charged then."""
         try:
             raw = await response.read(MOST_REPLY_BYTES)
             value = parse(raw)
-            if isinstance(value, dict):
-                self._exchange.tally.see_reply(value)
-                upstream = self._exchange.attempt.target.wire.name
-                return translation.reply(raw, value, self._caller.wire.name, upstream)
-            refusal = ProviderError("not an object")
+            if not isinstance(value, dict):
+                raise ProviderError("not an object")
+            exchange.tally.see_reply(value)
+            if exchange.refusal is None:
+                upstream = exchange.attempt.target.wire.name
+                self._body = translation.reply(raw, value, self._caller.wire.name, upstream)
+                return
         except TimedOut:
-            refusal = ProviderTimeout()
+            raise ProviderTimeout from None
         except (Failed, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
-            refusal = ProviderError(type(error).__name__)
-        self._give_up(refusal)
-        raise refusal
+            raise ProviderError(type(error).__name__) from None
+        raise exchange.refusal
 
     def _give_up(self, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""

@@ -3,6 +3,7 @@
 from time import monotonic
 from typing import NamedTuple
 
+from server.errors import ProviderError
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
 from server.results import LARGEST, Ref
@@ -38,13 +39,21 @@ class Exchange:
     def seconds(self) -> float:
         return monotonic() - self._started
 
+    @property
+    def refusal(self) -> ProviderError | None:
+        """What the endpoint said instead of an answer: as good as an error status."""
+        failure = self.tally.failure
+        if failure is None or self.tally.has_begun:
+            return None
+        return failure if isinstance(failure, ProviderError) else ProviderError("error in a reply")
+
     def cost(self, held: int) -> Cost:
         """What to settle a hold of `held` tokens to, if nothing more comes."""
         attempt, tally = self.attempt, self.tally
         reported = tally.usage
         if reported is not None and reported.total * attempt.weight > LARGEST:
             reported = None
-        if reported is not None and (tally.finished or tally.ended):
+        if reported is not None and tally.has_all_usage:
             return Cost(reported.total * attempt.weight, reported, is_estimate=False)
         # Anthropic reports the input first, and the output as far as it had got.
         reported = reported or Usage(0, 0)

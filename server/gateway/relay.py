@@ -6,7 +6,7 @@ import logging
 
 import orjson
 
-from server.errors import ProviderError, ProviderRefused, ProviderTimeout
+from server.errors import ProviderError, ProviderTimeout
 from server.gateway.exchange import Exchange
 from server.providers import sse, translation
 from server.providers.wire import Wire
@@ -23,6 +23,7 @@ class Relay:
         attempt = exchange.attempt
         self._response = response
         self._events = sse.Events()
+        self._exchange = exchange
         self._tally = exchange.tally
         self._client = client
         self._stream = translation.stream(
@@ -37,10 +38,8 @@ class Relay:
             raise ProviderError
         while not self._first and self._goes_on():
             self._first = await self._next()
-        failure = self._tally.failure
-        if failure is not None and not self._first:
-            # An error and nothing before it is as good as an error status.
-            raise ProviderError if isinstance(failure, ProviderRefused) else failure
+        if not self._first and self._exchange.refusal is not None:
+            raise self._exchange.refusal
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is
@@ -59,7 +58,7 @@ class Relay:
         """Counts what still comes until the usage has, for a client that has gone."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._tally.usage is None and self._goes_on():
+                while not self._tally.has_all_usage and self._goes_on():
                     await self._next()
 
     def close(self) -> None:
@@ -103,8 +102,8 @@ class Relay:
             event = tally.see(data)
             if event is not None:
                 pieces.append(self._stream.event(data, event))
+            if tally.exceeds(self._most) and self._goes_on() and not tally.finished:
+                tally.failure = ProviderError()
             if not self._goes_on():
                 break
-        if tally.output.least_tokens > self._most:
-            tally.failure = ProviderError()
         return b"".join(pieces)

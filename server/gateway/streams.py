@@ -44,7 +44,10 @@ class StreamedCall(Call):
         if self._exchange is None:
             return
         tally, outcome = self._exchange.tally, "completed"
-        if tally.failure is not None:
+        if self._exchange.refusal is not None:
+            # Comments had gone to the client, and then came no answer.
+            self._give_up(self._exchange.refusal)
+        elif tally.failure is not None:
             outcome = metrics.reason(tally.failure)
         elif not tally.ended:
             outcome = "client_gone"

@@ -3,8 +3,9 @@
 Tokenizers differ between providers and models, and most are not public; one that is costs 100 MB
 per process. So the rule is by size, as documented in docs/gateway.md:
 
-- a prompt: its JSON (messages, system, tools, formats), one token per 3 bytes of UTF-8, rounded
-  up. That is more than English needs (4 to 5 bytes a token), about what source code needs;
+- a prompt: its JSON (messages, system, tools, formats, and all members that we do not know), one
+  token per 3 bytes of UTF-8, rounded up. That is more than English needs (4 to 5 bytes a token),
+  about what source code needs;
 - an image: `image_tokens` of the endpoint; its bytes do not count;
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
@@ -18,15 +19,18 @@ PROMPT_BYTES = 3
 OUTPUT_BYTES = 4
 # More than a token of any language has on average: fewer tokens than this no text can be.
 MOST_CHARACTERS = 8
+MOST_BYTES = 12
 
-_PROMPT_MEMBERS = (
-    "messages",
-    "system",
-    "tools",
-    "functions",
-    "response_format",
-    "output_config",
-    "prediction",
+# Members of either protocol that no model reads. Of others we cannot know.
+_NOT_READ = frozenset(
+    {
+        *("frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens"),
+        *("metadata", "modalities", "model", "n", "parallel_tool_calls", "presence_penalty"),
+        *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
+        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "stop"),
+        *("stop_sequences", "store", "stream", "stream_options", "temperature", "thinking"),
+        *("tool_choice", "top_k", "top_logprobs", "top_p", "user", "verbosity"),
+    }
 )
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
@@ -66,12 +70,13 @@ class Output:
     @property
     def least_tokens(self) -> int:
         """For certain as many, whatever the language."""
-        return self._characters // MOST_CHARACTERS
+        return max(self._characters // MOST_CHARACTERS, self._bytes // MOST_BYTES)
 
 
 def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
-    size = sum(len(orjson.dumps(body[name])) for name in _PROMPT_MEMBERS if name in body)
+    read = [value for name, value in body.items() if name not in _NOT_READ]
+    size = sum(len(orjson.dumps(value)) for value in read)
     attachments, unbounded = 0, _unbounded_member(body)
     for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)

@@ -19,30 +19,43 @@ class Events:
     """The events of one stream."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        # The end of a chunk, which may be the first half of a line's end.
+        self._carriage_return = b""
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """The `data` of each event that is complete now; b'' for one without (a comment).
 
         Raises TooLarge.
         """
-        text = self._rest + chunk if self._rest else chunk
-        if b"\r" in text:
-            # The last one may be the first half of a line's end.
-            end = len(text) - text.endswith(b"\r")
-            text = text[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n") + text[end:]
-        if 0 < text.find(b"\n\n") == len(text) - 2:
-            self._rest = b""
-            return [_data(text[:-2])]  # one whole event, as nearly all are
-        *blocks, self._rest = text.split(b"\n\n")
-        if len(self._rest) > MOST_BYTES:
-            raise TooLarge
+        if self._carriage_return or b"\r" in chunk:
+            chunk = self._with_line_feeds(chunk)
+        rest = self._rest
+        if not rest and 0 < chunk.find(b"\n\n") == len(chunk) - 2:
+            return [_data(chunk[:-2])]  # one whole event, as nearly all are
+        # Only what is new is searched: a large event may come in very many chunks.
+        begin = max(len(rest) - 1, 0)
+        rest += chunk
+        end = rest.rfind(b"\n\n", begin)
+        if end < 0:
+            if len(rest) > MOST_BYTES:
+                raise TooLarge
+            return []
+        blocks = bytes(rest[:end]).split(b"\n\n")
+        del rest[: end + 2]
         return [_data(block) for block in blocks if block]
 
     def flush(self) -> list[bytes]:
         """The event that an ended stream left without its empty line."""
-        data, self._rest = _data(self._rest.strip(b"\r\n")), b""
+        data = _data(bytes(self._rest).strip(b"\n"))
+        self._rest.clear()
         return [data] if data else []
+
+    def _with_line_feeds(self, chunk: bytes) -> bytes:
+        chunk = self._carriage_return + chunk
+        end = len(chunk) - chunk.endswith(b"\r")
+        self._carriage_return = chunk[end:]
+        return chunk[:end].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def frame(data: bytes, event: str = "") -> bytes:

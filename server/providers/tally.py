@@ -11,7 +11,14 @@ from server.providers.reading import parse
 from server.providers.refusals import of_error_event
 from server.providers.usage import Usage, of_completion, of_message
 
-_TEXTS = frozenset({"content", "refusal", "reasoning_content"})
+# Members of a message that are no output, or say the same as another does.
+_NO_OUTPUT = frozenset(
+    {"annotations", "data", "expires_at", "format", "id", "index", "role", "signature", "type"}
+)
+_SAME = {
+    "reasoning": ("reasoning_content",),
+    "reasoning_details": ("reasoning_content", "reasoning"),
+}
 
 
 class Tally:
@@ -22,7 +29,11 @@ class Tally:
 
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         self.usage: Usage | None = None
+        self.has_all_usage = False
+        """What is reported is the last word, and not what was used up to some moment."""
         self.output = Output()
+        self.has_begun = False
+        """Something of an answer has come."""
         self.finished = False
         """Each choice has its finish reason: only usage may follow."""
         self.ended = False
@@ -32,10 +43,18 @@ class Tally:
         self._choices = choices
         self._api_key = api_key
 
+    def exceeds(self, tokens: int) -> bool:
+        """Is it more output than that for certain? Said by the provider, or by its size."""
+        usage = self.usage
+        return self.output.least_tokens > tokens or (usage is not None and usage.output > tokens)
+
     def see(self, data: bytes) -> dict[str, Any] | None:
         """The event with this data, counted; None if there is nothing to pass on."""
         if data == b"[DONE]":
             self.ended = True
+            self.has_all_usage = self.has_all_usage or (
+                self.usage is not None and not self.finished
+            )
             return None
         try:
             event = parse(data)
@@ -47,11 +66,20 @@ class Tally:
         if event.get("error"):
             self.failure = of_error_event(event, self._api_key)
             return None
+        self.has_begun = True
         self._count(event)
         return event
 
     def see_reply(self, reply: dict[str, Any]) -> None:
         """Counts a whole reply, not streamed."""
+        if reply.get("error"):
+            self.failure = of_error_event(reply, self._api_key)
+            return
+        self._count_reply(reply)
+        self.has_all_usage = self.usage is not None
+        self.has_begun = self.finished = self.ended = True
+
+    def _count_reply(self, reply: dict[str, Any]) -> None:
         raise NotImplementedError
 
     def _count(self, event: dict[str, Any]) -> None:
@@ -65,41 +93,47 @@ class ChatTally(Tally):
         super().__init__(choices, api_key)
         self._finished: set[Any] = set()
 
-    def see_reply(self, reply: dict[str, Any]) -> None:
+    def _count_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_completion(reply.get("usage"))
         for choice in _objects(reply.get("choices")):
             self._count_text(choice.get("message"))
-        self.finished = self.ended = True
 
     def _count(self, event: dict[str, Any]) -> None:
-        # Some compatible servers report it beside choices, and again and again.
-        if event.get("usage") is not None:
-            self.usage = of_completion(event["usage"]) or self.usage
         for choice in _objects(event.get("choices")):
             self._count_text(choice.get("delta"))
             if choice.get("finish_reason") is not None:
                 self._finished.add(repr(choice.get("index")))
                 self.finished = len(self._finished) >= self._choices
+        # Some compatible servers report it beside choices, and again and again.
+        if event.get("usage") is not None:
+            usage = of_completion(event["usage"])
+            self.usage = usage or self.usage
+            self.has_all_usage = self.has_all_usage or (self.finished and usage is not None)
 
     def _count_text(self, message: Any) -> None:
         if not isinstance(message, dict):
             return
         for name, value in message.items():
-            if name in _TEXTS:
+            if not value or name in _NO_OUTPUT:
+                continue
+            if name in _SAME and any(message.get(other) for other in _SAME[name]):
+                continue
+            if isinstance(value, str):
                 self.output.add(value)
-            elif name == "tool_calls":
-                for call in _objects(value):
-                    self._count_function(call.get("function"))
-            elif name == "function_call":
-                self._count_function(value)
-            elif name == "reasoning" and "reasoning_content" not in message:
-                # Some servers send both names, with the same text.
-                self.output.add(value)
+            else:
+                self._count_texts_in(value)
 
-    def _count_function(self, function: Any) -> None:
-        if isinstance(function, dict):
-            self.output.add(function.get("name"))
-            self.output.add(function.get("arguments"))
+    def _count_texts_in(self, value: Any) -> None:
+        """All texts of calls, parts, audio, and what else there will be."""
+        waiting = [value]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list):
+                waiting += value
+            elif isinstance(value, dict):
+                waiting += [inner for name, inner in value.items() if name not in _NO_OUTPUT]
+            else:
+                self.output.add(value)
 
 
 class MessageTally(Tally):
@@ -109,7 +143,7 @@ class MessageTally(Tally):
         super().__init__(choices, api_key)
         self._reported: dict[str, Any] = {}
 
-    def see_reply(self, reply: dict[str, Any]) -> None:
+    def _count_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_message(reply.get("usage"))
         for block in _objects(reply.get("content")):
             self._count_text(block)
@@ -117,7 +151,6 @@ class MessageTally(Tally):
                 # What it reads nested too deeply for it to write is not worth losing the reply.
                 with suppress(orjson.JSONEncodeError):
                     self.output.add(orjson.dumps(block["input"]).decode())
-        self.finished = self.ended = True
 
     def _count(self, event: dict[str, Any]) -> None:
         kind = event.get("type")
@@ -133,6 +166,10 @@ class MessageTally(Tally):
             if isinstance(delta, dict) and delta.get("stop_reason") is not None:
                 self.finished = True
             self._report(event.get("usage"))
+            # Before that it is the input, and the output as far as it had got.
+            self.has_all_usage = self.has_all_usage or (
+                self.finished and self.usage is not None and bool(event.get("usage"))
+            )
         elif kind == "message_stop":
             self.ended = True
 

@@ -161,3 +161,29 @@ async def test_a_hold_whose_outcome_is_unknown_is_released(
     await until_held(users, 0, 8)
     assert user.balance()["tokensUsed"] == 0
     audit(one.url, api.tenant_id)
+
+
+async def test_a_broken_record_costs_no_other_user_a_hold(
+    one: OneServer, holder: Holder, api: Api
+) -> None:
+    """And its own call is settled when it is mended: what Redis refuses is repeated, too."""
+    redis = one.primaries()[0]
+    users = [api.login() for _ in range(10)]
+    key = f"user:{users[0].user_id}"
+    async with Calls(holder, users, seconds=HOLD_SECONDS + 2, cost=25) as calls:
+        await until_held(users, 60)
+        record = redis.get(key)
+        assert record
+        redis.set(key, "broken", keepttl=True)
+        await asyncio.sleep(HOLD_SECONDS + 0.5)
+        await until_held(users[1:], 60, 0.5)
+        assert await asyncio.gather(*calls.tasks) == [200] * 10
+        await until_held(users[1:], 0)
+        redis.set(key, record, keepttl=True)
+        deadline = time.monotonic() + 8
+        while [user.balance()["tokensUsed"] for user in users] != [25] * 10:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.05)
+    assert "A hold could not be extended" in holder.text()
+    assert "A settle failed, and is repeated" in holder.text()
+    audit(one.url, api.tenant_id)
