@@ -10,7 +10,7 @@ from tests import exactness
 from tests.api import Api
 from tests.callers import Load
 from tests.faults.checks import audit
-from tests.faults.topologies import ClusterSet, SentinelSet
+from tests.faults.topologies import ClusterSet, OneServer, SentinelSet
 from tests.processes import Server
 
 
@@ -30,10 +30,10 @@ async def test_exactness(
 
 
 async def test_windows(
-    sentinel: SentinelSet, cluster: ClusterSet, start_server: Callable[..., Server]
+    one: OneServer, sentinel: SentinelSet, cluster: ClusterSet, start_server: Callable[..., Server]
 ) -> None:
-    """Both at once, since 20 windows take their time; tests/test_exactness.py has one Redis."""
-    servers = [start_server(made.url, REDIS_TIMEOUT="5") for made in (sentinel, cluster)]
+    """All at once, since 20 windows take their time."""
+    servers = [start_server(made.url, REDIS_TIMEOUT="5") for made in (one, sentinel, cluster)]
     await asyncio.gather(*(_check_window(server) for server in servers))
 
 
@@ -41,4 +41,4 @@ async def _check_window(server: Server) -> None:
     with httpx.Client(base_url=server.url, timeout=10) as client:
         api = Api.new_tenant(client)
         async with Load(server.url) as load:
-            await exactness.check_window([load], api)
+            await exactness.check_window([load], api, windows=20)
