@@ -186,7 +186,7 @@ def from_environment() -> Sanic[Any, Services]:
     async def stop(_: Any) -> None:
         if _IN_WORKER not in os.environ:  # --single-process
             log.info("Server shutting down")
-        app.ctx.draining = app.ctx.closing = True
+        app.ctx.draining = True
         app.ctx.stop_by = asyncio.get_running_loop().time() + settings.grace_seconds
 
     @app.main_process_stop

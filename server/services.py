@@ -24,8 +24,6 @@ class Services:
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""
     draining: bool = False
-    """A shutdown has begun: not ready, but still serving."""
-    closing: bool = False
-    """The listener is closed: each connection ends with its reply."""
+    """A shutdown has begun: not ready, but still serving; each connection ends with its reply."""
     stop_by: float = 0.0
     """When the grace period of a shutdown ends, on the loop's clock."""

@@ -112,7 +112,6 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
     )
     await asyncio.sleep(settings.drain_seconds)
     await server.before_stop()
-    app.ctx.closing = True
     server.close()
     connections = server.connections
     await _until_closed(connections, settings.grace_seconds)

@@ -149,6 +149,24 @@ def test_drain_seconds_serve_on_while_not_ready(valkey: Valkey, tmp_path: Path) 
         ended_well(server)
 
 
+def test_a_connection_ends_with_its_reply_while_the_server_drains(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    """So that none is in use when it closes: a request that is on its way then is lost."""
+    with serving(valkey, tmp_path, DRAIN_SECONDS="2") as (server, api):
+        users = [api.login() for _ in range(3)]
+        with httpx.Client(base_url=server.url) as client:
+            path, headers = f"/{api.tenant_id}/charges", users[0].headers
+            assert client.post(path, headers=headers).headers["connection"] == "keep-alive"
+            server.send_signal(signal.SIGTERM)
+            eventually(lambda: LINE in server.text())
+            eventually(lambda: client.get("/readyz").status_code == 503)
+            for user in users:
+                reply = client.post(path, headers=user.headers)
+                assert (reply.status_code, reply.headers["connection"]) == (200, "close")
+        ended_well(server)
+
+
 def test_idle_connections_are_closed(valkey: Valkey, tmp_path: Path) -> None:
     with serving(valkey, tmp_path, WORKERS="2") as (server, _):
         used = [connect(server.url) for _ in range(20)]

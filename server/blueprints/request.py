@@ -47,7 +47,10 @@ class Request(StrictRequest):
 
     async def respond(self, *args: Any, **kwargs: Any) -> Any:
         """What every reply gets, errors included: its ID, CORS, the end of the connection when
-        the server stops; and it is counted. Sanic's middleware for replies would cost 4 us more."""
+        the server is about to stop, so that none is in use when it does; and it is counted.
+
+        Sanic's middleware for replies would cost 4 us more.
+        """
         response = await super().respond(*args, **kwargs)
         headers = response.headers
         headers["x-request-id"] = self.id
@@ -55,7 +58,7 @@ class Request(StrictRequest):
             tenant = getattr(self.ctx, "tenant", None)
             headers.update(cors.headers(self, tenant and tenant.parsed))
         stream = cast("Http", self.stream)
-        if self.services.closing:
+        if self.services.draining:
             stream.keep_alive = False
         label = getattr(self.route and self.route.ctx, "label", metrics.UNKNOWN_ROUTE)
         # To a client that has gone Sanic replies 500, which nobody gets.

@@ -97,7 +97,9 @@ _FAILURES = Counter(
     "vibe_redis_failures_total", "Connections to Redis that failed, or could not be made in time."
 )
 _WORKERS = Gauge("vibe_workers", "Worker processes that serve.")
-_STARTS = Counter("vibe_worker_starts_total", "Worker processes started, replacements included.")
+_REPLACEMENTS = Counter(
+    "vibe_worker_replacements_total", "Worker processes that replaced one that had died."
+)
 
 FAMILIES: dict[str, Family] = {
     family.name: family for family in list(globals().values()) if isinstance(family, Family)
@@ -200,9 +202,9 @@ def redis_failed() -> None:
     _FAILURES.add()
 
 
-def worker_started() -> None:
-    """This process is a worker; it `serves` as soon as it has set itself up."""
-    _STARTS.add()
+def worker_replaced() -> None:
+    """This process is a worker in the place of one that died."""
+    _REPLACEMENTS.add()
 
 
 def worker_serves() -> None:

@@ -93,8 +93,10 @@ class ThisWorker:
     def join(self, shared: Shared, slot: int) -> None:
         """Takes a slot, and begins with what an earlier worker there had counted."""
         self._shared, self._slot = shared, slot
-        _restore(shared.read(slot))
-        metrics.worker_started()
+        earlier = shared.read(slot)
+        _restore(earlier)
+        if earlier:
+            metrics.worker_replaced()
         # At once: one that soon dies again must be seen too.
         self.publish()
 

@@ -98,7 +98,7 @@ def _tenant(url: str, admin_token: str, provider: str | None) -> Iterator[str]:
         endpoints = {protocol: endpoint(provider, protocol) for protocol in protocols}
         value = text_config(endpoints, anonymous=GROUP)
     headers = {"Authorization": f"Bearer {admin_token}"}
-    with httpx.Client(base_url=url, headers=headers, timeout=30, verify=False) as client:
+    with httpx.Client(base_url=url, headers=headers, timeout=30) as client:
         made = client.post("/tenants", json={"tenantId": tenant_id, "config": value})
         if made.status_code != 201:
             sys.exit(f"No tenant could be made: {made.status_code} {made.text}")

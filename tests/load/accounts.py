@@ -36,7 +36,7 @@ class Accounts:
         """One line for each user whose sum is wrong."""
         pool = gevent.pool.Pool(AT_ONCE)
         limits = httpx.Limits(max_connections=AT_ONCE)
-        with httpx.Client(timeout=30, verify=False, limits=limits) as client:
+        with httpx.Client(timeout=30, limits=limits) as client:
             known = [account for account in self.made if not account.unanswered]
             found = pool.map(lambda account: self._fault(client, account), known)
         return [fault for fault in found if fault]

@@ -78,6 +78,7 @@ class AppUser(FastHttpUser):
     """A user of an app, with a pause to think between two calls."""
 
     abstract = True
+    insecure = False  # locust's default is not to verify certificates
     wait_time = between(0.1, 0.9)
     account: Account
 

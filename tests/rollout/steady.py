@@ -17,11 +17,11 @@ LAST_LINE = {"openai": b"data: [DONE]", "anthropic": b'data: {"type":"message_st
 NORMAL = {"200", "201", "402"}
 
 
-def session(keep_alive: bool) -> aiohttp.ClientSession:
-    """Without aiohttp's own retries; `keep_alive`: connections are used again."""
+def session() -> aiohttp.ClientSession:
+    """Connections are used again, and nothing is tried again, as aiohttp would."""
     made = aiohttp.ClientSession(
         timeout=aiohttp.ClientTimeout(total=60),
-        connector=aiohttp.TCPConnector(limit=0, force_close=not keep_alive),
+        connector=aiohttp.TCPConnector(limit=0),
     )
     made._retry_connection = False
     return made
@@ -30,12 +30,8 @@ def session(keep_alive: bool) -> aiohttp.ClientSession:
 class Steady(Traffic):
     """Users who charge, and hold and settle, some 15 times a second each."""
 
-    def __init__(self, url: str, tenant_id: str, users: int, keep_alive: bool) -> None:
-        super().__init__(url, tenant_id, users)
-        self._keep_alive = keep_alive
-
     async def __aenter__(self) -> Self:
-        self._session = session(self._keep_alive)
+        self._session = session()
         for _ in range(self.users):
             login = await _log_in(self._session, self.url, self.tenant_id)
             self.clients.append(Client(self._session, self.url, self.tenant_id, login))
@@ -68,17 +64,15 @@ class Streamer:
 class Streams:
     """Streamers who begin one after the other, so that at any time some streams are young."""
 
-    def __init__(
-        self, url: str, tenant_id: str, count: int, keep_alive: bool, prompt: str, pieces: int
-    ) -> None:
+    def __init__(self, url: str, tenant_id: str, count: int, prompt: str, pieces: int) -> None:
         self._base = f"{url}/{tenant_id}"
         self._url, self._tenant_id, self._count = url, tenant_id, count
-        self._keep_alive, self._prompt, self._pieces = keep_alive, prompt, pieces
+        self._prompt, self._pieces = prompt, pieces
         self._stop = asyncio.Event()
         self.streamers: list[Streamer] = []
 
     async def __aenter__(self) -> Self:
-        self._session = session(self._keep_alive)
+        self._session = session()
         for number in range(self._count):
             login = await _log_in(self._session, self._url, self._tenant_id)
             headers = {

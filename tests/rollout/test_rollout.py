@@ -100,12 +100,10 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 async def test_no_request_fails_and_no_stream_is_cut(service: Service) -> None:
-    ways = ((service.proxy.requests_url, True), (service.proxy.connections_url, False))
+    ways = (service.proxy.requests_url, service.proxy.connections_url)
     tenant_id = service.api.tenant_id
-    loads = [Steady(url, tenant_id, USERS, kept) for url, kept in ways]
-    streams = [
-        Streams(url, tenant_id, STREAMERS, kept, service.prompt, PIECES) for url, kept in ways
-    ]
+    loads = [Steady(url, tenant_id, USERS) for url in ways]
+    streams = [Streams(url, tenant_id, STREAMERS, service.prompt, PIECES) for url in ways]
     async with AsyncExitStack() as stack:
         for load in loads:
             await stack.enter_async_context(load)
