@@ -30,6 +30,7 @@ from server.errors import (
 )
 from server.holding import Holding
 from server.http import Reply, StrictProtocol
+from server.large_bodies import LargeBodies
 from server.meter import Meter
 from server.providers.wire import WIRES, Name
 from server.services import Services
@@ -85,6 +86,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries),
         holding=Holding(meter),
+        large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
         upstream=Upstream(settings.allow_private_upstreams),
         users=Users(store, settings.user_ttl_days, settings.ledger_entries),
         tenants=Tenants(store, settings.allow_private_upstreams),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from server.accounts import Accounts
 from server.holding import Holding
+from server.large_bodies import LargeBodies
 from server.meter import Meter
 from server.settings import Settings
 from server.tenants import Tenants
@@ -18,6 +19,7 @@ class Services:
     meter: Meter
     accounts: Accounts
     holding: Holding
+    large_bodies: LargeBodies
     upstream: Upstream
     users: Users
     tenants: Tenants

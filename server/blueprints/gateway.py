@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from typing import Any
 
 import orjson
 from sanic import Blueprint
@@ -13,6 +14,7 @@ from server.gateway.calls import Call, Caller, Completed
 from server.gateway.endpoints import find_targets, list_models
 from server.gateway.streams import StreamedCall
 from server.http import Reply
+from server.large_bodies import LargeBody
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, Name
 
@@ -21,6 +23,7 @@ log = logging.getLogger(__name__)
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
 CALL_BYTES = 10 * 1024 * 1024
+LARGE_BODIES_BYTES = 64 * 1024 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 
@@ -65,33 +68,42 @@ async def models(request: Request, tenant_id: str) -> Reply:
 async def _call(request: Request, speaks: Name) -> Reply | None:
     services, api_key, wire = request.services, request.api_key(), WIRES[speaks]
     user_id = await services.users.find(api_key)
-    body = await request.read_any_object(CALL_BYTES)
+    with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
+        body = await request.read_any_object(CALL_BYTES)
+        large.is_only(len(request.body))
+        tenant_id = request.tenant.tenant_id
+        caller = Caller(tenant_id, user_id, api_key, request.ref, request.headers, wire)
+        return await _metered(request, caller, body, large)
+
+
+async def _metered(
+    request: Request, caller: Caller, body: dict[str, Any], large: LargeBody
+) -> Reply | None:
+    services, wire = request.services, caller.wire
     ask = wire.ask(body)
     targets = find_targets(request.tenant.config.providers.text, ask.model)
     try:
         attempts = plan(body, wire, ask, measure(body), targets)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
-    caller = Caller(request.tenant.tenant_id, user_id, api_key, request.ref, request.headers, wire)
     if ask.stream:
-        call = StreamedCall(services.holding, services.upstream, caller, attempts)
-        await _stream(request, call)
+        await _stream(request, StreamedCall(services.holding, services.upstream, caller, attempts))
         return None
-    completed = await _complete(
-        request, Call(services.holding, services.upstream, caller, attempts)
-    )
+    call = Call(services.holding, services.upstream, caller, attempts)
+    completed = await _complete(request, call, large)
     # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
     headers = {**completed.headers, "request-id": str(request.id)}
     return Reply(completed.body, 200, headers, "application/json")
 
 
-async def _complete(request: Request, call: Call) -> Completed:
+async def _complete(request: Request, call: Call, large: LargeBody) -> Completed:
     """As a task, which comes to its end without a client that has gone."""
     task = request.services.holding.run(call.complete())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
+        large.belongs_to(task)
         raise
 
 

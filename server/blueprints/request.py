@@ -107,6 +107,12 @@ class Request(StrictRequest):
             refuse(*(Detail(path=name[:100], message="unknown member") for name in unknown))
         return value
 
+    def announced_bytes(self, most: int) -> int:
+        """How large the body will be; `most` if that is not said."""
+        if "transfer-encoding" in self.headers:
+            return most
+        return int(self.headers.getone("content-length", "0"))
+
     async def read_any_object(self, most: int) -> dict[str, Any]:
         """The body, an object of at most `most` bytes; an empty body is `{}`.
 
