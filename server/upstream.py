@@ -21,6 +21,7 @@ from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
+from server import upstream_response
 from server.addresses import is_public
 from server.upstream_response import Response, Unreachable
 
@@ -69,9 +70,11 @@ class Upstream:
         headers: Mapping[str, str],
         body: bytes,
         on_send: Callable[[], None] = lambda: None,
+        seconds: float | None = None,
     ) -> Response:
-        """Sends and waits for the head of the reply, whatever its status; follows no redirect.
-        `on_send` is called when from now on the upstream may have some of the request.
+        """Sends and waits `seconds` for the head of the reply (by default FIRST_BYTE_SECONDS),
+        whatever its status; follows no redirect. `on_send` is called when from now on the upstream
+        may have some of the request.
 
         The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Also Failed
         is a connection of the pool that the upstream was just closing: nobody can know whether it
@@ -90,7 +93,7 @@ class Upstream:
         response = Response(connection, self._responses)
         on_send()
         transport.writelines((head, body))
-        await response.begin()
+        await response.begin(upstream_response.FIRST_BYTE_SECONDS if seconds is None else seconds)
         return response
 
     async def _connect(self, target: "_Target") -> Connection:

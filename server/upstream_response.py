@@ -70,9 +70,9 @@ class Response:
         self.give_up_at = math.inf
         others.add(self)
 
-    async def begin(self) -> None:
-        """Waits for the head. Raises Failed, TimedOut; closes the response then."""
-        self.give_up_at = self._loop.time() + FIRST_BYTE_SECONDS
+    async def begin(self, seconds: float) -> None:
+        """Waits for the head, so long. Raises Failed, TimedOut; closes the response then."""
+        self.give_up_at = self._loop.time() + seconds
         try:
             message, self._content = await self._protocol.read()
             while 100 <= message.code < 200 and message.code != 101:

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Mapping
+from time import monotonic
 from typing import NamedTuple
 
 import orjson
 
-from server import metrics
+from server import metrics, upstream_response
 from server.errors import (
     PaymentRequired,
     ProviderAuthError,
@@ -92,15 +93,20 @@ class Call:
         return Completed(self._body, headers)
 
     async def _try_each(self, held: Held) -> None:
-        """Until a reply is accepted; if none is, raises what the first endpoint said."""
+        """Until a reply is accepted; if none is, raises what the first endpoint said.
+
+        Together they have FIRST_BYTE_SECONDS to begin it: no client waits for them one by one.
+        """
         first: Refusal | None = None
-        for attempt in self._attempts:
+        until = monotonic() + upstream_response.FIRST_BYTE_SECONDS
+        for number, attempt in enumerate(self._attempts):
             limit = attempt.limit_within(held.tokens)
             if limit is None:
                 continue
             self._exchange = Exchange(attempt, limit)
             try:
-                response = await self._send(self._exchange)
+                seconds = (until - monotonic()) / (len(self._attempts) - number)
+                response = await self._send(self._exchange, seconds)
                 await self._accept(self._exchange, response)
                 return
             except ProviderError as refusal:
@@ -113,7 +119,7 @@ class Call:
                 raise
         raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
 
-    async def _send(self, exchange: Exchange) -> Response:
+    async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, of status 200. Raises Refusal."""
         target = exchange.attempt.target
         api_key = target.endpoint.api_key or ""
@@ -123,7 +129,7 @@ class Call:
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
         try:
-            response = await self._upstream.post(target.url, headers, body, exchange.begin)
+            response = await self._upstream.post(target.url, headers, body, exchange.begin, seconds)
             if response.status == 200:
                 return response
         except TimedOut:
