@@ -1,11 +1,11 @@
 # The Python that the tests run on, by its exact tag: another one is a change of this line, which the
-# tests then see first. It comes without a compiler.
+# tests then see first. It comes without a compiler. docs/operate.md says when to change it.
 FROM python:3.11.7-slim-bookworm AS base
 
 
 FROM base AS build
 WORKDIR /app
-# Without pip in it: what is not there cannot be misused, and cannot need an update.
+# Without a pip of its own: the base has one, which is enough to fill it.
 RUN python3 -m venv --without-pip venv
 COPY requirements.lock .
 # Wheels only: nothing is compiled, and no package's setup code runs.

@@ -84,6 +84,15 @@ class StrictHttp(Http):
         await super().http1()
         await self._linger()
 
+    async def send_unchunked(self, data: bytes, end_stream: bool) -> None:
+        """Sanic's `response_func` of a stream to a client of HTTP/1.0, which knows no chunks: the
+        end of the connection is the end of the body."""
+        if data:
+            await self._send(data)
+        if end_stream:
+            self.response_func = None  # type: ignore[assignment]  # as Sanic's own do
+            self.stage = Stage.IDLE
+
     async def _linger(self) -> None:
         """Discards what the client still sends, until it closes or StrictProtocol ends this.
 
@@ -196,10 +205,20 @@ class Reply(HTTPResponse):
     Sanic escapes line breaks in each name and value, 3 to 4 us a header.
     """
 
+    async def begin_unchunked(self) -> None:
+        """Sends the head of a stream to a client of HTTP/1.0, which Sanic would send chunks."""
+        stream = self.stream
+        assert isinstance(stream, StrictHttp)
+        stream.keep_alive = False
+        await self.send(b"")
+        stream.response_func = stream.send_unchunked
+
     @property
     def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
         if self.status not in (204, 304):
             self.headers.setdefault("content-type", self.content_type)
+        if isinstance(self.stream, Http) and self.stream.request.version == "1.0":
+            self.headers.pop("transfer-encoding", None)
         for name, value in self.headers.items():
             if name != "alt-svc":  # Sanic's, and empty
                 yield name.encode(), str(value).encode("latin-1")

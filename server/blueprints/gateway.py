@@ -112,6 +112,8 @@ async def _stream(request: Request, call: StreamedCall) -> None:
         relay = await call.open(opened)
         headers = {**opened.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
         response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
+        if request.version == "1.0":
+            await response.begin_unchunked()
         while piece := await relay.piece():
             await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.

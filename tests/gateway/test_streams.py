@@ -9,8 +9,10 @@ import pytest
 from tests.api import User
 from tests.doubles import Answer, Double, Tool
 from tests.gateway.asking import (
+    PATHS,
     PROTOCOLS,
     ask,
+    body_of,
     data_of,
     estimate,
     is_up_to,
@@ -26,6 +28,7 @@ from tests.gateway.asking import (
 )
 from tests.processes import eventually
 from tests.providers import endpoint
+from tests.raw import connect
 
 BOTH_WAYS = [(asked, spoken) for asked in PROTOCOLS for spoken in PROTOCOLS]
 TEXT = "One two three four five."
@@ -61,6 +64,25 @@ def test_the_first_event_is_there_at_once(
         # The double counts a step when it has written it, so perhaps after the client has it.
         assert double.calls()[0].steps <= 1
         assert not double.calls()[0].finished
+
+
+def test_a_client_of_http_1_0_gets_no_chunks(client: httpx.Client, double: Double) -> None:
+    user = user_at(client, double.url)
+    body = json.dumps(body_of("openai", "Hi", stream=True))
+    head = (
+        f"POST /{user.api.tenant_id}{PATHS['openai']} HTTP/1.0\r\nConnection: keep-alive\r\n"
+        f"Authorization: Bearer {user.api_key}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    with connect(str(client.base_url)) as connection:
+        connection.sendall((head + body).encode())
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, text = received.decode().partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 200")
+    assert "connection: close" in head
+    assert "chunked" not in head
+    events = list(data_of(text.splitlines()))
+    assert (text_of(objects(events)), events[-1]) == (TEXT, "[DONE]")
+    assert used(user) == 25
 
 
 def test_usage_is_asked_for_and_hidden_from_who_did_not(
