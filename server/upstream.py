@@ -93,6 +93,7 @@ class Upstream:
         response = Response(connection, self._responses)
         on_send()
         transport.writelines((head, body))
+        del body  # which may be large, and the reply long in coming
         await response.begin(upstream_response.FIRST_BYTE_SECONDS if seconds is None else seconds)
         return response
 

@@ -71,6 +71,7 @@ async def _call(request: Request, speaks: Name) -> Reply | None:
     with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
         body = await request.read_any_object(CALL_BYTES)
         large.is_only(len(request.body))
+        request.body = b""  # the parsed one is enough
         tenant_id = request.tenant.tenant_id
         caller = Caller(tenant_id, user_id, api_key, request.ref, request.headers, wire)
         return await _metered(request, caller, body, large)

@@ -14,7 +14,6 @@ from server.errors import (
     ProviderError,
     ProviderTimeout,
     Refusal,
-    Unsupported,
 )
 from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
@@ -125,11 +124,10 @@ class Call:
         api_key = target.endpoint.api_key or ""
         headers = target.wire.headers(api_key, self._caller.headers)
         try:
-            body = exchange.attempt.request(exchange.limit)
-        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-            raise Unsupported("messages", "The request is nested too deeply") from None
-        try:
-            response = await self._upstream.post(target.url, headers, body, exchange.begin, seconds)
+            # Without a name here the body is gone as soon as it is sent.
+            response = await self._upstream.post(
+                target.url, headers, exchange.body(), exchange.begin, seconds
+            )
             if response.status == 200:
                 return response
         except TimedOut:

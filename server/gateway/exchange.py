@@ -3,7 +3,9 @@
 from time import monotonic
 from typing import NamedTuple
 
-from server.errors import ProviderError
+import orjson
+
+from server.errors import ProviderError, Unsupported
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
 from server.results import LARGEST, Ref
@@ -31,6 +33,13 @@ class Exchange:
         self.has_begun = False
         """The endpoint may have some of the request."""
         self._started = monotonic()
+
+    def body(self) -> bytes:
+        """What is sent. Raises Unsupported."""
+        try:
+            return self.attempt.request(self.limit)
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            raise Unsupported("messages", "The request is nested too deeply") from None
 
     def begin(self) -> None:
         self.has_begun = True

@@ -10,7 +10,8 @@ import pytest
 from tests.api import User
 from tests.doubles import Answer, Double
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, used, user_at
-from tests.processes import eventually
+from tests.gateway.test_pressure import resident
+from tests.processes import Server, eventually
 from tests.raw import connect, parse
 
 LARGEST = 10 * 1024 * 1024
@@ -75,16 +76,18 @@ def test_more_than_fit_are_refused_until_one_has_ended(
 
 
 def test_a_call_counts_as_long_as_it_lasts_also_without_its_client(
-    client: httpx.Client, double: Double
+    client: httpx.Client, double: Double, gateway: Server
 ) -> None:
     user = user_at(client, double.url, tokens=10**9)
     prompt = double.script("x", Answer(stop_at=0)) + " " * (LARGEST - 10_000)
     body = json.dumps(body_of("openai", prompt)).encode()
+    memory = resident(gateway)
     with ExitStack() as stack:
         for _ in range(ADMITTED):
             one = stack.enter_context(upload(client, user, size=len(body)))
             one.connection.sendall(body)
         eventually(lambda: len(double.calls("x")) == ADMITTED)
+        assert resident(gateway) - memory < 2 * ADMITTED * LARGEST
         assert is_refused(client, user)
     assert is_refused(client, user), "the calls go on"
     double.release("x")
