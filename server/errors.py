@@ -21,6 +21,7 @@ Refusal
 ├── TooManyRequests       429
 ├── Unavailable           503  Redis cannot answer; whether it acted is unknown
 │   └── NotSent           503  as above, and it was never asked
+├── Overloaded            503  too many large requests at a time
 ├── ProviderRefused       4xx  what a provider says of the request
 └── ProviderError         502  a provider does not do its part
     ├── ProviderBusy      429  the tenant's rate limit there is reached
@@ -197,6 +198,15 @@ class Unavailable(Refusal):
 
 class NotSent(Unavailable):
     pass
+
+
+class Overloaded(Refusal):
+    status = 503
+    message = "Service Unavailable"
+    code = "service_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(headers={"retry-after": "1"})
 
 
 class ProviderRefused(Refusal):

@@ -8,7 +8,7 @@ import asyncio
 from types import TracebackType
 from typing import Any, Self
 
-from server.errors import Unavailable
+from server.errors import Overloaded
 
 SMALL_BYTES = 1024 * 1024
 """Bodies up to this are not counted."""
@@ -21,11 +21,11 @@ class LargeBodies:
         self.room = room
 
     def admit(self, size: int) -> "LargeBody":
-        """For a body of `size` bytes, while the body of `with` runs. Raises Unavailable."""
+        """For a body of `size` bytes, while the body of `with` runs. Raises Overloaded."""
         if size <= SMALL_BYTES:
             size = 0
         elif size > self.room:
-            raise Unavailable("too many large bodies at a time")
+            raise Overloaded
         return LargeBody(self, size)
 
 

@@ -15,6 +15,7 @@ from server.errors import (
     KeyReused,
     NoModel,
     NotFound,
+    Overloaded,
     PayloadTooLarge,
     PaymentRequired,
     PreconditionFailed,
@@ -124,6 +125,7 @@ _REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer", ["Retry-After"]),
+    Overloaded: ("too many large requests at a time", ["Retry-After"]),
 }
 """When each is given, and its headers."""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from server.errors import (
     NoModel,
+    Overloaded,
     PaymentRequired,
     ProviderAuthError,
     ProviderBusy,
@@ -32,7 +33,7 @@ the tenant's ID; `request-id` repeats `X-Request-ID`."""
 _SHAPES: dict[Name, str] = {"openai": "OpenAiError", "anthropic": "AnthropicError"}
 _CALL_REFUSALS = (
     *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderRefused, ProviderBusy),
-    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout),
+    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout, Overloaded),
 )
 _COST = """\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
