@@ -239,6 +239,8 @@ def _refuse(request: Request, error: Exception) -> HTTPResponse:
         log.error("%s Internal Server Error", request.id, exc_info=error)
         return reply({"error": "Internal Server Error"}, 500)
     metrics.refused(refusal, refusal.status)
+    if isinstance(request.stream, Http):
+        request.stream.expecting_continue = False  # what it waits to send is not wanted
     speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
     if speaks is None or refusal.is_native:
         return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)

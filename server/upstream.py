@@ -10,6 +10,7 @@ and the session's way to the same bytes takes a third of the CPU of a whole call
 
 import asyncio
 import errno
+import math
 import re
 import socket
 from collections.abc import Callable, Mapping
@@ -21,12 +22,11 @@ from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
-from server import upstream_response
 from server.addresses import is_public
 from server.upstream_response import Response, Unreachable
 
 CONNECT_SECONDS = 5.0
-CONNECT_TRIES = 3
+CONNECT_TRIES = 20
 KEEP_ALIVE_SECONDS = 30.0
 # Timeouts of responses are kept to within this.
 CHECK_SECONDS = 0.25
@@ -47,6 +47,7 @@ class Upstream:
     def __init__(self, allow_private: bool) -> None:
         self._allow_private = allow_private
         self._responses: set[Response] = set()
+        self._check: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -61,8 +62,9 @@ class Upstream:
         self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
 
     async def close(self) -> None:
-        self._check.cancel()
-        await self._connector.close()
+        if self._check is not None:
+            self._check.cancel()
+            await self._connector.close()
 
     async def post(
         self,
@@ -70,11 +72,10 @@ class Upstream:
         headers: Mapping[str, str],
         body: bytes,
         on_send: Callable[[], None] = lambda: None,
-        seconds: float | None = None,
+        seconds: float = math.inf,
     ) -> Response:
-        """Sends and waits `seconds` for the head of the reply (by default FIRST_BYTE_SECONDS),
-        whatever its status; follows no redirect. `on_send` is called when from now on the upstream
-        may have some of the request.
+        """Sends and waits `seconds` for the head of the reply, whatever its status; follows no
+        redirect. `on_send` is called when from now on the upstream may have some of the request.
 
         The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Also Failed
         is a connection of the pool that the upstream was just closing: nobody can know whether it
@@ -94,7 +95,7 @@ class Upstream:
         on_send()
         transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming
-        await response.begin(upstream_response.FIRST_BYTE_SECONDS if seconds is None else seconds)
+        await response.begin(seconds)
         return response
 
     async def _connect(self, target: "_Target") -> Connection:
@@ -108,10 +109,10 @@ class Upstream:
         raise Unreachable("speaks unasked")
 
     def _expire_overdue(self) -> None:
+        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
         now = self._loop.time()
         for response in [each for each in self._responses if each.give_up_at < now]:
             response.expire()
-        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
 
 
 class _Target:

@@ -9,7 +9,6 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
-FIRST_BYTE_SECONDS = 600.0
 IDLE_SECONDS = 300.0
 LEAVE_SECONDS = 1.0
 
@@ -145,7 +144,7 @@ class Response:
         connection, self._connection = self._connection, None
         if connection is not None:
             self._ignore_loss()
-            connection.close()
+            _close(connection)
 
     def expire(self) -> None:
         """It is later than `give_up_at`."""
@@ -164,7 +163,7 @@ class Response:
         self._ignore_loss()
         transport = connection.transport
         if transport is not None and transport.get_write_buffer_size():
-            connection.close()  # it answered before it had the whole request
+            _close(connection)  # it answered before it had the whole request
         else:
             connection.release()
 
@@ -191,8 +190,13 @@ class Response:
         content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("connection lost"))
-        if self._is_left:
-            self.close()
+
+
+def _close(connection: Connection) -> None:
+    transport = connection.transport
+    if transport is not None and transport.get_write_buffer_size():
+        transport.abort()  # it would wait for the peer to take the rest
+    connection.close()
 
 
 def _failure(error: BaseException) -> UpstreamError:

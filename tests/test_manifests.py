@@ -10,9 +10,10 @@ import httpx
 import pytest
 import yaml
 
+from server.gateway.calls import FIRST_BYTE_SECONDS
 from server.settings import Settings
 from server.supervisor import KILL_AFTER_SECONDS
-from server.upstream_response import FIRST_BYTE_SECONDS, IDLE_SECONDS
+from server.upstream_response import IDLE_SECONDS
 from tests.kustomize import Document
 from tests.lint_manifests import OLDEST_KUBERNETES, faults_of
 from tests.manifests import K8S, SERVER, Overlay, container, overlays, ports

@@ -153,7 +153,7 @@ def test_a_connection_ends_with_its_reply_while_the_server_drains(
     valkey: Valkey, tmp_path: Path
 ) -> None:
     """So that none is in use when it closes: a request that is on its way then is lost."""
-    with serving(valkey, tmp_path, DRAIN_SECONDS="2") as (server, api):
+    with serving(valkey, tmp_path, DRAIN_SECONDS="5") as (server, api):
         users = [api.login() for _ in range(3)]
         with httpx.Client(base_url=server.url) as client:
             path, headers = f"/{api.tenant_id}/charges", users[0].headers

@@ -108,10 +108,10 @@ class Request(StrictRequest):
         return value
 
     def announced_bytes(self, most: int) -> int:
-        """How large the body will be; `most` if that is not said."""
+        """How large the body will be, if it is not refused; `most` if that is not said."""
         if "transfer-encoding" in self.headers:
             return most
-        return int(self.headers.getone("content-length", "0"))
+        return min(int(self.headers.getone("content-length", "0")), most)
 
     async def read_any_object(self, most: int) -> dict[str, Any]:
         """The body, an object of at most `most` bytes; an empty body is `{}`.
@@ -121,6 +121,9 @@ class Request(StrictRequest):
         if self.stream is not None and self.stream.request_body:
             self.stream.request_max_size = most
             await self.receive_body()
+            # Sanic stops reading when much is waiting, and would not notice that the client goes.
+            if (transport := self.stream.protocol.transport) is not None:
+                transport.resume_reading()
         if not self.body:
             return {}
         try:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import orjson
 
-from server import metrics, upstream_response
+from server import metrics
 from server.errors import (
     PaymentRequired,
     ProviderAuthError,
@@ -27,6 +27,7 @@ from server.upstream_response import Failed, Response, TimedOut, Unreachable
 
 log = logging.getLogger(__name__)
 
+FIRST_BYTE_SECONDS = 600.0
 MOST_REPLY_BYTES = 32 * 1024 * 1024
 MOST_ERROR_BYTES = 64 * 1024
 
@@ -97,14 +98,18 @@ class Call:
         Together they have FIRST_BYTE_SECONDS to begin it: no client waits for them one by one.
         """
         first: Refusal | None = None
-        until = monotonic() + upstream_response.FIRST_BYTE_SECONDS
-        for number, attempt in enumerate(self._attempts):
-            limit = attempt.limit_within(held.tokens)
+        until = monotonic() + FIRST_BYTE_SECONDS
+        limits = [attempt.limit_within(held.tokens) for attempt in self._attempts]
+        left = len(limits) - limits.count(None)
+        for attempt, limit in zip(self._attempts, limits, strict=True):
             if limit is None:
                 continue
+            seconds = (until - monotonic()) / left
+            if first is not None and seconds <= 0:
+                break
+            left -= 1
             self._exchange = Exchange(attempt, limit)
             try:
-                seconds = (until - monotonic()) / (len(self._attempts) - number)
                 response = await self._send(self._exchange, seconds)
                 await self._accept(self._exchange, response)
                 return
@@ -151,7 +156,8 @@ class Call:
             if not isinstance(value, dict):
                 raise ProviderError("not an object")
             exchange.tally.see_reply(value)
-            if exchange.refusal is None:
+            refusal = exchange.refusal
+            if refusal is None:
                 upstream = exchange.attempt.target.wire.name
                 self._body = translation.reply(raw, value, self._caller.wire.name, upstream)
                 return
@@ -159,7 +165,7 @@ class Call:
             raise ProviderTimeout from None
         except (Failed, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
             raise ProviderError(type(error).__name__) from None
-        raise exchange.refusal
+        raise refusal
 
     def _give_up(self, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""
@@ -171,7 +177,7 @@ class Call:
 
     def _settle_to_cost(self, opened: Hold, outcome: str) -> None:
         exchange = self._exchange
-        if exchange is None or not exchange.has_begun:
+        if exchange is None or not exchange.was_sent:
             return
         cost = exchange.cost(opened.held.tokens)
         opened.cost = cost.tokens

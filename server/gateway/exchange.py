@@ -30,7 +30,7 @@ class Exchange:
         self.limit = limit
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
-        self.has_begun = False
+        self.was_sent = False
         """The endpoint may have some of the request."""
         self._started = monotonic()
 
@@ -42,7 +42,7 @@ class Exchange:
             raise Unsupported("messages", "The request is nested too deeply") from None
 
     def begin(self) -> None:
-        self.has_begun = True
+        self.was_sent = True
 
     @property
     def seconds(self) -> float:
@@ -52,7 +52,7 @@ class Exchange:
     def refusal(self) -> ProviderError | None:
         """What the endpoint said instead of an answer: as good as an error status."""
         failure = self.tally.failure
-        if failure is None or self.tally.has_begun:
+        if failure is None or self.tally.has_answered:
             return None
         return failure if isinstance(failure, ProviderError) else ProviderError("error in a reply")
 

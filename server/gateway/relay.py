@@ -23,7 +23,6 @@ class Relay:
         attempt = exchange.attempt
         self._response = response
         self._events = sse.Events()
-        self._exchange = exchange
         self._tally = exchange.tally
         self._client = client
         self._stream = translation.stream(
@@ -38,8 +37,14 @@ class Relay:
             raise ProviderError
         while not self._first and self._goes_on():
             self._first = await self._next()
-        if not self._first and self._exchange.refusal is not None:
-            raise self._exchange.refusal
+        failure = self._tally.failure
+        if failure is not None and not self._first:
+            # An error and nothing before it is as good as an error status.
+            raise (
+                failure
+                if isinstance(failure, ProviderError)
+                else ProviderError("error in a stream")
+            )
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is
@@ -88,8 +93,10 @@ class Relay:
         else:
             if not chunk and self._goes_on():
                 # Clients do not notice by themselves that a stream broke off.
-                tally.ended = tally.finished
-                tally.failure = None if tally.finished else ProviderError()
+                if tally.finished:
+                    tally.end()
+                else:
+                    tally.failure = ProviderError()
             return piece
         return b""
 
@@ -102,7 +109,7 @@ class Relay:
             event = tally.see(data)
             if event is not None:
                 pieces.append(self._stream.event(data, event))
-            if tally.exceeds(self._most) and self._goes_on() and not tally.finished:
+            if tally.output.least_tokens > self._most and self._goes_on():
                 tally.failure = ProviderError()
             if not self._goes_on():
                 break

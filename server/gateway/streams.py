@@ -43,10 +43,17 @@ class StreamedCall(Call):
         metrics.stream_closed()
         if self._exchange is None:
             return
-        tally, outcome = self._exchange.tally, "completed"
-        if self._exchange.refusal is not None:
+        try:
+            await self._find_cost(self._exchange)
+        finally:
+            if self._relay is not None:
+                self._relay.close()
+
+    async def _find_cost(self, exchange: Exchange) -> None:
+        tally, outcome, refusal = exchange.tally, "completed", exchange.refusal
+        if refusal is not None:
             # Comments had gone to the client, and then came no answer.
-            self._give_up(self._exchange.refusal)
+            self._give_up(refusal)
         elif tally.failure is not None:
             outcome = metrics.reason(tally.failure)
         elif not tally.ended:
@@ -55,5 +62,3 @@ class StreamedCall(Call):
                 # The provider has done all its work, and is about to say what it was.
                 await self._relay.read_on(READ_ON_SECONDS)
         self._settle_to_cost(self._opened, outcome)
-        if self._relay is not None:
-            self._relay.close()

@@ -27,9 +27,9 @@ _NOT_READ = frozenset(
         *("frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens"),
         *("metadata", "modalities", "model", "n", "parallel_tool_calls", "presence_penalty"),
         *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
-        *("reasoning_effort", "safety_identifier", "seed", "service_tier", "stop"),
-        *("stop_sequences", "store", "stream", "stream_options", "temperature", "thinking"),
-        *("tool_choice", "top_k", "top_logprobs", "top_p", "user", "verbosity"),
+        *("safety_identifier", "seed", "service_tier", "stop", "stop_sequences", "store"),
+        *("stream", "stream_options", "temperature", "thinking", "top_k", "top_logprobs"),
+        *("top_p", "user"),
     }
 )
 # What the types of tools that the client runs begin with; others run at the provider.
@@ -73,10 +73,18 @@ class Output:
         return max(self._characters // MOST_CHARACTERS, self._bytes // MOST_BYTES)
 
 
+# Members that are a word or a name, which some servers put into the prompt, whatever it is.
+_WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
+_WORD_BYTES = 100
+
+
 def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
-    read = [value for name, value in body.items() if name not in _NOT_READ]
-    size = sum(len(orjson.dumps(value)) for value in read)
+    size = 0
+    for name, value in body.items():
+        if name not in _NOT_READ:
+            length = len(orjson.dumps(value))
+            size += length if name not in _WORDS else max(length - _WORD_BYTES, 0)
     attachments, unbounded = 0, _unbounded_member(body)
     for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)

@@ -43,7 +43,7 @@ class Events:
             return []
         blocks = bytes(rest[:end]).split(b"\n\n")
         del rest[: end + 2]
-        return [_data(block) for block in blocks if block]
+        return [_data(block) for block in blocks if block.strip(b"\n")]
 
     def flush(self) -> list[bytes]:
         """The event that an ended stream left without its empty line."""

@@ -32,7 +32,7 @@ class Tally:
         self.has_all_usage = False
         """What is reported is the last word, and not what was used up to some moment."""
         self.output = Output()
-        self.has_begun = False
+        self.has_answered = False
         """Something of an answer has come."""
         self.finished = False
         """Each choice has its finish reason: only usage may follow."""
@@ -43,18 +43,10 @@ class Tally:
         self._choices = choices
         self._api_key = api_key
 
-    def exceeds(self, tokens: int) -> bool:
-        """Is it more output than that for certain? Said by the provider, or by its size."""
-        usage = self.usage
-        return self.output.least_tokens > tokens or (usage is not None and usage.output > tokens)
-
     def see(self, data: bytes) -> dict[str, Any] | None:
         """The event with this data, counted; None if there is nothing to pass on."""
         if data == b"[DONE]":
-            self.ended = True
-            self.has_all_usage = self.has_all_usage or (
-                self.usage is not None and not self.finished
-            )
+            self.end()
             return None
         try:
             event = parse(data)
@@ -66,9 +58,16 @@ class Tally:
         if event.get("error"):
             self.failure = of_error_event(event, self._api_key)
             return None
-        self.has_begun = True
+        if not self.has_answered:
+            self.has_answered = event.get("type") != "ping"
         self._count(event)
         return event
+
+    def end(self) -> None:
+        """The stream is over."""
+        self.ended = True
+        if not self.has_answered:
+            self.failure = ProviderError("empty stream")
 
     def see_reply(self, reply: dict[str, Any]) -> None:
         """Counts a whole reply, not streamed."""
@@ -77,7 +76,7 @@ class Tally:
             return
         self._count_reply(reply)
         self.has_all_usage = self.usage is not None
-        self.has_begun = self.finished = self.ended = True
+        self.has_answered = self.finished = self.ended = True
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -92,6 +91,12 @@ class ChatTally(Tally):
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         super().__init__(choices, api_key)
         self._finished: set[Any] = set()
+
+    def end(self) -> None:
+        super().end()
+        # Some report it before the finish reason only; unless there has come more than that.
+        if self.usage is not None and self.output.least_tokens <= self.usage.output:
+            self.has_all_usage = True
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_completion(reply.get("usage"))

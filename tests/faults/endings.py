@@ -21,7 +21,7 @@ import aiohttp
 
 from server import holding, upstream_response
 from server.__main__ import main as run_server
-from server.gateway import streams
+from server.gateway import calls, streams
 from tests.api import User
 from tests.doubles import Answer, Call, Double
 from tests.doubles.plan import Fragment, Plan
@@ -376,7 +376,7 @@ class Hurried(Server):
 
 HURRIES: dict[str, dict[tuple[ModuleType, str], float]] = {
     "providers": {
-        (upstream_response, "FIRST_BYTE_SECONDS"): 0.8,
+        (calls, "FIRST_BYTE_SECONDS"): 0.8,
         (upstream_response, "IDLE_SECONDS"): 0.8,
         (streams, "READ_ON_SECONDS"): 0.3,
     },

@@ -170,7 +170,7 @@ async def test_a_broken_record_costs_no_other_user_a_hold(
     redis = one.primaries()[0]
     users = [api.login() for _ in range(10)]
     key = f"user:{users[0].user_id}"
-    async with Calls(holder, users, seconds=HOLD_SECONDS + 2, cost=25) as calls:
+    async with Calls(holder, users, seconds=HOLD_SECONDS + 5, cost=25) as calls:
         await until_held(users, 60)
         record = redis.get(key)
         assert record

@@ -12,7 +12,7 @@ import uvloop
 
 from server import logs, upstream_response
 from server.app import Deps, create_app
-from server.gateway import streams
+from server.gateway import calls, streams
 from server.settings import Settings
 from server.store import Store
 from server.worker import serve
@@ -43,7 +43,8 @@ class Hasty(Process):
 
 
 def main() -> None:
-    upstream_response.FIRST_BYTE_SECONDS = upstream_response.IDLE_SECONDS = LIMIT_SECONDS
+    upstream_response.IDLE_SECONDS = LIMIT_SECONDS
+    calls.FIRST_BYTE_SECONDS = 2 * LIMIT_SECONDS  # as in earnest
     streams.READ_ON_SECONDS = LIMIT_SECONDS
     settings = Settings.from_environment(os.environ)
     logs.configure("info", "text")

@@ -8,6 +8,7 @@ import pytest
 from tests.api import Api, config
 from tests.doubles import Answer, Double
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, ledger, user_at, user_of
+from tests.gateway.hasty import LIMIT_SECONDS
 from tests.processes import free_port
 from tests.providers import endpoint
 
@@ -222,6 +223,16 @@ def test_no_answer_in_time_and_nowhere_to_fall_back(
         reply = ask(user, prompt, "anthropic", stream=streamed)
         assert (reply.status_code, reply.json()["error"]["type"]) == (504, "timeout_error")
     assert user.balance()["tokensUsed"] == 0
+
+
+def test_endpoints_that_cannot_be_afforded_take_no_time(
+    hasty_client: httpx.Client, double: Double
+) -> None:
+    """The one that can has all of it."""
+    slow = double.script("slow", Answer(delay=1.5 * LIMIT_SECONDS))
+    dear = {name: endpoint(double.url, weight=1_000) for name in ("a", "b", "c")}
+    user = user_of(hasty_client, {"main": endpoint(double.url), **dear}, list(dear), tokens=5_000)
+    assert ask(user, slow, max_tokens=10).status_code == 200
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])

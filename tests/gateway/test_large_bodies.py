@@ -1,6 +1,7 @@
 """Large requests at a time are bounded, so that nobody can take all of a worker's memory."""
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -52,6 +53,12 @@ def is_refused(client: httpx.Client, user: User, protocol: str = "openai") -> bo
         return not another.is_admitted
 
 
+def descriptors(server: Server) -> int:
+    """Open in its only worker, connections among them."""
+    (pid,) = server.worker_pids()
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_more_than_fit_are_refused_until_one_has_ended(
     client: httpx.Client, double: Double, protocol: str
@@ -88,7 +95,9 @@ def test_a_call_counts_as_long_as_it_lasts_also_without_its_client(
             one.connection.sendall(body)
         eventually(lambda: len(double.calls("x")) == ADMITTED)
         assert resident(gateway) - memory < 2 * ADMITTED * LARGEST
+        with_clients = descriptors(gateway)
         assert is_refused(client, user)
+    eventually(lambda: descriptors(gateway) <= with_clients - ADMITTED)
     assert is_refused(client, user), "the calls go on"
     double.release("x")
     eventually(lambda: not is_refused(client, user))

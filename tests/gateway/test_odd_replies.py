@@ -78,26 +78,100 @@ def test_comments_are_no_answer_that_costs(client: httpx.Client, end: bytes) -> 
     assert used(user) == 0
 
 
-DELTAS: dict[str, list[dict[str, Any]]] = {
-    "text": [{"content": "x" * 10_000}],
-    "parts": [{"content": [{"type": "text", "text": "x" * 10_000}]}],
-    "a custom tool": [{"tool_calls": [{"index": 0, "custom": {"input": "x" * 10_000}}]}],
-    "speech": [{"audio": {"id": "a", "transcript": "x" * 10_000, "data": "A" * 90_000}}],
-    "reasoning": [{"reasoning_details": [{"type": "reasoning.text", "text": "x" * 10_000}]}],
-    "reasoning twice": [{"reasoning": "x" * 10_000, "reasoning_details": [{"text": "x" * 10_000}]}],
-    "what is not known yet": [{"hologram": [{"frames": "x" * 10_000}]}],
+DELTAS: dict[str, dict[str, Any]] = {
+    "text": {"content": "x" * 10_000},
+    "parts": {"content": [{"type": "text", "text": "x" * 10_000}]},
+    "a custom tool": {"tool_calls": [{"index": 0, "custom": {"input": "x" * 10_000}}]},
+    "speech": {"audio": {"id": "a", "transcript": "x" * 10_000, "data": "A" * 90_000}},
+    "reasoning": {"reasoning_details": [{"type": "reasoning.text", "text": "x" * 10_000}]},
+    "reasoning twice": {"reasoning": "x" * 10_000, "reasoning_details": [{"text": "x" * 10_000}]},
+    "what is not known yet": {"hologram": [{"frames": "x" * 10_000}]},
 }
+
+
+def chunk_events(*chunks: dict[str, Any]) -> bytes:
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+
+
+def chunk_of(delta: dict[str, Any], **members: Any) -> dict[str, Any]:
+    choice = {"index": 0, "delta": delta, "finish_reason": members.pop("finish_reason", None)}
+    return {"choices": [choice], **members}
 
 
 @pytest.mark.parametrize("name", DELTAS)
 def test_whatever_is_streamed_is_counted(client: httpx.Client, name: str) -> None:
-    """Of a call whose client leaves before any usage is reported."""
-    chunks = [{"choices": [{"index": 0, "delta": delta}]} for delta in DELTAS[name]]
-    data = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
-    with RawProvider(sending(HEAD + data)) as provider:
+    """Of a stream that breaks off before any usage is reported."""
+    with RawProvider(sending(HEAD + chunk_events(chunk_of(DELTAS[name])))) as provider:
         user = user_at(client, provider.url, max_output=50_000)
         assert "error" in json.loads(stream(user, "Hi")[-1]), "it broke off"
     assert 2_500 <= used(user) <= 2_540
+
+
+USAGE = {"prompt_tokens": 5, "completion_tokens": 500, "total_tokens": 505}
+
+
+@pytest.mark.parametrize(("size", "charged"), [(4_000, 505), (40_000, 10_005)])
+def test_usage_before_the_finish_counts_unless_more_has_come(
+    client: httpx.Client, size: int, charged: int
+) -> None:
+    events = chunk_events(
+        chunk_of({"content": "x"}, usage=USAGE),
+        chunk_of({"content": "x" * (size - 1)}),
+        chunk_of({}, finish_reason="stop"),
+    )
+    with RawProvider(sending(HEAD + events + b"data: [DONE]\n\n")) as provider:
+        user = user_at(client, provider.url, max_output=50_000)
+        stream(user, "Hi")
+    assert used(user) == charged
+    assert ("estimated" in ledger(user)[0]["ref"]) == (charged != 505)
+
+
+NO_ANSWER: dict[str, tuple[str, bytes]] = {
+    "an error": ("openai", b"data: " + ERROR + b"\n\n"),
+    "usage, then an error": (
+        "openai",
+        chunk_events({"choices": [], "usage": USAGE}) + b"data: " + ERROR + b"\n\n",
+    ),
+    "an end": ("openai", b"data: [DONE]\n\n"),
+    "nothing": ("openai", b""),
+}
+
+
+@pytest.mark.parametrize("name", NO_ANSWER)
+def test_a_stream_without_an_answer_is_tried_elsewhere(
+    client: httpx.Client, double: Double, name: str
+) -> None:
+    protocol, events = NO_ANSWER[name]
+    with RawProvider(sending(HEAD + events)) as provider:
+        endpoints = {"first": endpoint(provider.url, protocol), "second": endpoint(double.url)}
+        user = user_of(client, endpoints, fallback=["second"])
+        assert stream(user, "Hi")[-1] == "[DONE]"
+        alone = user_at(client, provider.url, protocol)
+        with streaming(alone, "Hi") as reply:
+            assert reply.status_code == 502
+    assert used(user) == double.calls()[0].used
+    assert used(alone) == 0
+
+
+def test_pings_are_no_answer_that_costs(client: httpx.Client) -> None:
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    events = b'event: ping\ndata: {"type": "ping"}\n\nevent: error\ndata: %b\n\n'
+    with RawProvider(sending(HEAD, events % json.dumps(error).encode())) as provider:
+        user = user_at(client, provider.url, "anthropic")
+        with streaming(user, "Hi", "anthropic") as reply:
+            reply.read()
+    assert used(user) == 0
+
+
+def test_a_start_with_more_than_the_limit_is_no_reason_to_cut(client: httpx.Client) -> None:
+    events = message_events({**STOP, "usage": {"output_tokens": 2}})
+    events = events.replace(b'"output_tokens": 1', b'"output_tokens": 2').replace(
+        b"x" * 10_000, b"x"
+    )
+    with RawProvider(sending(HEAD + events)) as provider:
+        user = user_at(client, provider.url, "anthropic")
+        assert "message_stop" in stream(user, "Hi", "anthropic", max_tokens=1)[-1]
+    assert used(user) == 22
 
 
 def message_events(*deltas: dict[str, Any]) -> bytes:
@@ -160,7 +234,7 @@ def test_it_reads_on_until_all_usage_is_here(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-@pytest.mark.parametrize("member", ["documents", "chat_template", "input"])
+@pytest.mark.parametrize("member", ["documents", "chat_template", "reasoning_effort"])
 def test_members_that_we_do_not_know_may_be_part_of_the_prompt(
     client: httpx.Client, double: Double, protocol: str, member: str
 ) -> None:

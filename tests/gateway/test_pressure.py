@@ -145,12 +145,13 @@ def test_a_client_that_goes_while_the_provider_thinks(
     assert ledger(user)[0]["ref"]["estimated"] is True
 
 
+@pytest.mark.parametrize("more", [0, 300_000], ids=["small", "large"])
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_client_that_goes_before_the_first_event(
-    client: httpx.Client, double: Double, protocol: str
+    client: httpx.Client, double: Double, protocol: str, more: int
 ) -> None:
-    prompt = double.script("x", Answer(stop_at=0))
-    user = user_at(client, double.url, protocol)
+    prompt = double.script("x", Answer(stop_at=0)) + " " * more
+    user = user_at(client, double.url, protocol, tokens=RICH)
     with unread(client, user, prompt, protocol):
         eventually(lambda: double.calls("x"))
     eventually(lambda: double.calls("x")[0].peer_gone, SOON_SECONDS)
