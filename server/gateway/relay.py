@@ -101,16 +101,23 @@ class Relay:
         return b""
 
     def _pass_on(self, events: list[bytes]) -> bytes:
-        tally, pieces = self._tally, []
+        if len(events) == 1:  # as nearly always
+            return self._pass_one_on(events[0])
+        pieces = []
         for data in events:
-            if not data:
-                pieces.append(sse.COMMENT)
-                continue
-            event = tally.see(data)
-            if event is not None:
-                pieces.append(self._stream.event(data, event))
-            if tally.output.least_tokens > self._most and self._goes_on():
-                tally.failure = ProviderError()
+            pieces.append(self._pass_one_on(data))
             if not self._goes_on():
                 break
         return b"".join(pieces)
+
+    def _pass_one_on(self, data: bytes) -> bytes:
+        if not data:
+            return sse.COMMENT
+        tally = self._tally
+        event = tally.see(data)
+        if event is None:
+            return b""
+        piece = self._stream.event(data, event)
+        if tally.output.least_tokens > self._most and not tally.ended:
+            tally.failure = ProviderError()
+        return piece

@@ -70,7 +70,9 @@ class Output:
     @property
     def least_tokens(self) -> int:
         """For certain as many, whatever the language."""
-        return max(self._characters // MOST_CHARACTERS, self._bytes // MOST_BYTES)
+        by_characters = self._characters // MOST_CHARACTERS
+        by_bytes = self._bytes // MOST_BYTES
+        return by_characters if by_characters > by_bytes else by_bytes
 
 
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.

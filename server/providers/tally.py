@@ -118,6 +118,9 @@ class ChatTally(Tally):
     def _count_text(self, message: Any) -> None:
         if not isinstance(message, dict):
             return
+        if len(message) == 1 and "content" in message and isinstance(message["content"], str):
+            self.output.add(message["content"])  # as in nearly all chunks
+            return
         for name, value in message.items():
             if not value or name in _NO_OUTPUT:
                 continue
