@@ -23,8 +23,8 @@ class LargeBodies:
     def admit(self, size: int) -> "LargeBody":
         """For a body of `size` bytes, while the body of `with` runs. Raises Overloaded."""
         if size <= SMALL_BYTES:
-            size = 0
-        elif size > self.room:
+            return _NOT_COUNTED
+        if size > self.room:
             raise Overloaded
         return LargeBody(self, size)
 
@@ -61,4 +61,8 @@ class LargeBody:
         def give_back(_: object) -> None:
             bodies.room += size
 
-        task.add_done_callback(give_back)
+        if size:
+            task.add_done_callback(give_back)
+
+
+_NOT_COUNTED = LargeBody(LargeBodies(0), 0)

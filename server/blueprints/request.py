@@ -122,7 +122,8 @@ class Request(StrictRequest):
             self.stream.request_max_size = most
             await self.receive_body()
             # Sanic stops reading when much is waiting, and would not notice that the client goes.
-            if (transport := self.stream.protocol.transport) is not None:
+            transport = self.stream.protocol.transport
+            if transport is not None and not transport.is_reading():
                 transport.resume_reading()
         if not self.body:
             return {}

@@ -15,7 +15,9 @@ class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
     `body` is in the endpoint's protocol, `prompt` an estimate in its tokens, `limit` the asked for
-    or configured output limit of a choice, in tokens.
+    or configured output limit of a choice, in tokens. `most` is what the call can cost here, and
+    `least` what must be held for it to make sense: the prompt, a token of each choice, and the
+    thinking that was asked for, which providers want to be below the limit.
     """
 
     target: Target
@@ -23,25 +25,12 @@ class Attempt(NamedTuple):
     prompt: int
     limit: int
     ask: Ask
+    least: int
+    most: int
 
     @property
     def weight(self) -> int:
         return self.target.endpoint.weight
-
-    @property
-    def most(self) -> int:
-        """What the call can cost here."""
-        return min(self.weight * (self.prompt + self.limit * self.ask.choices), LARGEST)
-
-    @property
-    def least(self) -> int:
-        """What must be held for it to make sense: the prompt, a token of each choice, and the
-        thinking that was asked for, which providers want to be below the limit."""
-        budget = self.ask.thinking_budget
-        output = budget + 1 if budget < self.limit else 1
-        return min(
-            self.weight * (self.prompt + min(output, self.limit) * self.ask.choices), LARGEST
-        )
 
     def limit_within(self, held: int) -> int | None:
         """The output limit to send when `held` tokens are held; None if they do not suffice."""
@@ -85,10 +74,16 @@ def _attempt(
     if prompt.unbounded and not endpoint.unbounded:
         message = f"{prompt.unbounded} may cost more than can be known beforehand"
         raise Unsupported(prompt.unbounded, message)
+    weight, prompt_tokens = endpoint.weight, prompt.tokens(endpoint.image_tokens)
+    limit = endpoint.max_output if ask.limit is None else ask.limit
+    budget = ask.thinking_budget
+    output = min(budget + 1 if budget < limit else 1, limit)
     return Attempt(
         target,
         translation.request(body, client.name, target.wire.name),
-        prompt.tokens(endpoint.image_tokens),
-        endpoint.max_output if ask.limit is None else ask.limit,
+        prompt_tokens,
+        limit,
         ask,
+        min(weight * (prompt_tokens + output * ask.choices), LARGEST),
+        min(weight * (prompt_tokens + limit * ask.choices), LARGEST),
     )
