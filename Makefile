@@ -43,7 +43,7 @@ check: .venv/development ## lint: ruff, mypy, luacheck, hadolint, manifests
 image: .venv/development ## build the container image, run it and check it (buildah, debootstrap, root)
 	.venv/bin/python -m tests.image
 
-bench: .venv/development ## what a charge costs, against bare Sanic and against Koa
+bench: .venv/development ## what charges and provider calls cost, against bare Sanic and Koa
 	.venv/bin/python -m tests.bench
 
 lock: ## pin the dependencies of pyproject.toml anew (needs uv)

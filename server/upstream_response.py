@@ -140,11 +140,13 @@ class Response:
 
     def close(self) -> None:
         """Closes the connection, unless it was given back."""
-        self._others.discard(self)
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            self._ignore_loss()
-            _close(connection)
+        unsent = self._has_unsent_bytes()
+        connection = self._let_go()
+        if connection is None:
+            return
+        if unsent and connection.transport is not None:
+            connection.transport.abort()  # it would wait for the peer to take the rest
+        connection.close()
 
     def expire(self) -> None:
         """It is later than `give_up_at`."""
@@ -156,16 +158,22 @@ class Response:
         self._content.set_exception(error)
 
     def _give_back(self) -> None:
+        if self._has_unsent_bytes():
+            self.close()  # it answered before it had the whole request
+        elif (connection := self._let_go()) is not None:
+            connection.release()
+
+    def _has_unsent_bytes(self) -> bool:
+        transport = self._connection and self._connection.transport
+        return transport is not None and transport.get_write_buffer_size() > 0
+
+    def _let_go(self) -> Connection | None:
+        """The connection, which is no more this response's; None if it has none."""
         self._others.discard(self)
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        self._ignore_loss()
-        transport = connection.transport
-        if transport is not None and transport.get_write_buffer_size():
-            _close(connection)  # it answered before it had the whole request
-        else:
-            connection.release()
+        if self._lost is not None:
+            self._lost.remove_done_callback(self._cut)
+        return connection
 
     def _notice_loss(self) -> None:
         """Ends the body when the connection is lost.
@@ -182,21 +190,10 @@ class Response:
         lost.remove_done_callback(_look_at)
         lost.add_done_callback(_look_at)
 
-    def _ignore_loss(self) -> None:
-        if self._lost is not None:
-            self._lost.remove_done_callback(self._cut)
-
     def _cut(self, _: object = None) -> None:
         content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("connection lost"))
-
-
-def _close(connection: Connection) -> None:
-    transport = connection.transport
-    if transport is not None and transport.get_write_buffer_size():
-        transport.abort()  # it would wait for the peer to take the rest
-    connection.close()
 
 
 def _failure(error: BaseException) -> UpstreamError:

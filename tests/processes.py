@@ -1,5 +1,6 @@
 """Real processes for tests and benchmarks: Valkey and the server, started and ended by id."""
 
+import asyncio
 import os
 import re
 import signal
@@ -27,6 +28,14 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.01)
+
+
+async def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    """As `eventually`, while the loop goes on."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        await asyncio.sleep(0.005)
 
 
 def free_port() -> int:

@@ -23,6 +23,7 @@ from server.addresses import fault_of_host
 from server.upstream import Upstream
 from server.upstream_response import Failed, Response, TimedOut, Unreachable, UpstreamError
 from tests.certificate import OPENSSL, self_signed
+from tests.processes import until
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -132,12 +133,6 @@ async def closed_by_peer(response: Response) -> None:
         assert lost.done()
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # nobody says when
-            await asyncio.sleep(0.01)
-
-
 async def collect(response: Response) -> tuple[bytes, UpstreamError | None]:
     """All that came, and the failure after it."""
     found = b""
@@ -217,7 +212,7 @@ async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(
         elif end != "was lost":
             async with asyncio.timeout(10):
                 await ended.wait()
-        await until(lambda: not client._responses)
+        await until(lambda: not client._responses, 10)
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -237,7 +232,7 @@ async def test_what_comes_unasked_is_no_reply(client: Upstream, at_once: bool) -
         assert (response.status, await response.read(100)) == (200, b"ok")
         begun.set()
         await sent.wait()
-        await until(lambda: at_once or response._protocol.should_close)
+        await until(lambda: at_once or response._protocol.should_close, 10)
         assert (await client.post(listener.url, {}, b"")).status == 200
         assert listener.accepted == 2
 

@@ -68,9 +68,7 @@ class Call:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
         caller, attempts = self._caller, self._attempts
         least = attempts[0].least
-        most = max(attempts[0].most, least)
-        for attempt in attempts[1:]:
-            most = max(most, attempt.most)
+        most = max(attempt.most for attempt in attempts)
         ref = ref_of(attempts[0], caller.ref)
         return self._holding.hold(
             caller.tenant_id, caller.user_id, caller.api_key, most, least, ref

@@ -51,10 +51,7 @@ class Exchange:
     @property
     def refusal(self) -> ProviderError | None:
         """What the endpoint said instead of an answer: as good as an error status."""
-        failure = self.tally.failure
-        if failure is None or self.tally.has_answered:
-            return None
-        return failure if isinstance(failure, ProviderError) else ProviderError("error in a reply")
+        return None if self.tally.has_answered else self.tally.refusal
 
     def cost(self, held: int) -> Cost:
         """What to settle a hold of `held` tokens to, if nothing more comes."""

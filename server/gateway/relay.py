@@ -37,14 +37,9 @@ class Relay:
             raise ProviderError
         while not self._first and self._goes_on():
             self._first = await self._next()
-        failure = self._tally.failure
-        if failure is not None and not self._first:
-            # An error and nothing before it is as good as an error status.
-            raise (
-                failure
-                if isinstance(failure, ProviderError)
-                else ProviderError("error in a stream")
-            )
+        refusal = self._tally.refusal
+        if refusal is not None and not self._first:
+            raise refusal
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is

@@ -32,6 +32,9 @@ _NOT_READ = frozenset(
         *("top_p", "user"),
     }
 )
+# Members that are a word or a name, which some servers put into the prompt, whatever it is.
+_WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
+_WORD_BYTES = 100
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
@@ -73,11 +76,6 @@ class Output:
         by_characters = self._characters // MOST_CHARACTERS
         by_bytes = self._bytes // MOST_BYTES
         return by_characters if by_characters > by_bytes else by_bytes
-
-
-# Members that are a word or a name, which some servers put into the prompt, whatever it is.
-_WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
-_WORD_BYTES = 100
 
 
 def measure(body: dict[str, Any]) -> Prompt:

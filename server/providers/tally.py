@@ -43,6 +43,14 @@ class Tally:
         self._choices = choices
         self._api_key = api_key
 
+    @property
+    def refusal(self) -> ProviderError | None:
+        """The failure for a client that has nothing yet: as good as an error status."""
+        failure = self.failure
+        if failure is None or isinstance(failure, ProviderError):
+            return failure
+        return ProviderError("error in a reply")
+
     def see(self, data: bytes) -> dict[str, Any] | None:
         """The event with this data, counted; None if there is nothing to pass on."""
         if data == b"[DONE]":
@@ -113,7 +121,8 @@ class ChatTally(Tally):
         if event.get("usage") is not None:
             usage = of_completion(event["usage"])
             self.usage = usage or self.usage
-            self.has_all_usage = self.has_all_usage or (self.finished and usage is not None)
+            if self.finished and usage is not None:
+                self.has_all_usage = True
 
     def _count_text(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -175,9 +184,8 @@ class MessageTally(Tally):
                 self.finished = True
             self._report(event.get("usage"))
             # Before that it is the input, and the output as far as it had got.
-            self.has_all_usage = self.has_all_usage or (
-                self.finished and self.usage is not None and bool(event.get("usage"))
-            )
+            if self.finished and self.usage is not None and event.get("usage"):
+                self.has_all_usage = True
         elif kind == "message_stop":
             self.ended = True
 

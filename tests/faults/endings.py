@@ -6,9 +6,8 @@ The rules are those of docs/gateway.md, written anew: nothing of the server's is
 import asyncio
 import json
 import sys
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice
@@ -27,7 +26,7 @@ from tests.doubles import Answer, Call, Double
 from tests.doubles.plan import Fragment, Plan
 from tests.doubles.prompt import estimate as count_of_the_double
 from tests.gateway.asking import PATHS, body_of, estimate, text_of
-from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, Server, eventually
+from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, Server, eventually, until
 from tests.providers import endpoint
 
 Leaves = Literal["never", "before the head", "in mid-stream", "after the finish"]
@@ -252,13 +251,6 @@ def _is_finish(event: dict[str, Any]) -> bool:
     choices = event.get("choices") or []
     delta = event.get("delta") or {}
     return any(choice["finish_reason"] for choice in choices) or bool(delta.get("stop_reason"))
-
-
-async def until(condition: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        await asyncio.sleep(0.005)
 
 
 def fragments(answer: Answer, limit: int) -> list[Fragment]:

@@ -29,10 +29,9 @@ from tests.faults.endings import (
     endpoints_at,
     fragments,
     text_answer,
-    until,
 )
 from tests.gateway.asking import PROTOCOLS
-from tests.processes import Server, Valkey, eventually
+from tests.processes import Server, Valkey, eventually, until
 from tests.providers import text_config
 
 TIMES = 100

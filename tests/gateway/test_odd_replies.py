@@ -126,14 +126,13 @@ def test_usage_before_the_finish_counts_unless_more_has_come(
     assert ("estimated" in ledger(user)[0]["ref"]) == (charged != 505)
 
 
-NO_ANSWER: dict[str, tuple[str, bytes]] = {
-    "an error": ("openai", b"data: " + ERROR + b"\n\n"),
+NO_ANSWER: dict[str, bytes] = {
+    "an error": b"data: " + ERROR + b"\n\n",
     "usage, then an error": (
-        "openai",
-        chunk_events({"choices": [], "usage": USAGE}) + b"data: " + ERROR + b"\n\n",
+        chunk_events({"choices": [], "usage": USAGE}) + b"data: " + ERROR + b"\n\n"
     ),
-    "an end": ("openai", b"data: [DONE]\n\n"),
-    "nothing": ("openai", b""),
+    "an end": b"data: [DONE]\n\n",
+    "nothing": b"",
 }
 
 
@@ -141,12 +140,11 @@ NO_ANSWER: dict[str, tuple[str, bytes]] = {
 def test_a_stream_without_an_answer_is_tried_elsewhere(
     client: httpx.Client, double: Double, name: str
 ) -> None:
-    protocol, events = NO_ANSWER[name]
-    with RawProvider(sending(HEAD + events)) as provider:
-        endpoints = {"first": endpoint(provider.url, protocol), "second": endpoint(double.url)}
+    with RawProvider(sending(HEAD + NO_ANSWER[name])) as provider:
+        endpoints = {"first": endpoint(provider.url), "second": endpoint(double.url)}
         user = user_of(client, endpoints, fallback=["second"])
         assert stream(user, "Hi")[-1] == "[DONE]"
-        alone = user_at(client, provider.url, protocol)
+        alone = user_at(client, provider.url)
         with streaming(alone, "Hi") as reply:
             assert reply.status_code == 502
     assert used(user) == double.calls()[0].used
