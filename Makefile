@@ -38,7 +38,7 @@ check: .venv/development ## lint: ruff, mypy, luacheck, hadolint, manifests
 	.venv/bin/mypy
 	.venv/bin/python -m tests.lint_lua
 	.venv/bin/hadolint Dockerfile
-	.venv/bin/python -m tests.lint_manifests
+	.venv/bin/python -m tests.k8s.lint_manifests
 
 image: .venv/development ## build the container image, run it and check it (buildah, debootstrap, root)
 	.venv/bin/python -m tests.image

@@ -1,6 +1,6 @@
 --[[
   The loader puts this text in front of every other script; it is never run alone.
-  Statuses are those of Status in server/status.py (a test holds the two together).
+  Statuses are those of Status in server/store/status.py (a test holds the two together).
 ]]
 local OK, REPLAYED = 0, 1
 local UNKNOWN_KEY, UNKNOWN_USER = 2, 3

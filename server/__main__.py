@@ -2,7 +2,7 @@
 
 import sys
 
-from server.shutdown import Shutdown
+from server.process.shutdown import Shutdown
 
 
 def main() -> int:
@@ -10,7 +10,7 @@ def main() -> int:
     # Before the rest is imported, which takes a while: a signal that comes meanwhile must count,
     # and to process 1 of a container the kernel delivers none that it does not handle.
     shutdown = Shutdown()
-    from server.command import run
+    from server.process.command import run
 
     return run(shutdown)
 

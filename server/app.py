@@ -3,42 +3,34 @@
 import asyncio
 import logging
 import os
-import re
 import sys
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
-from sanic import Blueprint, HTTPResponse, Sanic
+from sanic import Blueprint, Sanic
 from sanic.blueprint_group import BlueprintGroup
-from sanic.exceptions import SanicException
 from sanic.http import Http
 
-from server import cors, metrics, startup
-from server.accounts import Accounts
+from server import metrics, startup
 from server.blueprints import admin, auth, docs, gateway, health, metering
 from server.blueprints import metrics as metrics_routes
-from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
-from server.errors import (
-    BadRequest,
-    MethodNotAllowed,
-    NotFound,
-    PayloadTooLarge,
-    Refusal,
-    RequestTimeout,
-    Unavailable,
-)
-from server.holding import Holding
-from server.http import Reply, StrictProtocol
-from server.large_bodies import LargeBodies
-from server.meter import Meter
-from server.providers.wire import WIRES, Name
+from server.blueprints.labels import label_routes
+from server.blueprints.preflight import add_preflights
+from server.blueprints.refusal import refuse
+from server.blueprints.request import BODY_BYTES, Request, load_tenant
+from server.errors import Unavailable
+from server.gateway.large_bodies import LargeBodies
+from server.http import StrictProtocol
+from server.identity.users import Users
+from server.metering.accounts import Accounts
+from server.metering.holding import Holding
+from server.metering.meter import Meter
 from server.services import Services
 from server.settings import Settings
-from server.store import Store
-from server.tenants import Tenants
-from server.upstream import Upstream
-from server.users import Users
+from server.store.store import Store
+from server.tenants.tenants import Tenants
+from server.upstream.client import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -150,17 +142,9 @@ def _complete(app: Sanic[Any, Services], *blueprints: Blueprint | BlueprintGroup
     """Adds the routes, and what is needed around them."""
     for blueprint in blueprints:
         app.blueprint(blueprint)
-    for route in app.router.routes:
-        # As in the API's documentation: POST /{tenantId}/charges
-        path = re.sub(r"<(.+?)(?::.*?)?>", _parameter, route.path)
-        route.ctx.label = f"{'/'.join(sorted(route.methods))} /{path}"
-    _add_preflights(app)
-    app.error_handler.add(Exception, _refuse)
-
-
-def _parameter(found: re.Match[str]) -> str:
-    first, *rest = found[1].split("_")
-    return "{" + first + "".join(word.title() for word in rest) + "}"
+    label_routes(app)
+    add_preflights(app)
+    app.error_handler.add(Exception, refuse)
 
 
 def from_environment() -> Sanic[Any, Services]:
@@ -196,83 +180,3 @@ def from_environment() -> Sanic[Any, Services]:
         log.info("Server shutting down")
 
     return app
-
-
-async def _preflight(request: Request, **_: str) -> HTTPResponse:
-    """The methods of the route, and to a CORS preflight the headers that it may use."""
-    route = request.route
-    assert route is not None
-    if route.path.startswith("<tenant_id"):
-        await load_tenant(request)
-    methods = _allowed_methods(request)
-    headers = {"allow": methods}
-    if "access-control-request-method" in request.headers:
-        headers.update(cors.preflight_headers(request, methods))
-    return Reply(status=204, headers=headers)
-
-
-def _allowed_methods(request: Request) -> str:
-    """Of a path that exists: each has its route for OPTIONS."""
-    route, _, _ = request.app.router.get(request.path, "OPTIONS", None)
-    return ", ".join(route.ctx.methods)
-
-
-def _add_preflights(app: Sanic[Any, Services]) -> None:
-    methods: dict[str, set[str]] = {}
-    for route in app.router.routes:
-        methods.setdefault(route.path, set()).update(route.methods)
-    for number, (path, names) in enumerate(methods.items()):
-        app.add_route(
-            _preflight,
-            f"/{path}",
-            ["OPTIONS"],
-            name=f"preflight{number}",
-            ctx_methods=tuple(sorted({*names, "OPTIONS"})),
-            ctx_label="OPTIONS",
-        )
-
-
-def _refuse(request: Request, error: Exception) -> HTTPResponse:
-    """The one error handler."""
-    refusal = error if isinstance(error, Refusal) else _refusal_of_sanic(request, error)
-    if refusal is None:
-        log.error("%s Internal Server Error", request.id, exc_info=error)
-        return reply({"error": "Internal Server Error"}, 500)
-    metrics.refused(refusal, refusal.status)
-    if isinstance(request.stream, Http):
-        request.stream.expecting_continue = False  # what it waits to send is not wanted
-    speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
-    if speaks is None or refusal.is_native:
-        return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
-    if request.method == "GET" and "anthropic-version" in request.headers:
-        speaks = "anthropic"  # the list of models, which both SDKs ask for at the same address
-    refusal.headers["request-id"] = str(request.id)
-    if refusal.is_final:
-        refusal.headers["x-should-retry"] = "false"
-    return reply(WIRES[speaks].error(refusal), refusal.status, refusal.headers)
-
-
-_OF_SANIC: dict[int, type[Refusal]] = {
-    400: BadRequest,
-    404: NotFound,
-    405: MethodNotAllowed,
-    408: RequestTimeout,
-    413: PayloadTooLarge,
-    414: BadRequest,
-    417: BadRequest,
-    503: Unavailable,
-}
-
-
-def _refusal_of_sanic(request: Request, error: Exception) -> Refusal | None:
-    """The contract's answer to what Sanic refuses by itself; None if it is no refusal."""
-    if not isinstance(error, SanicException):
-        return None
-    refused = _OF_SANIC.get(error.status_code)
-    if refused is None:
-        return None
-    if refused is PayloadTooLarge and "header" in str(error):
-        return BadRequest()
-    if refused is MethodNotAllowed:
-        return MethodNotAllowed(headers={"allow": _allowed_methods(request)})
-    return refused()

@@ -1,4 +1,5 @@
-"""Sanic's HTTP, made strict: what two parsers could read differently is refused, nothing drips.
+"""Sanic's HTTP, made strict: what two parsers could read differently is refused, nothing drips,
+and each request has its ID.
 
 A proxy in front that reads a request differently than we do can be made to pass on a second,
 hidden request. Sanic 25.12 is lenient where RFC 9112 is not: space before a header's colon, bare
@@ -7,6 +8,7 @@ LF, folded headers, several Hosts, sloppy chunks. Its timeouts restart at each b
 
 import re
 from collections.abc import Coroutine, Iterator
+from random import getrandbits
 from time import monotonic
 from typing import Any
 
@@ -15,8 +17,6 @@ from sanic.exceptions import BadRequest, RequestTimeout
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
-
-from server.request_id import request_id
 
 HEADER_SECONDS = 10
 BODY_SECONDS = 30
@@ -43,6 +43,7 @@ _ODD_HEADER = re.compile(
 _NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class StrictRequest(Request):
@@ -53,7 +54,7 @@ class StrictRequest(Request):
         # Sanic makes a request without a head to report a fault of the head itself.
         if self.head and not self._is_unambiguous():
             raise BadRequest("Bad Request")
-        self._id = request_id(self.headers.getone("x-request-id", None))
+        self._id = _request_id(self.headers.getone("x-request-id", None))
 
     def _is_unambiguous(self) -> bool:
         # HTTP/1.0 knows no Host, and balancers ask for readiness by it.
@@ -222,3 +223,11 @@ class Reply(HTTPResponse):
         for name, value in self.headers.items():
             if name != "alt-svc":  # Sanic's, and empty
                 yield name.encode(), str(value).encode("latin-1")
+
+
+def _request_id(given: str | None) -> str:
+    """The caller's X-Request-ID where it is sane, else one of our own."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given
+    # It must be new, not secret; and Python seeds it anew in each forked worker.
+    return f"{getrandbits(96):024x}"

@@ -3,14 +3,14 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from server.accounts import Accounts
-from server.holding import Holding
-from server.large_bodies import LargeBodies
-from server.meter import Meter
+from server.gateway.large_bodies import LargeBodies
+from server.identity.users import Users
+from server.metering.accounts import Accounts
+from server.metering.holding import Holding
+from server.metering.meter import Meter
 from server.settings import Settings
-from server.tenants import Tenants
-from server.upstream import Upstream
-from server.users import Users
+from server.tenants.tenants import Tenants
+from server.upstream.client import Upstream
 
 
 @dataclass(slots=True)

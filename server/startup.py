@@ -6,7 +6,7 @@ import re
 from server import logs
 from server.errors import Unavailable
 from server.settings import Settings, SettingsError
-from server.store import Store
+from server.store.store import Store
 
 
 class CannotStart(Exception):

@@ -15,9 +15,9 @@ from server import http, logs
 from server.app import Deps, create_app
 from server.blueprints.request import Request, reply
 from server.http import Reply
+from server.process.worker import serve
 from server.settings import Settings
-from server.store import Store
-from server.worker import serve
+from server.store.store import Store
 from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, eventually, free_port
 
 LIMIT_SECONDS = 0.3

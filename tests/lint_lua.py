@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from server.store import load_scripts
+from server.store.scripts import load_scripts
 from tests.processes import ROOT
 
 _UNUSED = ("W211", "W221")

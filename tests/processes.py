@@ -15,7 +15,7 @@ from typing import Self
 
 import redis
 
-from server.embedded import binary
+from server.process.embedded import binary
 
 ROOT = Path(__file__).parent.parent
 ADMIN_TOKEN = "test-admin-token"

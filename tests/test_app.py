@@ -14,7 +14,7 @@ import pytest
 from server.app import Deps, create_app
 from server.http import StrictProtocol
 from server.settings import Settings
-from server.store import Store
+from server.store.store import Store
 from tests.api import ADMIN, config
 from tests.processes import ROOT, Process, Server, Valkey, eventually, free_port
 
@@ -22,7 +22,7 @@ NOBODY = "redis://127.0.0.1:1"
 
 
 def test_the_first_tenant(tmp_path: Path) -> None:
-    first = json.loads((ROOT / "server" / "first_tenant.json").read_text())
+    first = json.loads((ROOT / "server" / "tenants" / "first_tenant.json").read_text())
     with Valkey(tmp_path / "valkey") as valkey:
         with Server(tmp_path / "1", REDIS_URL=valkey.url, WORKERS="3") as server:
             # In Redis before anything is served, with plain SET's type and without an expiry.

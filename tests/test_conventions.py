@@ -2,98 +2,102 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
+from pathlib import Path
 
 import pytest
 
 from server.settings import Settings
-from server.status import Status
+from server.store.status import Status
 from tests.processes import ROOT
 
 SERVER = ROOT / "server"
 SCRIPTS = sorted(path for path in (ROOT / "lua").glob("*.lua") if path.stem != "prelude")
 
-# Each module may import those in lower layers and, unless it is a leaf, its own.
-LAYERS = [
+# Each may import those in lower rows and the leaves, none of its own row. A folder is a room.
+ROWS = [
     {"__main__"},
-    {"command"},
-    {"supervisor", "worker", "audit", "purge", "embedded"},
+    {"process"},
     {"app"},
-    {"startup"},
     {"blueprints"},
-    {"services"},
-    {"http", "cors", "large_bodies", "openapi", "openapi_page", "openapi_gateway"},
-    {"openapi_parts", "openapi_routes"},
+    {"openapi", "services"},
     {"gateway"},
-    {"holding", "upstream"},
-    {"upstream_response"},
-    {"meter", "accounts", "users"},
-    {"tenants"},
-    {"store"},
-    {"cluster", "topology"},
-    {"pipeline"},
-    {"commands"},
-    {"providers"},
-    {"tenant_config"},
+    {"metering", "identity"},
+    {"tenants", "startup"},
+    {"store", "providers", "upstream"},
 ]
-LEAVES = {
-    *("errors", "keys", "settings", "status", "results", "logs", "metrics", "request_id"),
-    *("shutdown", "addresses"),
+LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "who"}
+
+MAY_IMPORT = {
+    "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},
+    "redis": {"store"},
+    "aiohttp": {"upstream"},
+    "sanic": {"process", "app", "blueprints", "http"},
 }
+"""Who may import what not everybody may; a room may import itself."""
 
 
-def _imports(path: str) -> set[str]:
-    """The modules of ours that a file imports, `blueprints` for all of that package."""
+def _module(path: Path) -> str:
+    """As it is imported: `server.store.pipeline`, and `server.store` for the folder's __init__."""
+    name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    return name.removesuffix(".__init__")
+
+
+MODULES = {_module(path): path for path in SERVER.rglob("*.py")}
+
+
+def _imports(module: str) -> set[str]:
+    """All that a module imports: modules of ours by their whole names, and the names of others."""
     found = set()
-    for node in ast.walk(ast.parse((SERVER / path).read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "server":
-                found |= {alias.name for alias in node.names}
-            elif node.module.startswith("server."):
-                found.add(node.module.split(".")[1])
-            else:
-                found.add(node.module.split(".")[0])
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} imports relatively"
+            assert node.module is not None
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
     return found
 
 
-def _modules() -> dict[str, set[str]]:
-    modules: dict[str, set[str]] = {}
-    for path in SERVER.rglob("*.py"):
-        relative = path.relative_to(SERVER)
-        name = relative.parts[0].removesuffix(".py")
-        modules.setdefault(name, set()).update(_imports(str(relative)) - {name})
-    del modules["__init__"]
-    return modules
+IMPORTS = {module: _imports(module) for module in MODULES}
+
+
+def _room(module: str) -> str:
+    """The folder or file of server/ that a module is in, "" for another's."""
+    return module.split(".")[1] if module.startswith("server.") else ""
 
 
 def test_arrows_point_down() -> None:
-    modules = _modules()
-    layer_of = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    assert set(modules) == set(layer_of) | LEAVES, "each module has its place"
-    for name, imported in modules.items():
-        ours = imported & set(modules) - LEAVES
-        if name in LEAVES:
-            assert not ours, f"{name} is a leaf"
-        else:
-            up = {other for other in ours if layer_of[other] < layer_of[name]}
-            assert not up, f"{name} imports {up}"
+    row_of = {name: number for number, row in enumerate(ROWS) for name in row}
+    rooms = {_room(module) for module in MODULES} - {""}
+    assert rooms == set(row_of) | LEAVES, "each room has its place"
+    for module, imported in IMPORTS.items():
+        room = _room(module)
+        for other in {_room(name) for name in imported} - {"", room} - LEAVES:
+            assert room not in LEAVES, f"{module} is a leaf and imports {other}"
+            assert row_of[other] > row_of[room], f"{module} imports {other}"
 
 
-def test_only_the_store_knows_redis_and_blueprints_do_not() -> None:
-    modules = _modules()
-    assert {name for name, found in modules.items() if "redis" in found} == {
-        "cluster",
-        "pipeline",
-        "store",
-        "topology",
+def test_no_arrows_go_around() -> None:
+    """Of the files inside a room neither."""
+    TopologicalSorter(IMPORTS).prepare()
+
+
+@pytest.mark.parametrize("what", MAY_IMPORT)
+def test_some_things_are_for_few(what: str) -> None:
+    users = {
+        _room(module)
+        for module, imported in IMPORTS.items()
+        if any(f"{name}.".startswith(f"{what}.") for name in imported)
     }
-    assert not modules["blueprints"] & {"redis", "store", "pipeline", "keys"}
+    assert users - {_room(what)} == MAY_IMPORT[what]
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
-def test_a_scripts_header_says_what_its_body_does(path: "object") -> None:
-    text = path.read_text()  # type: ignore[attr-defined]
+def test_a_scripts_header_says_what_its_body_does(path: Path) -> None:
+    text = path.read_text()
     header, body = text.split("]]", 1)
     for kind in ("KEYS", "ARGV"):
         described = re.findall(rf"^  {kind}\[(\d+)\] +(\w+)", header, re.MULTILINE)

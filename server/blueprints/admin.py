@@ -7,8 +7,8 @@ from server.blueprints.metering import describe
 from server.blueprints.request import Request, amount, refuse, reply
 from server.errors import Invalid, NotFound, Unavailable
 from server.http import Reply
-from server.results import Granted
-from server.users import is_user_id
+from server.identity.users import is_user_id
+from server.metering.results import Granted
 
 of_tenant = Blueprint("admin", url_prefix="/admin")
 tenants = Blueprint("tenants", url_prefix="/tenants")

@@ -5,9 +5,10 @@ from functools import cache
 import orjson
 from sanic import Blueprint
 
-from server import openapi, openapi_page
 from server.blueprints.request import Request
 from server.http import Reply
+from server.openapi import document as openapi
+from server.openapi import page as openapi_page
 
 blueprint = Blueprint("docs", url_prefix="/docs")
 

@@ -12,9 +12,9 @@ from server.errors import Refusal, Unsupported
 from server.gateway.attempts import plan
 from server.gateway.calls import Call, Caller, Completed
 from server.gateway.endpoints import find_targets, list_models
+from server.gateway.large_bodies import LargeBody
 from server.gateway.streams import StreamedCall
 from server.http import Reply
-from server.large_bodies import LargeBody
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, Name
 

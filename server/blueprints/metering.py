@@ -5,11 +5,12 @@ import re
 from sanic import Blueprint
 
 from server import metrics
+from server.amounts import LARGEST
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, amount, integer, refuse, reply
 from server.errors import UnknownHold
 from server.http import Reply
-from server.results import LARGEST, Balance, Entry, iso_time
+from server.metering.results import Balance, Entry, iso_time
 
 blueprint = Blueprint("metering")
 

@@ -3,12 +3,14 @@
 import hmac
 import re
 from time import monotonic
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import orjson
 from sanic.http import Http
 
-from server import cors, metrics
+from server import metrics
+from server.amounts import LARGEST, is_amount
+from server.blueprints import cors
 from server.errors import (
     BadRequest,
     Detail,
@@ -18,9 +20,9 @@ from server.errors import (
     InvalidJson,
 )
 from server.http import Reply, StrictRequest
-from server.results import LARGEST, Ref
 from server.services import Services
-from server.tenants import Tenant
+from server.tenants.tenants import Tenant
+from server.who import Ref
 
 BODY_BYTES = 1024 * 1024
 GONE = 499
@@ -136,17 +138,16 @@ class Request(StrictRequest):
         return value
 
 
-def refuse(*details: Detail) -> None:
+def refuse(*details: Detail) -> NoReturn:
     """Raises Invalid."""
     raise Invalid("Invalid request", list(details))
 
 
 def amount(value: Any, path: str, least: int) -> int:
     """`value` if it is an integer number of tokens, `least` to 10^13. Raises Invalid."""
-    # bool is an int to Python.
-    if type(value) is not int or not least <= value <= LARGEST:
+    if not is_amount(value, least):
         refuse({"path": path, "message": f"must be an integer from {least} to {LARGEST}"})
-    return int(value)
+    return value
 
 
 def integer(text: str, path: str, least: int, most: int) -> int:

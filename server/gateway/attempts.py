@@ -2,13 +2,13 @@
 
 from typing import Any, NamedTuple
 
+from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers import translation
 from server.providers.ask import Ask
 from server.providers.estimate import Prompt
 from server.providers.wire import Wire
-from server.results import LARGEST
 
 
 class Attempt(NamedTuple):

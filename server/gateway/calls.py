@@ -17,13 +17,14 @@ from server.errors import (
 )
 from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
-from server.holding import Hold, Holding
+from server.metering.holding import Hold, Holding
+from server.metering.results import Held
 from server.providers import refusals, translation
 from server.providers.reading import parse
 from server.providers.wire import Wire
-from server.results import Held, Ref
-from server.upstream import Upstream
-from server.upstream_response import Failed, Response, TimedOut, Unreachable
+from server.upstream.client import Upstream
+from server.upstream.response import Failed, Response, TimedOut, Unreachable
+from server.who import Ref
 
 log = logging.getLogger(__name__)
 

@@ -5,10 +5,11 @@ from typing import NamedTuple
 
 import orjson
 
+from server.amounts import LARGEST
 from server.errors import ProviderError, Unsupported
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
-from server.results import LARGEST, Ref
+from server.who import Ref
 
 _LONGEST_MODEL = 100
 

@@ -10,7 +10,7 @@ from server.errors import ProviderError, ProviderTimeout
 from server.gateway.exchange import Exchange
 from server.providers import sse, translation
 from server.providers.wire import Wire
-from server.upstream_response import Failed, Response, TimedOut
+from server.upstream.response import Failed, Response, TimedOut
 
 log = logging.getLogger(__name__)
 

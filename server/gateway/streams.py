@@ -5,8 +5,8 @@ from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
 from server.gateway.relay import Relay
-from server.holding import Hold
-from server.upstream_response import Response
+from server.metering.holding import Hold
+from server.upstream.response import Response
 
 READ_ON_SECONDS = 5.0
 

@@ -2,8 +2,8 @@
 
 from typing import Any, NamedTuple
 
+from server.amounts import is_amount
 from server.errors import Unsupported
-from server.results import LARGEST
 
 MOST_CHOICES = 128
 
@@ -68,6 +68,6 @@ def _count(body: dict[str, Any], name: str, least: int) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if type(value) is not int or not least <= value <= LARGEST:
+    if not is_amount(value, least):
         raise Unsupported(name, f"{name} must be an integer of at least {least}")
     return value

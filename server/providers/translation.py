@@ -6,9 +6,13 @@ from typing import Any, Protocol
 
 import orjson
 
-from server.providers import chat_reply, chat_request, message_reply, message_request, sse
-from server.providers.chat_stream import ChatStream
-from server.providers.message_stream import MessageStream
+from server.providers import sse
+from server.providers.for_chat import reply as chat_reply
+from server.providers.for_chat import request as chat_request
+from server.providers.for_chat.stream import ChatStream
+from server.providers.for_messages import reply as message_reply
+from server.providers.for_messages import request as message_request
+from server.providers.for_messages.stream import MessageStream
 from server.providers.wire import Name
 
 _DONE = sse.frame(b"[DONE]")

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from server.results import LARGEST
+from server.amounts import is_amount
 
 
 class Usage(NamedTuple):
@@ -57,6 +57,6 @@ def _counts(value: dict[str, Any], *names: str) -> list[int | None] | None:
     """The members of these names, None for each that is absent; None if one is no count."""
     counts = [value.get(name) for name in names]
     # bool is an int to Python.
-    if all(count is None or (type(count) is int and 0 <= count <= LARGEST) for count in counts):
+    if all(count is None or is_amount(count) for count in counts):
         return counts
     return None

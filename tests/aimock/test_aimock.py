@@ -9,8 +9,8 @@ import openai
 import pytest
 
 from tests.aimock.conftest import Aimock
+from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
 from tests.processes import Server
-from tests.sdks import PROTOCOLS, Sdks, sdks_at
 
 GREETING = "Hello from another double, in several chunks."
 GREETING_TOKENS = 58

@@ -9,8 +9,8 @@ import pytest
 from tests.aimock.conftest import Aimock
 from tests.aimock.node import Node
 from tests.aimock.test_aimock import GREETING, GREETING_TOKENS
+from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
 from tests.processes import Server
-from tests.sdks import PROTOCOLS, Sdks, sdks_at
 
 SECONDS = 60
 

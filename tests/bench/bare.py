@@ -1,6 +1,6 @@
 """The yardstick: a bare Sanic route that parses the same POST, without Redis and checks.
 
-Usage: python -m tests.bench.bare <port>. Served as server/worker.py serves, with its settings.
+Usage: python -m tests.bench.bare <port>. Served as in server/process/worker.py, with its settings.
 """
 
 import asyncio

@@ -12,7 +12,7 @@ from tests.bench import peers, table, users
 from tests.bench.load import Load, measure
 from tests.bench.peers import Peer
 from tests.bench.service import RICH, Service, running
-from tests.providers import endpoint, text_config
+from tests.endpoints import endpoint, text_config
 
 ROUNDS = 7
 SECONDS = 2

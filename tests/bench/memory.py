@@ -11,8 +11,8 @@ from tests.bench import peers, table, users
 from tests.bench.gateway import body_of_call
 from tests.bench.load import CONNECTIONS, LoadError
 from tests.bench.service import Service, running
+from tests.endpoints import endpoint, text_config
 from tests.processes import Valkey
-from tests.providers import endpoint, text_config
 
 USERS = 2_000
 SAMPLED = 20

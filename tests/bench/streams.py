@@ -12,7 +12,7 @@ from tests.bench.load import LoadError
 from tests.bench.service import RICH, Service, running
 from tests.bench.throughput import memory_mb
 from tests.doubles import Answer, Double
-from tests.providers import endpoint, text_config
+from tests.endpoints import endpoint, text_config
 
 STREAMS = 1_000
 STREAMS_PER_USER = 25

@@ -18,16 +18,17 @@ from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from server import holding, upstream_response
 from server.__main__ import main as run_server
 from server.gateway import calls, streams
+from server.metering import holding
+from server.upstream import response as upstream_response
 from tests.api import User
 from tests.doubles import Answer, Call, Double
 from tests.doubles.plan import Fragment, Plan
 from tests.doubles.prompt import estimate as count_of_the_double
+from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, body_of, estimate, text_of
 from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, Server, eventually, until
-from tests.providers import endpoint
 
 Leaves = Literal["never", "before the head", "in mid-stream", "after the finish"]
 

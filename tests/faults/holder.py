@@ -8,13 +8,13 @@ import sys
 import uvloop
 from sanic import Blueprint
 
-from server import holding
 from server.app import Deps, create_app
 from server.blueprints.request import Request, load_tenant, reply
 from server.http import Reply
+from server.metering import holding
+from server.process.worker import serve
 from server.settings import Settings
-from server.store import Store
-from server.worker import serve
+from server.store.store import Store
 
 blueprint = Blueprint("holder", url_prefix="/<tenant_id>")
 blueprint.on_request(load_tenant)

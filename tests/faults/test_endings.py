@@ -16,6 +16,7 @@ import pytest
 
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double, Tool, random_answer
+from tests.endpoints import text_config
 from tests.faults.checks import audit
 from tests.faults.endings import (
     NOWHERE,
@@ -32,7 +33,6 @@ from tests.faults.endings import (
 )
 from tests.gateway.asking import PROTOCOLS
 from tests.processes import Server, Valkey, eventually, until
-from tests.providers import text_config
 
 TIMES = 100
 USERS = 40

@@ -6,11 +6,11 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests import exactness
 from tests.api import Api
 from tests.callers import Load
 from tests.faults.checks import audit
 from tests.faults.topologies import ClusterSet, OneServer, SentinelSet
+from tests.metering import exactness
 from tests.processes import Server
 
 

@@ -15,11 +15,11 @@ import pytest
 
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double
+from tests.endpoints import endpoint, text_config
 from tests.faults.checks import audit
 from tests.faults.endings import CALL_SECONDS
 from tests.gateway.asking import PATHS, PROTOCOLS, body_of, estimate
 from tests.processes import Server, Valkey, eventually, until
-from tests.providers import endpoint, text_config
 
 USERS, CALLS_EACH = 500, 4
 TOKENS = 150

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import redis
 
-from server.embedded import binary
+from server.process.embedded import binary
 from tests.processes import Process, Valkey, eventually, free_port
 
 SERVICE = "vibe"

@@ -9,8 +9,8 @@ import httpx
 
 from tests.api import Api, User
 from tests.doubles import Double
+from tests.endpoints import endpoint, text_config
 from tests.processes import eventually
-from tests.providers import endpoint, text_config
 
 PROTOCOLS = ("openai", "anthropic")
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}

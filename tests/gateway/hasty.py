@@ -10,12 +10,13 @@ from pathlib import Path
 
 import uvloop
 
-from server import logs, upstream_response
+from server import logs
 from server.app import Deps, create_app
 from server.gateway import calls, streams
+from server.process.worker import serve
 from server.settings import Settings
-from server.store import Store
-from server.worker import serve
+from server.store.store import Store
+from server.upstream import response as upstream_response
 from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, eventually, free_port
 
 LIMIT_SECONDS = 0.4

@@ -7,10 +7,10 @@ import pytest
 
 from tests.api import Api, config
 from tests.doubles import Answer, Double
+from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, ledger, user_at, user_of
 from tests.gateway.hasty import LIMIT_SECONDS
 from tests.processes import free_port
-from tests.providers import endpoint
 
 
 def two(double: Double, other: Double) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.api import User
 from tests.doubles import Answer, Double
+from tests.endpoints import endpoint
 from tests.gateway.asking import (
     PROTOCOLS,
     TOKENS,
@@ -22,7 +23,6 @@ from tests.gateway.asking import (
     user_of,
 )
 from tests.processes import eventually
-from tests.providers import endpoint
 
 PROMPT = "Tell me a story. #waits"
 ESTIMATE = estimate(turns(PROMPT))

@@ -8,10 +8,10 @@ import pytest
 
 from tests.api import ADMIN
 from tests.doubles import Answer, Double
+from tests.endpoints import endpoint
 from tests.gateway.asking import PROTOCOLS, ask, streaming, used, user_at, user_of
+from tests.metrics.test_metrics import Scrape
 from tests.processes import Server, Valkey, eventually, free_port
-from tests.providers import endpoint
-from tests.test_metrics import Scrape
 
 CALLS = "vibe_upstream_calls_total"
 TOKENS = "vibe_upstream_tokens_total"

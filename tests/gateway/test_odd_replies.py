@@ -7,10 +7,10 @@ import httpx
 import pytest
 
 from tests.doubles import Answer, Double
+from tests.endpoints import PROVIDER_KEY, endpoint
 from tests.gateway.asking import PROTOCOLS, ask, ledger, stream, streaming, used, user_at, user_of
 from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
 from tests.processes import Server, eventually
-from tests.providers import PROVIDER_KEY, endpoint
 
 SECRETS = f"Incorrect API key {PROVIDER_KEY} of org-AbCdEfGh12345678"
 ERROR = json.dumps({"error": {"message": SECRETS, "type": "invalid_request_error"}}).encode()

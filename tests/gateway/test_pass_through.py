@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from tests.doubles import Answer, Double
+from tests.endpoints import PROVIDER_KEY
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, stream, streaming, user_at
 from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
-from tests.providers import PROVIDER_KEY
 
 # Members that nobody knows, with values that a careless copy would change.
 UNKNOWN: dict[str, Any] = {

@@ -7,6 +7,7 @@ import pytest
 
 from tests.api import Api
 from tests.doubles import Answer, Double
+from tests.endpoints import PROVIDER_KEY, endpoint, text_config
 from tests.gateway.asking import (
     PROTOCOLS,
     ask,
@@ -16,7 +17,6 @@ from tests.gateway.asking import (
 )
 from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
 from tests.processes import Server
-from tests.providers import PROVIDER_KEY, endpoint, text_config
 
 PROMPT_SECRET = "prompt-that-is-nobodys-business"
 REPLY_SECRET = "reply-that-is-nobodys-business"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.api import User
 from tests.doubles import Answer, Double, Tool
+from tests.endpoints import endpoint
 from tests.gateway.asking import (
     PATHS,
     PROTOCOLS,
@@ -27,7 +28,6 @@ from tests.gateway.asking import (
     user_of,
 )
 from tests.processes import eventually
-from tests.providers import endpoint
 from tests.raw import connect
 
 BOTH_WAYS = [(asked, spoken) for asked in PROTOCOLS for spoken in PROTOCOLS]

@@ -25,7 +25,7 @@ print([folder for folder in folders if os.access(folder, os.W_OK)])
 """
 _WITHOUT_BYTECODE = """
 import os, sys
-import server.command, server.worker
+import server.process.command, server.process.worker
 cached = {name: getattr(module, "__cached__", None) for name, module in sys.modules.items()}
 print([name for name, path in cached.items() if path and not os.path.exists(path)])
 """

@@ -25,9 +25,9 @@ import httpx
 
 from tests.api import config
 from tests.doubles import Answer, Double
+from tests.endpoints import endpoint, text_config
 from tests.faults.checks import audit
 from tests.processes import ADMIN_TOKEN, ROOT, Server, Valkey
-from tests.providers import endpoint, text_config
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 GROUP = {"tokens": 300, "rate_limit": 10_000, "rate_limit_window": 60}

@@ -18,10 +18,10 @@ import pytest
 
 from tests.api import ADMIN, Api
 from tests.doubles import Answer, Double
+from tests.endpoints import endpoint, text_config
 from tests.faults.checks import check
 from tests.faults.topologies import OneServer
 from tests.processes import Server, eventually, free_port
-from tests.providers import endpoint, text_config
 from tests.rollout.haproxy import DETECTION_SECONDS, PROGRAM, HAProxy
 from tests.rollout.steady import PATHS, Steady, Streamer, Streams
 

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from tests.doubles import Answer, Double
-from tests.providers import endpoint, text_config
+from tests.endpoints import endpoint, text_config
 
 QUICK, LONG, SLOW = "quick", "long", "slow"
 

@@ -1,0 +1,12 @@
+"""Amounts of tokens: integers, none larger than Lua's JSON can keep exactly."""
+
+from typing import Any, TypeGuard
+
+LARGEST = 10**13
+"""The most tokens that any amount or balance can be; Lua's JSON keeps 14 digits."""
+
+
+def is_amount(value: Any, least: int = 0) -> TypeGuard[int]:
+    """Is it an integer from `least` to LARGEST?"""
+    # bool is an int to Python.
+    return type(value) is int and least <= value <= LARGEST

@@ -1,0 +1,45 @@
+"""OPTIONS: the methods of each path, and what a page in a browser may send there."""
+
+from typing import Any
+
+from sanic import HTTPResponse, Sanic
+
+from server.blueprints import cors
+from server.blueprints.request import Request, load_tenant
+from server.http import Reply
+from server.services import Services
+
+
+def add_preflights(app: Sanic[Any, Services]) -> None:
+    """A route for OPTIONS beside those of each path."""
+    methods: dict[str, set[str]] = {}
+    for route in app.router.routes:
+        methods.setdefault(route.path, set()).update(route.methods)
+    for number, (path, names) in enumerate(methods.items()):
+        app.add_route(
+            _preflight,
+            f"/{path}",
+            ["OPTIONS"],
+            name=f"preflight{number}",
+            ctx_methods=tuple(sorted({*names, "OPTIONS"})),
+            ctx_label="OPTIONS",
+        )
+
+
+async def _preflight(request: Request, **_: str) -> HTTPResponse:
+    """The methods of the route, and to a CORS preflight the headers that it may use."""
+    route = request.route
+    assert route is not None
+    if route.path.startswith("<tenant_id"):
+        await load_tenant(request)
+    methods = allowed_methods(request)
+    headers = {"allow": methods}
+    if "access-control-request-method" in request.headers:
+        headers.update(cors.preflight_headers(request, methods))
+    return Reply(status=204, headers=headers)
+
+
+def allowed_methods(request: Request) -> str:
+    """Of a path that exists: each has its route for OPTIONS."""
+    route, _, _ = request.app.router.get(request.path, "OPTIONS", None)
+    return ", ".join(route.ctx.methods)

@@ -1,0 +1,69 @@
+"""Refusals as replies, in the shape that the client of the route reads."""
+
+import logging
+
+from sanic import HTTPResponse
+from sanic.exceptions import SanicException
+from sanic.http import Http
+
+from server import metrics
+from server.blueprints.preflight import allowed_methods
+from server.blueprints.request import Request, reply
+from server.errors import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    Refusal,
+    RequestTimeout,
+    Unavailable,
+)
+from server.providers.wire import WIRES, Name
+
+log = logging.getLogger(__name__)
+
+
+def refuse(request: Request, error: Exception) -> HTTPResponse:
+    """The one error handler: the reply to a request that is refused, or at which we failed."""
+    refusal = error if isinstance(error, Refusal) else _refusal_of_sanic(request, error)
+    if refusal is None:
+        log.error("%s Internal Server Error", request.id, exc_info=error)
+        return reply({"error": "Internal Server Error"}, 500)
+    metrics.refused(refusal, refusal.status)
+    if isinstance(request.stream, Http):
+        request.stream.expecting_continue = False  # what it waits to send is not wanted
+    speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
+    if speaks is None or refusal.is_native:
+        return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
+    if request.method == "GET" and "anthropic-version" in request.headers:
+        speaks = "anthropic"  # the list of models, which both SDKs ask for at the same address
+    refusal.headers["request-id"] = str(request.id)
+    if refusal.is_final:
+        refusal.headers["x-should-retry"] = "false"
+    return reply(WIRES[speaks].error(refusal), refusal.status, refusal.headers)
+
+
+_OF_SANIC: dict[int, type[Refusal]] = {
+    400: BadRequest,
+    404: NotFound,
+    405: MethodNotAllowed,
+    408: RequestTimeout,
+    413: PayloadTooLarge,
+    414: BadRequest,
+    417: BadRequest,
+    503: Unavailable,
+}
+
+
+def _refusal_of_sanic(request: Request, error: Exception) -> Refusal | None:
+    """The contract's answer to what Sanic refuses by itself; None if it is no refusal."""
+    if not isinstance(error, SanicException):
+        return None
+    refused = _OF_SANIC.get(error.status_code)
+    if refused is None:
+        return None
+    if refused is PayloadTooLarge and "header" in str(error):
+        return BadRequest()
+    if refused is MethodNotAllowed:
+        return MethodNotAllowed(headers={"allow": allowed_methods(request)})
+    return refused()

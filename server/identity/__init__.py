@@ -1,0 +1,1 @@
+"""Users: who somebody is, and with which API keys."""

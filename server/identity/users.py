@@ -1,0 +1,112 @@
+"""Users and their API keys: create, find, revoke."""
+
+import re
+from dataclasses import dataclass
+from uuid import uuid4
+
+import orjson
+
+from server.errors import InvalidApiKey, NotFound, TooManyRequests
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+from server.tenants.config import Group
+
+DAY_MS = 86_400_000
+REMEMBERED_KEYS = 100_000
+
+_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+_USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A new user with its API key."""
+
+    user_id: str
+    api_key: str
+    group: Group
+
+
+class Users:
+    """The users in `store`; anonymous ones expire after `ttl_days`."""
+
+    def __init__(self, store: Store, ttl_days: int, ledger_size: int) -> None:
+        self._store = store
+        self._ledger_size = ledger_size
+        self.ttl_ms = ttl_days * DAY_MS
+        # A key never changes its user, so this cannot go stale: the scripts ask the user itself
+        # whether it still has the key.
+        self._user_ids: dict[str, str] = {}
+
+    async def count_login(self, tenant_id: str, address: str, per_minute: int) -> None:
+        """Raises TooManyRequests after `per_minute` logins from this address in a minute."""
+        status, (retry_after_ms,) = await self._store.run(
+            "admit", [keys.logins(tenant_id, address)], per_minute, 60
+        )
+        if status is Status.RATE_LIMITED:
+            raise TooManyRequests(retry_after_ms)
+
+    async def create_anonymous(
+        self, tenant_id: str, group: Group, ref: dict[str, str | int]
+    ) -> Login:
+        """Makes a user of the group `anonymous`, then its key, both with one expiry."""
+        login = Login(str(uuid4()), f"temp_{uuid4()}", group)
+        _, (expires_at_ms,) = await self._store.run(
+            "login",
+            [keys.user(login.user_id), keys.ledger(login.user_id)],
+            tenant_id,
+            login.api_key,
+            "anonymous",
+            group.tokens,
+            group.rate_limit,
+            group.rate_limit_window,
+            self.ttl_ms,
+            orjson.dumps(ref),
+        )
+        await self._store.set(keys.api_key(login.api_key), login.user_id, expires_at_ms)
+        return login
+
+    async def find(self, api_key: str) -> str:
+        """The ID of the user that has this key or once had it. Raises InvalidApiKey."""
+        user_id = self._user_ids.get(api_key)
+        if user_id is not None:
+            return user_id
+        if not _API_KEY.fullmatch(api_key):
+            raise InvalidApiKey
+        found = await self._store.get(keys.api_key(api_key))
+        if found is None:
+            raise InvalidApiKey
+        user_id = found.decode()
+        if len(self._user_ids) >= REMEMBERED_KEYS:
+            self._user_ids.pop(next(iter(self._user_ids)), None)
+        self._user_ids[api_key] = user_id
+        return user_id
+
+    async def set_key_expiry(
+        self, user_id: str, api_keys: tuple[str, ...], expires_at_ms: int | None
+    ) -> None:
+        """Gives the user's keys its expiry (None: permanent), also to one that just expired."""
+        for api_key in api_keys:
+            await self._store.set(keys.api_key(api_key), user_id, expires_at_ms)
+
+    async def revoke(self, tenant_id: str, api_key: str) -> None:
+        """Removes a key, effective at once. Raises NotFound if no user of the tenant has it."""
+        try:
+            user_id = await self.find(api_key)
+        except InvalidApiKey:
+            raise NotFound from None
+        status, _ = await self._store.run(
+            "revoke",
+            [keys.user(user_id), keys.ledger(user_id)],
+            tenant_id,
+            api_key,
+            self._ledger_size,
+        )
+        if status is not Status.OK:
+            raise NotFound
+        await self._store.delete(keys.api_key(api_key))
+
+
+def is_user_id(text: str) -> bool:
+    return _USER_ID.fullmatch(text) is not None

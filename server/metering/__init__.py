@@ -1,0 +1,1 @@
+"""What users have and spend: balances, charges, holds, the ledger and its audit."""

@@ -1,0 +1,152 @@
+"""`python -m server audit`: reads every user with its ledger and checks that the money is right."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import orjson
+
+from server.amounts import is_amount
+from server.metering.results import Entry
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+AT_ONCE = 100
+SETTLE_DOWN_SECONDS = 2.0
+EXPIRY_SLACK_MS = 60_000
+_COUNTS = ("tokensLeft", "tokensUsed", "tokensGranted", "overrun", "entries")
+
+
+class Audit:
+    """Checks users, of one tenant or of all; prints each that breaks a rule."""
+
+    def __init__(self, store: Store, tenant_id: str | None) -> None:
+        self._store = store
+        self._tenant_id = tenant_id
+        self._scanned = 0
+        self._checked = 0
+        self._broken = 0
+        self._total = 0
+
+    async def run(self) -> int:
+        """The exit status: 1 if a user breaks a rule."""
+        await self._store.start()
+        try:
+            self._total = await self._store.count_keys()
+            async for portion in self._store.scan(keys.ALL_USERS, "string"):
+                suspects: list[str] = []
+                for first in range(0, len(portion), AT_ONCE):
+                    users = portion[first : first + AT_ONCE]
+                    faults = await asyncio.gather(*(self._faults(user) for user in users))
+                    suspects += [user for user, found in zip(users, faults, strict=True) if found]
+                self._scanned += len(portion)
+                self._show_progress()
+                if suspects:
+                    await self._report(suspects)
+            print(f"audit: {self._checked} users checked, {self._broken} broken", flush=True)
+            return 1 if self._broken else 0
+        finally:
+            await self._store.close()
+
+    async def _report(self, suspects: list[str]) -> None:
+        """Prints those that are still wrong: a user and its keys cannot be read in one step,
+        so one that was just made or moved to a group may only look wrong."""
+        await asyncio.sleep(SETTLE_DOWN_SECONDS)
+        for user in suspects:
+            faults = await self._faults(user, count=False)
+            if faults:
+                self._broken += 1
+                print(f"{user}: {'; '.join(faults)}", flush=True)
+
+    async def _faults(self, user_key: str, count: bool = True) -> list[str]:
+        user_id = user_key.removeprefix("user:")
+        status, values = await self._store.run_large("audit", (user_key, keys.ledger(user_id)))
+        if status is Status.UNKNOWN_USER:
+            return []  # expired since the scan
+        text, ledger, user_expiry, ledger_expiry = values
+        try:
+            user = orjson.loads(text)
+            if self._tenant_id not in (None, user["tenantId"]):
+                return []
+            self._checked += count
+            faults = list(_faults_of_user(user))
+            faults += _faults_of_ledger(user, [Entry(*orjson.loads(entry)) for entry in ledger])
+            faults += _faults_of_expiry(user, user_expiry, ledger_expiry)
+            return faults + await self._faults_of_keys(user_id, user, user_expiry)
+        except (ValueError, KeyError, TypeError) as error:
+            return [f"unreadable: {error!r}"]
+
+    async def _faults_of_keys(
+        self, user_id: str, user: dict[str, Any], user_expiry: list[int]
+    ) -> list[str]:
+        faults = []
+        for number, api_key in enumerate(user["apiKeys"], 1):
+            key = keys.api_key(api_key)
+            owner, expiry = await asyncio.gather(
+                self._store.read(key), self._store.expires_at_ms(key)
+            )
+            # The key itself is a secret.
+            if owner is None or owner.decode() != user_id:
+                faults.append(f"API key {number} is not its own")
+            elif not _at_once([] if expiry is None else [expiry], user_expiry):
+                faults.append(f"API key {number} expires at another time than the user")
+        return faults
+
+    def _show_progress(self) -> None:
+        if sys.stderr.isatty():
+            share = min(self._scanned / max(self._total, 1), 1)
+            bar = "#" * int(share * 40)
+            print(f"\r[{bar:<40}] {self._scanned} users", end="", file=sys.stderr, flush=True)
+
+
+def _faults_of_user(user: dict[str, Any]) -> Iterator[str]:
+    for name in _COUNTS:
+        if not is_amount(user[name]):
+            yield f"{name} is {user[name]!r}"
+    held = sum(hold[0] for hold in user["holds"].values())
+    if user["tokensGranted"] != user["tokensLeft"] + held + user["tokensUsed"]:
+        yield (
+            f"granted {user['tokensGranted']} is not left {user['tokensLeft']} + held {held} "
+            f"+ used {user['tokensUsed']}"
+        )
+
+
+def _faults_of_ledger(user: dict[str, Any], entries: list[Entry]) -> Iterator[str]:
+    """Newest first: numbered without a gap, each balance the one before it plus the change."""
+    if not entries:
+        yield "no ledger"
+        return
+    if entries[0].number != user["entries"]:
+        yield f"newest entry is {entries[0].number}, the user counts {user['entries']}"
+    if entries[0].tokens_left != user["tokensLeft"]:
+        yield f"newest entry leaves {entries[0].tokens_left}, the user has {user['tokensLeft']}"
+    for newer, older in pairwise(entries):
+        if newer.number != older.number + 1:
+            yield f"entry {newer.number} follows {older.number}"
+        if newer.tokens_left != older.tokens_left + newer.tokens:
+            yield f"entry {newer.number} does not add up"
+    oldest = entries[-1]
+    if oldest.number == 1 and oldest.tokens_left != oldest.tokens:
+        yield "the first entry does not start from 0"
+
+
+def _faults_of_expiry(
+    user: dict[str, Any], user_expiry: list[int], ledger_expiry: list[int]
+) -> Iterator[str]:
+    if (user["group"] == "anonymous") != bool(user_expiry):
+        yield f"of group {user['group']}, and {'temporary' if user_expiry else 'permanent'}"
+    if not _at_once(user_expiry, ledger_expiry):
+        yield "the ledger expires at another time than the user"
+
+
+def _at_once(one: list[int], other: list[int]) -> bool:
+    """Both permanent, or expiring together: a Cluster that moves a key shifts it by a little."""
+    if not one or not other:
+        return one == other
+    return abs(one[0] - other[0]) <= EXPIRY_SLACK_MS

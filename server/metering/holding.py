@@ -1,0 +1,233 @@
+"""Holds for our own calls: settled whatever becomes of the call, as long as this worker lives.
+
+A worker that dies settles nothing; its holds go back at their deadline.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from server import metrics
+from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
+from server.metering.meter import Meter, new_hold_id
+from server.metering.results import Held, Settled
+from server.who import Ref
+
+log = logging.getLogger(__name__)
+
+HOLD_MS = 60_000
+EXTEND_SECONDS = 20.0
+EXTENDED_AT_ONCE = 32
+SETTLE_SECONDS = 30 * 60
+LONGEST_PAUSE_SECONDS = 5.0
+# Longer than a streamed call reads on for its usage.
+LEAST_FINISH_SECONDS = 5.5
+CANCEL_SECONDS = 1.0
+
+T = TypeVar("T")
+
+
+class Holding:
+    """Makes holds, extends them while their calls last, and settles them."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._open: set[Hold] = set()
+        self._extending: asyncio.Task[None] | None = None
+        # The loop keeps only weak references to tasks, and a shutdown must wait for these.
+        self._calls: set[asyncio.Task[Any]] = set()
+        self._settles: set[asyncio.Task[Any]] = set()
+
+    def run(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A call as a task that goes on without its caller; a shutdown waits for it."""
+        return _start(call, self._calls)
+
+    def hold(
+        self, tenant_id: str, user_id: str, api_key: str, wanted: int, minimum: int, ref: Ref
+    ) -> "Hold":
+        """Holds tokens while the body of `async with` runs, then settles to its `cost`; also when
+        it is cancelled.
+
+        The settle goes on by itself: nothing that happens to the caller can stop it. Entering
+        raises as Meter.hold. A hold whose outcome is unknown is released, and the body does not
+        run.
+        """
+        return Hold(self, self._meter, tenant_id, user_id, api_key, wanted, minimum, ref)
+
+    async def finish(self, deadline: float) -> None:
+        """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
+        are cancelled, and the settles that have not got through are given up and counted in the
+        log, after a moment at least."""
+        now = asyncio.get_running_loop().time
+        if await _pending(self._calls, deadline - now()):
+            for call in self._calls:
+                call.cancel()
+            await _pending(self._calls, CANCEL_SECONDS)
+        pending = await _pending(self._settles, max(deadline - now(), LEAST_FINISH_SECONDS))
+        if pending:
+            log.error("%d settles did not get through before the shutdown", len(pending))
+        for task in (*pending, self._extending):
+            if task is not None:
+                task.cancel()
+
+    def opened(self, hold: "Hold") -> None:
+        metrics.hold_opened()
+        self._open.add(hold)
+        if self._extending is None:
+            self._extending = asyncio.create_task(self._extend_regularly())
+
+    def closed(self, hold: "Hold") -> None:
+        metrics.hold_closed()
+        self._open.discard(hold)
+
+    def settle_later(self, settle: Coroutine[Any, Any, None]) -> None:
+        _start(settle, self._settles)
+
+    async def _extend_regularly(self) -> None:
+        """Moves the deadlines of all open holds. One task for all: most calls end before their
+        hold's first time, and a timer for each would be made for nothing."""
+        while True:
+            await asyncio.sleep(EXTEND_SECONDS)
+            waiting = list(self._open)
+            while waiting:
+                some = [waiting.pop() for _ in range(min(EXTENDED_AT_ONCE, len(waiting)))]
+                extending = (hold.extend() for hold in some)
+                for outcome in await asyncio.gather(*extending, return_exceptions=True):
+                    # One user's broken record must not cost the others their holds.
+                    if isinstance(outcome, Exception):
+                        log.error("A hold could not be extended", exc_info=outcome)
+
+
+class Hold:
+    """A hold for the body of `async with`. The call sets `cost` (tokens; 0 releases the hold) and
+    `ref`; `held` is what it got.
+
+    `before_settle`, if the call sets it, runs when the body has ended, however it ended, and may
+    still set both. `settled` is what the settle took, for after the body; None if that is not
+    known yet.
+    """
+
+    held: Held
+
+    # A class, as contextlib's generators cost a call several microseconds.
+    def __init__(
+        self,
+        holding: Holding,
+        meter: Meter,
+        tenant_id: str,
+        user_id: str,
+        api_key: str,
+        wanted: int,
+        minimum: int,
+        ref: Ref,
+    ) -> None:
+        self.cost = 0
+        self.ref = ref
+        self.before_settle: Callable[[], Awaitable[None]] | None = None
+        self.settled: Settled | None = None
+        self._holding = holding
+        self._meter = meter
+        self._tenant_id = tenant_id
+        self._user_id = user_id
+        self._api_key = api_key
+        self._wanted = wanted
+        self._minimum = minimum
+        self._hold_id = new_hold_id()
+
+    async def __aenter__(self) -> Self:
+        try:
+            self.held = await self._meter.hold(
+                self._tenant_id,
+                self._user_id,
+                self._api_key,
+                self._wanted,
+                self._minimum,
+                HOLD_MS,
+                "own",
+                self.ref,
+                hold_id=self._hold_id,
+            )
+        except NotSent:
+            raise
+        except (Unavailable, asyncio.CancelledError):
+            self._holding.settle_later(self._settle_for_certain())
+            raise
+        self._holding.opened(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """After a body that came to its end, this waits for the settle's first try."""
+        self._holding.closed(self)
+        if error is not None:
+            self._holding.settle_later(self._settle_for_certain())
+            return
+        try:
+            await self._settle()
+        except BaseException as failure:
+            self._holding.settle_later(self._settle_for_certain())
+            if not isinstance(failure, Exception):
+                raise
+            if not isinstance(failure, Unavailable):
+                log.exception("A settle failed, and is repeated")
+
+    async def extend(self) -> None:
+        """A later deadline, if Redis is there and the hold still is: when Redis was away past the
+        deadline, the settle charges all the same."""
+        with suppress(Unavailable, UnknownHold):
+            await self._meter.extend(self._tenant_id, self._user_id, self._hold_id, HOLD_MS)
+
+    async def _settle(self) -> None:
+        """Raises Unavailable, and what Redis says of a record that is broken."""
+        if self.before_settle is not None:
+            try:
+                await self.before_settle()
+            except Exception:
+                log.exception("The cost of a call could not be found; settled to what was known")
+            self.before_settle = None
+        owner = (self._tenant_id, self._user_id, "", self._hold_id)
+        # A user that has expired has nothing to settle.
+        with suppress(InvalidApiKey):
+            settled = await self._meter.settle(*owner, self.cost, "own", self.ref)
+            self.settled = settled
+            if settled.tokens < self.cost and not settled.replayed:
+                metrics.overrun(self._tenant_id, self.cost - settled.tokens)
+
+    async def _settle_for_certain(self) -> None:
+        """Repeats until it gets through: a hold settles once, its first reply is kept."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + SETTLE_SECONDS, 0.1
+        while True:
+            try:
+                await self._settle()
+                return
+            except Exception as error:
+                if loop.time() > deadline:
+                    reason = error.reason if isinstance(error, Unavailable) else repr(error)
+                    log.error("Lost a settle of %d tokens: %s", self.cost, reason)
+                    return
+            metrics.settle_repeated()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _start(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
+    task = asyncio.create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    return task
+
+
+async def _pending(tasks: set[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:
+    """Those that have not ended within `seconds`."""
+    if not tasks:
+        return set()
+    _, pending = await asyncio.wait(tasks, timeout=max(seconds, 0))
+    return pending

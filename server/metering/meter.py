@@ -1,0 +1,161 @@
+"""Meter: what a user spends. Each call is one Lua script, one atomic step in Redis."""
+
+from secrets import token_hex
+from typing import Any, Literal
+
+import orjson
+
+from server.errors import InvalidApiKey, KeyReused, PaymentRequired, TooManyRequests, UnknownHold
+from server.metering.results import Charged, Held, Rate, Settled
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+from server.who import Ref
+
+Kind = Literal["api", "own"]
+"""A hold made over HTTP, or by the gateway; neither can settle the other's."""
+
+
+class Meter:
+    """Charges and holds of the users in `store`.
+
+    Every call raises Unavailable when Redis does not answer: then its change may have been made
+    or not, and only a repetition with the same Idempotency-Key cannot make it twice.
+    """
+
+    def __init__(self, store: Store, ledger_size: int) -> None:
+        """`ledger_size`: how many entries of each user's ledger are kept."""
+        self._store = store
+        self._ledger_size = ledger_size
+
+    async def charge(
+        self,
+        tenant_id: str,
+        user_id: str,
+        api_key: str,
+        tokens: int,
+        ref: Ref,
+        idempotency_key: str | None = None,
+    ) -> Charged:
+        """Takes `tokens` (1 to 10^13) from the balance.
+
+        Raises InvalidApiKey, KeyReused, TooManyRequests, PaymentRequired: nothing was taken.
+        """
+        status, values = await self._store.run(
+            "charge",
+            keys.of_metered(user_id),
+            tenant_id,
+            api_key,
+            tokens,
+            keys.once_field("charge", idempotency_key),
+            self._ledger_size,
+            orjson.dumps(ref),
+        )
+        tokens_left, rate = _metered(status, values)
+        return Charged(tokens_left, rate, status is Status.REPLAYED)
+
+    async def hold(
+        self,
+        tenant_id: str,
+        user_id: str,
+        api_key: str,
+        wanted: int,
+        minimum: int,
+        ttl_ms: int,
+        kind: Kind,
+        ref: Ref,
+        idempotency_key: str | None = None,
+        hold_id: str | None = None,
+    ) -> Held:
+        """Sets aside `wanted` tokens, or what is left of them but at least `minimum`.
+
+        They go back after `ttl_ms`. Raises as `charge`; TooManyRequests also for a 51st hold.
+        """
+        status, values = await self._store.run(
+            "hold",
+            keys.of_metered(user_id),
+            tenant_id,
+            api_key,
+            wanted,
+            minimum,
+            ttl_ms,
+            kind,
+            hold_id or new_hold_id(),
+            keys.once_field("hold", idempotency_key),
+            self._ledger_size,
+            orjson.dumps(ref),
+        )
+        tokens_left, rate = _metered(status, values)
+        made_id, tokens, deadline_ms = values[6:]
+        replayed = status is Status.REPLAYED
+        return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
+
+    async def extend(self, tenant_id: str, user_id: str, hold_id: str, ttl_ms: int) -> int:
+        """Moves an own hold's deadline to `ttl_ms` from now; the deadline. Raises UnknownHold."""
+        status, values = await self._store.run(
+            "extend",
+            (keys.user(user_id), keys.ledger(user_id)),
+            tenant_id,
+            hold_id,
+            ttl_ms,
+            self._ledger_size,
+        )
+        if status is Status.UNKNOWN_HOLD:
+            raise UnknownHold
+        return int(values[0])
+
+    async def settle(
+        self,
+        tenant_id: str,
+        user_id: str,
+        api_key: str,
+        hold_id: str,
+        tokens: int,
+        kind: Kind,
+        ref: Ref,
+    ) -> Settled:
+        """Replaces a hold by its cost, 0 to 10^13; settled again, the first reply.
+
+        An own settle gives '' for `api_key`, and charges also when the hold has gone back. Raises
+        InvalidApiKey (also when an own settle's user has expired) and UnknownHold.
+        """
+        status, values = await self._store.run(
+            "settle",
+            (keys.user(user_id), keys.ledger(user_id), keys.settled(user_id, hold_id)),
+            tenant_id,
+            api_key,
+            hold_id,
+            tokens,
+            kind,
+            self._ledger_size,
+            orjson.dumps(ref),
+        )
+        if status is Status.UNKNOWN_KEY:
+            raise InvalidApiKey
+        if status is Status.UNKNOWN_HOLD:
+            raise UnknownHold
+        taken, tokens_left = values
+        return Settled(taken, tokens_left, status is Status.REPLAYED)
+
+
+def new_hold_id() -> str:
+    """128 random bits, so that nobody can guess another's."""
+    return token_hex(16)
+
+
+def _metered(status: Status, values: list[Any]) -> tuple[int, Rate]:
+    """The values of a script that admits; raises for each status that is a refusal."""
+    if status is Status.UNKNOWN_KEY:
+        raise InvalidApiKey
+    tokens_left, limit, window, remaining, reset_ms, retry_after_ms = values[:6]
+    rate = Rate(limit, window, remaining, reset_ms)
+    if status is Status.KEY_REUSED:
+        raise KeyReused
+    if status in _TOO_MANY:
+        raise TooManyRequests(retry_after_ms, rate.headers())
+    if status is Status.NO_TOKENS:
+        raise PaymentRequired(tokens_left, rate.headers())
+    return tokens_left, rate
+
+
+_TOO_MANY = (Status.RATE_LIMITED, Status.TOO_MANY_KEYS, Status.TOO_MANY_HOLDS)

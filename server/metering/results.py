@@ -1,0 +1,101 @@
+"""What the meter answers: typed values instead of a script's list."""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+from math import ceil
+from typing import Any, NamedTuple
+
+# Named tuples, because one or two are made for each request, and a frozen dataclass takes
+# several times as long to make.
+
+
+class Rate(NamedTuple):
+    """A user's rate limit: `limit` requests in `window` seconds."""
+
+    limit: int
+    window: int
+    remaining: int
+    reset_ms: int
+
+    def headers(self) -> dict[str, str]:
+        """RateLimit-Policy and RateLimit, as in the IETF draft "RateLimit header fields"."""
+        return {
+            "ratelimit-policy": _policy(self.limit, self.window),
+            "ratelimit": f'"requests";r={self.remaining};t={ceil(self.reset_ms / 1000)}',
+        }
+
+
+@lru_cache(1000)
+def _policy(limit: int, window: int) -> str:
+    return f'"requests";q={limit};w={window}'
+
+
+class Charged(NamedTuple):
+    """A charge; `replayed`: the reply to the first one with this Idempotency-Key, kept."""
+
+    tokens_left: int
+    rate: Rate
+    replayed: bool
+
+
+class Held(NamedTuple):
+    """An open hold of `tokens`."""
+
+    hold_id: str
+    tokens: int
+    tokens_left: int
+    deadline_ms: int
+    rate: Rate
+    replayed: bool
+
+
+class Settled(NamedTuple):
+    """A settled hold; `tokens` were taken, which can be less than the cost (overrun).
+
+    `replayed`: it was settled before, and this is what the first settle took.
+    """
+
+    tokens: int
+    tokens_left: int
+    replayed: bool
+
+
+class Granted(NamedTuple):
+    """A grant, and what the user's API keys must be made to agree with."""
+
+    tokens_left: int
+    group: str
+    api_keys: tuple[str, ...]
+    expires_at_ms: int | None
+    replayed: bool
+
+
+class Balance(NamedTuple):
+    """A user's balance and limits; times as ISO 8601, `expires_at` None for a permanent user."""
+
+    group: str
+    tokens_left: int
+    tokens_held: int
+    tokens_used: int
+    rate_limit: int
+    rate_limit_window: int
+    rate_remaining: int
+    created_at: str
+    expires_at: str | None
+
+
+class Entry(NamedTuple):
+    """One change of a balance: `tokens` is signed, `tokens_left` the balance after it."""
+
+    number: int
+    time_ms: int
+    op: str
+    tokens: int
+    tokens_left: int
+    ref: dict[str, Any]
+
+
+def iso_time(ms: int) -> str:
+    """ISO 8601 in UTC with milliseconds."""
+    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")

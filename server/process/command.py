@@ -1,0 +1,190 @@
+"""What the command line does: serve, purge, audit."""
+
+import argparse
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Coroutine
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from server import logs
+from server.errors import Unavailable
+from server.process.embedded import Embedded, EmbeddedError
+from server.process.shutdown import Shutdown
+from server.process.supervisor import Supervisor
+from server.settings import Settings
+from server.startup import CannotStart, check_redis, make_store, read_settings
+from server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def run(shutdown: Shutdown) -> int:
+    """The exit status."""
+    arguments = _parse_arguments()
+    if arguments.command != "serve":
+        # Each may be stopped anywhere and repeated.
+        shutdown.forget()
+    try:
+        settings = read_settings()
+        with ExitStack() as stack:
+            embedded = None
+            if arguments.embedded:
+                embedded = stack.enter_context(Embedded(arguments.data, shutdown))
+                settings = settings.model_copy(update={"redis_url": embedded.url})
+            if arguments.command == "serve":
+                return _serve(settings, embedded, shutdown)
+            return asyncio.run(_maintain(arguments, make_store(settings)))
+    except CannotStart as error:
+        log.error("%s", error)
+        return error.status
+    except EmbeddedError as error:
+        log.error("%s", error)
+        return 1
+    except Unavailable as error:
+        log.error("Redis unavailable: %s", error.reason)
+        return 1
+    except Exception as error:
+        log.error("Unexpected", exc_info=error)
+        return 1
+    finally:
+        shutdown.done()
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        "vibe-server", description="Without a command: serve. Settings come from the environment."
+    )
+    parser.set_defaults(command="serve")
+    parser.add_argument(
+        "--embedded", action="store_true", help="start the bundled Valkey and use it"
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="its directory (default: ./data)"
+    )
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    purge = commands.add_parser("purge", help="remove what a deleted tenant left in Redis")
+    purge.add_argument("--tenant", required=True)
+    audit = commands.add_parser("audit", help="check every user's balance against its ledger")
+    audit.add_argument("--tenant")
+    arguments = parser.parse_args()
+    arguments.command = arguments.command or "serve"
+    return arguments
+
+
+async def _maintain(arguments: argparse.Namespace, store: Store) -> int:
+    await check_redis(store)
+    if arguments.command == "purge":
+        from server.tenants.purge import purge
+
+        return await purge(store, arguments.tenant)
+    from server.metering.audit import Audit
+
+    return await Audit(store, arguments.tenant).run()
+
+
+def _serve(settings: Settings, embedded: Embedded | None, shutdown: Shutdown) -> int:
+    if embedded:
+        settings = _for_embedded(settings)
+    if not shutdown.requested and _redis_answers(settings, shutdown):
+        with ExitStack() as stack:
+            listeners = [stack.enter_context(_listen(settings.host, settings.port))]
+            if settings.metrics_port:
+                listeners.append(stack.enter_context(_listen(settings.host, settings.metrics_port)))
+            _supervise(settings, listeners, embedded, shutdown)
+    else:
+        log.info("Server shutting down")
+    return 0
+
+
+def _redis_answers(settings: Settings, shutdown: Shutdown) -> bool:
+    """False if a shutdown was requested meanwhile. Raises CannotStart."""
+    return asyncio.run(_finishes(check_redis(make_store(settings)), shutdown))
+
+
+async def _finishes(work: Coroutine[Any, Any, None], shutdown: Shutdown) -> bool:
+    """Runs `work`; False if a shutdown was requested before it was done."""
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    loop.add_reader(shutdown.descriptor, task.cancel)
+    await asyncio.wait([task])
+    loop.remove_reader(shutdown.descriptor)
+    if task.cancelled():
+        return False
+    task.result()
+    return True
+
+
+def _supervise(
+    settings: Settings,
+    listeners: list[socket.socket],
+    embedded: Embedded | None,
+    shutdown: Shutdown,
+) -> None:
+    """`listeners`: the public one, and that of METRICS_PORT if there is one."""
+    # Only now, so that a wrong address of Redis is answered without waiting for the rest;
+    # and here, so that a worker that replaces another has it in memory already.
+    from server.metrics.shared import Shared, this_worker
+    from server.process.worker import run_worker
+
+    if not settings.admin_token:
+        log.warning("ADMIN_TOKEN is not set: the administration answers 401")
+    log.info("Listening on http://%s", _address(listeners[0]))
+    if len(listeners) > 1:
+        log.info("Metrics at http://%s/metrics", _address(listeners[1]))
+    shared = Shared(settings.workers)
+
+    def work(slot: int, parent: int) -> None:
+        this_worker.join(shared, slot)
+        run_worker(settings, listeners[0], parent, *listeners[1:])
+
+    Supervisor(
+        work,
+        listeners,
+        settings.workers,
+        settings.drain_seconds + settings.grace_seconds,
+        shutdown,
+        shared.died,
+        embedded.revive if embedded else None,
+    ).run()
+
+
+def _for_embedded(settings: Settings) -> Settings:
+    """An admin token for this start, and a worker per core, unless they are set."""
+    changes: dict[str, object] = {}
+    if not settings.admin_token:
+        changes["admin_token"] = secrets.token_urlsafe(24)
+        logs.announce(f"Admin token for this start: {changes['admin_token']}")
+    if "workers" not in settings.model_fields_set:
+        changes["workers"] = _cores()
+    return settings.model_copy(update=changes)
+
+
+def _cores() -> int:
+    """Those that we may use, which in a container can be fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        # localhost is IPv4 for whoever connects to 127.0.0.1, and a browser tries both.
+        family, _, _, _, address = sorted(found, key=lambda item: item[0] != socket.AF_INET)[0]
+        listener = socket.create_server(address[:2], family=family, backlog=1024)
+    except UnicodeError:
+        raise CannotStart("HOST: is not a host name", 2) from None
+    except OSError as error:
+        raise CannotStart(f"Cannot listen on {host}:{port}: {error.strerror}") from None
+    listener.setblocking(False)
+    return listener

@@ -1,0 +1,144 @@
+"""One worker: a single-process Sanic on a listening socket that it did not open.
+
+The shutdown is our own. Sanic's closes Redis before aborted handlers have run their `finally`,
+and keeps connections open that were busy when it began.
+"""
+
+import asyncio
+import gc
+import logging
+import signal
+import socket
+from time import monotonic
+from typing import Any
+
+import uvloop
+from sanic import Sanic
+from sanic.http import Stage
+from sanic.server.async_server import AsyncioServer
+
+from server.app import Deps, create_app, create_metrics_app
+from server.http import StrictProtocol
+from server.metrics.shared import this_worker
+from server.process.shutdown import SIGNALS
+from server.services import Services
+from server.settings import Settings
+from server.store.store import Store
+
+log = logging.getLogger(__name__)
+
+BACKLOG = 1024
+ABORT_SECONDS = 2
+# A busy client's next request comes sooner, and is served: its reply says `Connection: close`,
+# where closing at once would reset a request that is on its way.
+IDLE_SECONDS = 0.2
+
+
+def run_worker(
+    settings: Settings,
+    listener: socket.socket,
+    parent: int,
+    metrics_listener: socket.socket | None = None,
+) -> None:
+    """The body of a worker process; the arguments as in `serve`."""
+    app = create_app(Deps(settings, Store(settings.redis_url, settings.redis_timeout)))
+    # What is here now stays; and next to nothing of a request is in cycles, which is all that the
+    # collector is for, so that it may look seldom (a tenth of the CPU of a provider call).
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 10)
+    uvloop.run(serve(app, listener, parent, metrics_listener))
+
+
+async def serve(
+    app: Sanic[Any, Services],
+    listener: socket.socket,
+    parent: int,
+    metrics_listener: socket.socket | None = None,
+) -> None:
+    """Serves until SIGTERM or SIGINT, or until the parent has died; then drains.
+
+    `parent` is a descriptor that becomes readable when the parent process has gone;
+    `metrics_listener` is for METRICS_PORT.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+
+    def orphaned() -> None:
+        loop.remove_reader(parent)
+        # Nobody is left whom it would help that we serve on, and a next server needs the port.
+        app.ctx.settings = app.ctx.settings.model_copy(update={"drain_seconds": 0})
+        stop.set()
+
+    loop.add_reader(parent, orphaned)
+
+    server = await _start(app, listener)
+    metrics_server = None
+    if metrics_listener is not None:
+        metrics_server = await _start(create_metrics_app(app.ctx), metrics_listener)
+    publishing = asyncio.create_task(this_worker.publish_regularly())
+    await stop.wait()
+    await _stop(app, server)
+    if metrics_server is not None:
+        metrics_server.close()
+    publishing.cancel()
+    this_worker.publish()
+    # All is done: a second signal must not make a failure of it when the loop has closed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioServer:
+    server = await app.create_server(
+        sock=listener,
+        protocol=StrictProtocol,
+        backlog=BACKLOG,
+        asyncio_server_kwargs={"start_serving": False},
+    )
+    assert server is not None
+    await server.startup()
+    await server.before_start()
+    await server.start_serving()
+    await server.after_start()
+    return server
+
+
+async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
+    """Serves on, not ready, for DRAIN_SECONDS; then lets what runs finish in GRACE_SECONDS."""
+    settings = app.ctx.settings
+    app.ctx.draining = True
+    app.ctx.stop_by = (
+        asyncio.get_running_loop().time() + settings.drain_seconds + settings.grace_seconds
+    )
+    await asyncio.sleep(settings.drain_seconds)
+    await server.before_stop()
+    server.close()
+    connections = server.connections
+    await _until_closed(connections, settings.grace_seconds)
+    if busy := [connection for connection in connections if not _is_idle(connection)]:
+        log.warning("%d requests did not finish in time", len(busy))
+    for connection in list(connections):
+        connection.abort()
+    # Aborting cancels the handlers; they settle in `finally`, before Redis is closed.
+    await _until_closed(connections, ABORT_SECONDS)
+    await asyncio.sleep(0.05)
+    await server.after_stop()
+
+
+async def _until_closed(connections: set[Any], seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds
+    while connections and loop.time() < deadline:
+        # Again and again: a connection becomes idle when its reply has been sent.
+        for connection in list(connections):
+            if _is_idle(connection) and monotonic() - connection._time > IDLE_SECONDS:
+                connection.close()
+        await asyncio.sleep(0.02)
+
+
+def _is_idle(connection: Any) -> bool:
+    """No request has arrived, not even in part, and the last reply is sent."""
+    http, transport = connection.http, connection.transport
+    if http is None or transport is None or http.stage is not Stage.IDLE:
+        return False
+    return not connection.recv_buffer and not transport.get_write_buffer_size()

@@ -1,0 +1,2 @@
+"""For clients of OpenAI's chat completions: what they send and get, where the endpoint speaks
+Anthropic's messages."""

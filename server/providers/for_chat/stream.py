@@ -1,0 +1,152 @@
+"""Streams of Anthropic's messages as streams of OpenAI's chat completions.
+
+Sources: the Anthropic API reference, streaming messages; the OpenAI API reference, the chat
+completion chunk object. What is missing or odd in an event is left out; nothing raises.
+"""
+
+from typing import Any
+
+from server.providers.for_chat.reply import arguments, finish_reason, string, usage
+
+Chunk = dict[str, Any]
+
+# The type of a block or of a delta, and the member of both that has its text.
+_TEXTS = {
+    "text": "text",
+    "text_delta": "text",
+    "thinking": "thinking",
+    "thinking_delta": "thinking",
+}
+_DELTAS = {"text": "content", "thinking": "reasoning_content"}
+
+
+class ChatStream:
+    """One stream: `translate` for each event of the provider, then `finish`.
+
+    The first chunk has the role, whatever the first event is.
+    """
+
+    def __init__(self, created: int, include_usage: bool) -> None:
+        """`created` in Unix seconds; `include_usage`: whether the client asked for usage."""
+        self._created = created
+        self._include_usage = include_usage
+        self._id = f"chatcmpl-{created}"
+        self._model = ""
+        self._usage: dict[str, Any] = {}
+        self._has_started = False
+        self._has_finished = False
+        self._calls = 0
+        self._silent: dict[Any, tuple[int, dict[str, Any]]] = {}
+        """By the block's index, calls without arguments so far: their number and their block."""
+        self._numbers: dict[Any, int] = {}
+        """The number of each call, by its block's index."""
+
+    def translate(self, event: dict[str, Any]) -> list[Chunk]:
+        """The chunks of one Anthropic event; none for pings and unknown ones."""
+        match event.get("type"):
+            case "message_start":
+                return self._start(_object(event, "message"))
+            case "content_block_start":
+                return self._start_block(_index(event), _object(event, "content_block"))
+            case "content_block_delta":
+                return self._delta(_index(event), _object(event, "delta"))
+            case "content_block_stop":
+                return self._stop_block(_index(event))
+            case "message_delta":
+                self._report(event.get("usage"))
+                reason = _object(event, "delta").get("stop_reason")
+                return [] if reason is None else self._end(reason)
+        return []
+
+    def finish(self) -> list[Chunk]:
+        """After the last event: a finish reason if there was none, and the usage if it was asked
+        for and reported."""
+        chunks = self._end(None)
+        used = usage(self._usage)
+        if self._include_usage and used:
+            chunks.append({**self._envelope(), "choices": [], "usage": used})
+        return chunks
+
+    def _start(self, message: dict[str, Any]) -> list[Chunk]:
+        self._report(message.get("usage"))
+        if self._has_started:
+            return []
+        self._id = string(message, "id") or self._id
+        self._model = string(message, "model")
+        return [self._chunk({})]
+
+    def _report(self, reported: Any) -> None:
+        # Cumulative: a later number replaces an earlier one.
+        if isinstance(reported, dict):
+            self._usage |= {name: value for name, value in reported.items() if value is not None}
+
+    def _start_block(self, index: int | None, block: dict[str, Any]) -> list[Chunk]:
+        if block.get("type") != "tool_use":
+            return self._text(block)
+        number = self._calls
+        self._calls += 1
+        self._numbers[index] = number
+        self._silent[index] = number, block
+        function = {"name": string(block, "name"), "arguments": ""}
+        call_id = string(block, "id") or f"call_{number}"
+        call = {"index": number, "id": call_id, "type": "function", "function": function}
+        return [self._chunk({"tool_calls": [call]})]
+
+    def _delta(self, index: int | None, delta: dict[str, Any]) -> list[Chunk]:
+        if delta.get("type") != "input_json_delta":
+            return self._text(delta)
+        fragment = string(delta, "partial_json")
+        if not fragment or index not in self._numbers:
+            return []
+        self._silent.pop(index, None)
+        return [self._fragment(self._numbers[index], fragment)]
+
+    def _stop_block(self, index: int | None) -> list[Chunk]:
+        """A call without arguments gets those that its block came with, as a rule `{}`."""
+        if index not in self._silent:
+            return []
+        number, block = self._silent.pop(index)
+        return [self._fragment(number, arguments(block))]
+
+    def _text(self, part: dict[str, Any]) -> list[Chunk]:
+        """Of a block or a delta."""
+        kind = part.get("type")
+        name = _TEXTS.get(kind, "") if isinstance(kind, str) else ""
+        text = string(part, name)
+        return [self._chunk({_DELTAS[name]: text})] if text else []
+
+    def _end(self, stop_reason: Any) -> list[Chunk]:
+        if self._has_finished:
+            return []
+        self._has_finished = True
+        chunks = [chunk for index in [*self._silent] for chunk in self._stop_block(index)]
+        return [*chunks, self._chunk({}, finish_reason(stop_reason, self._calls > 0))]
+
+    def _fragment(self, number: int, text: str) -> Chunk:
+        return self._chunk({"tool_calls": [{"index": number, "function": {"arguments": text}}]})
+
+    def _chunk(self, delta: dict[str, Any], reason: str | None = None) -> Chunk:
+        if not self._has_started:
+            self._has_started = True
+            delta = {"role": "assistant", "content": "", **delta}
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        chunk = {**self._envelope(), "choices": [choice]}
+        return {**chunk, "usage": None} if self._include_usage else chunk
+
+    def _envelope(self) -> Chunk:
+        return {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": self._created,
+            "model": self._model,
+        }
+
+
+def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
+    value = event.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _index(event: dict[str, Any]) -> int | None:
+    value = event.get("index")
+    return value if isinstance(value, int) else None

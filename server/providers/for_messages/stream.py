@@ -1,0 +1,188 @@
+"""The chunks of a streamed chat completion as the events of an Anthropic message.
+
+Sources: the OpenAI API reference, chat completions; the Anthropic API reference, streaming
+messages: one content block after the other, each stopped before the next starts. The calls of
+tools in a chat completion's stream need not come one after the other, so that a block waits while
+the call before it lacks arguments.
+"""
+
+from collections import deque
+from typing import Any
+
+import orjson
+
+from server.providers.for_messages.reply import (
+    envelope,
+    first_choice,
+    objects,
+    stop_reason,
+    string,
+    text_of,
+    thinking_of,
+    tool_use,
+    usage_of,
+)
+
+
+class _Block:
+    """A content block that is open or waits to be."""
+
+    def __init__(self, start: dict[str, Any], delta: str, member: str) -> None:
+        self.start = start
+        self.unsent: list[str] = []
+        self._delta = delta
+        self._member = member
+
+    @property
+    def can_start(self) -> bool:
+        return True
+
+    @property
+    def is_complete(self) -> bool:
+        """May the next block follow?"""
+        return True
+
+    def add(self, text: str) -> None:
+        self.unsent.append(text)
+
+    def delta(self) -> dict[str, Any]:
+        """Of what is unsent, which is sent then."""
+        text = "".join(self.unsent)
+        self.unsent.clear()
+        return {"type": self._delta, self._member: text}
+
+
+class _Call(_Block):
+    """A call of a tool; it can start when its name is known."""
+
+    def __init__(self) -> None:
+        super().__init__({}, "input_json_delta", "partial_json")
+        self.id = ""
+        self._arguments: list[str] = []
+
+    def take(self, call: dict[str, Any]) -> None:
+        function = call.get("function")
+        function = function if isinstance(function, dict) else {}
+        self.id = self.id or string(call.get("id"))
+        if not self.start and (name := string(function.get("name"))):
+            self.start = tool_use(self.id, name)
+        if arguments := string(function.get("arguments")):
+            self.add(arguments)
+            self._arguments.append(arguments)
+
+    @property
+    def can_start(self) -> bool:
+        return bool(self.start)
+
+    @property
+    def is_complete(self) -> bool:
+        # The last character first: this is asked with every chunk while something waits.
+        if not self.start or not self._arguments or not self._arguments[-1].rstrip().endswith("}"):
+            return False
+        try:
+            orjson.loads("".join(self._arguments))
+        except orjson.JSONDecodeError:
+            return False
+        return True
+
+
+class MessageStream:
+    """Of one message."""
+
+    def __init__(self) -> None:
+        self._started = False
+        # The first one is open, if `_is_open`; its number is `_index`.
+        self._blocks: deque[_Block] = deque()
+        self._is_open = False
+        self._index = 0
+        self._calls: dict[str, _Call] = {}
+        self._finish_reason: Any = None
+        self._has_called = False
+        self._has_refused = False
+        self._usage: Any = None
+
+    def translate(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        """The Anthropic events of one chunk (parsed data object).
+
+        message_start comes first, whatever the first chunk is; usage may come in any chunk, also
+        with non-empty choices.
+        """
+        events = self._begin(chunk)
+        if isinstance(usage := chunk.get("usage"), dict):
+            self._usage = usage
+        choice = first_choice(chunk)
+        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        delta = choice.get("delta")
+        if isinstance(delta, dict):
+            self._take(delta)
+        return events + self._advance()
+
+    def finish(self) -> list[dict[str, Any]]:
+        """At the upstream's end: what is still open is stopped, message_delta with stop_reason
+        and (cumulative) usage, message_stop."""
+        events = self._begin({}) + self._advance(to_the_end=True)
+        reason = stop_reason(self._finish_reason, self._has_called, self._has_refused)
+        delta = {"stop_reason": reason, "stop_sequence": None}
+        usage = usage_of(self._usage)
+        events.append({"type": "message_delta", "delta": delta, "usage": usage})
+        events.append({"type": "message_stop"})
+        return events
+
+    def _begin(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+        if self._started:
+            return []
+        self._started = True
+        return [{"type": "message_start", "message": envelope(chunk)}]
+
+    def _take(self, delta: dict[str, Any]) -> None:
+        if thinking := thinking_of(delta):
+            start = {"type": "thinking", "thinking": "", "signature": ""}
+            self._add(thinking, start, "thinking_delta", "thinking")
+        refusal = text_of(delta.get("refusal"))
+        self._has_refused = self._has_refused or bool(refusal)
+        if text := text_of(delta.get("content")) + refusal:
+            self._add(text, {"type": "text", "text": ""}, "text_delta", "text")
+        for call in objects(delta.get("tool_calls")):
+            self._call(call).take(call)
+
+    def _add(self, text: str, start: dict[str, Any], delta: str, member: str) -> None:
+        if not self._blocks or self._blocks[-1].start != start:
+            self._blocks.append(_Block(start, delta, member))
+        self._blocks[-1].add(text)
+
+    def _call(self, delta: dict[str, Any]) -> _Call:
+        """The call that a delta belongs to; some servers give all calls one index, or none."""
+        key, call_id = repr(delta.get("index")), string(delta.get("id"))
+        call = self._calls.get(key)
+        if call is None or (call_id and call.id and call_id != call.id):
+            call = self._calls[key] = _Call()
+            self._blocks.append(call)
+        return call
+
+    def _advance(self, to_the_end: bool = False) -> list[dict[str, Any]]:
+        """What can be sent of the blocks, in their order."""
+        events: list[dict[str, Any]] = []
+        while self._blocks:
+            block = self._blocks[0]
+            if block.can_start:
+                events += self._send(block)
+            if not to_the_end and (len(self._blocks) == 1 or not block.is_complete):
+                break
+            self._blocks.popleft()
+            if self._is_open:
+                events.append({"type": "content_block_stop", "index": self._index})
+                self._is_open = False
+                self._index += 1
+        return events
+
+    def _send(self, block: _Block) -> list[dict[str, Any]]:
+        events: list[dict[str, Any]] = []
+        if not self._is_open:
+            self._is_open = True
+            self._has_called = self._has_called or isinstance(block, _Call)
+            start = {"type": "content_block_start", "index": self._index}
+            events.append({**start, "content_block": block.start})
+        if block.unsent:
+            delta = block.delta()
+            events.append({"type": "content_block_delta", "index": self._index, "delta": delta})
+        return events

@@ -1,0 +1,282 @@
+"""One connection to one Redis, on which commands share round trips.
+
+redis-py's cost is per round trip, not per command: so a command issued while a flush is under way
+waits, and the next flush sends all that have gathered as one pipeline.
+
+Nothing that may have run is ever sent twice. When a connection fails, the outcome of what was
+sent is unknown and its callers get Unavailable; what was still queued gets NotSent. What Redis
+says it did not run is sent again: a script it does not know (as text instead of by its name), and
+what a node of a Cluster redirects.
+"""
+
+import asyncio
+import logging
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import (
+    AskError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TryAgainError,
+)
+
+from server import metrics
+from server.errors import NotSent, Unavailable
+from server.store.command import Command, Script, pack
+
+log = logging.getLogger(__name__)
+
+FLUSH_COMMANDS = 512
+QUEUED_COMMANDS = 20_000
+RECONNECT_SECONDS = 0.1
+ASKING = b"*1\r\n$6\r\nASKING\r\n"
+
+# Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
+_CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
+
+
+Connect = Callable[[], Awaitable[AbstractConnection]]
+
+
+class Pipeline:
+    """Queues commands, flushes them, and reconnects by itself.
+
+    `connect` makes a connected, ready connection; `timeout` (seconds) is what a caller waits at
+    most, from the call to the reply. `on_trouble` is called when the connection is lost or cannot
+    be made, `redirect` with a command that another node of a Cluster should get.
+    """
+
+    def __init__(
+        self,
+        connect: Connect,
+        timeout: float,
+        on_trouble: Callable[[], None] = lambda: None,
+        redirect: Callable[[Command, ResponseError], None] | None = None,
+    ) -> None:
+        self._connect = connect
+        self._timeout = timeout
+        self._on_trouble = on_trouble
+        self._redirect = redirect
+        self._queue: deque[Command] = deque()
+        self._queued_gets: dict[str, Command] = {}
+        self._wake = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._reconnect_soon = False
+        self._down: str = ""
+        self._tried = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Connects in the background; commands may be queued at once."""
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.create_task(self._run())
+
+    async def tried(self) -> None:
+        """Waits until the first attempt to connect has succeeded or failed."""
+        await self._tried.wait()
+
+    @property
+    def is_down(self) -> bool:
+        return bool(self._down)
+
+    async def close(self) -> None:
+        """Ends at once; commands that still wait fail."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+        self._fail_queue("closed")
+        await self._disconnect()
+
+    def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
+        """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
+        return self._enqueue(Command(pack(*args), self._deadline(), None, ()))
+
+    def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
+        """Queues a script; `args` begin with the number of keys. Raises as `send`."""
+        packed = pack("EVALSHA", script.sha1, *args)
+        return self._enqueue(Command(packed, self._deadline(), script, args))
+
+    def get(self, key: str) -> asyncio.Future[Any]:
+        """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
+        command = self._queued_gets.get(key)
+        if command is None:
+            packed = pack("GET", key)
+            command = Command(packed, self._deadline(), None, ())
+            future = self._enqueue(command)
+            self._queued_gets[key] = command
+            return future
+        waiter = self._loop.create_future()
+        command.waiters.append(waiter)
+        return waiter
+
+    def reconnect(self) -> None:
+        """Makes a new connection before the next flush."""
+        self._reconnect_soon = True
+        self._wake.set()
+
+    def take_over(self, command: Command) -> None:
+        """Queues a command that another pipeline could not get done."""
+        if self._down:
+            command.fail(NotSent(self._down))
+        else:
+            self._queue.append(command)
+            self._wake.set()
+
+    def _deadline(self) -> float:
+        return self._loop.time() + self._timeout
+
+    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
+        if self._down:
+            raise NotSent(self._down)
+        if len(self._queue) >= QUEUED_COMMANDS:
+            raise NotSent("queue full")
+        waiter = self._loop.create_future()
+        command.waiters.append(waiter)
+        self._queue.append(command)
+        self._wake.set()
+        return waiter
+
+    async def _run(self) -> None:
+        while True:
+            if self._connection is None:
+                await self._reconnect()
+                continue
+            if not self._queue:
+                self._wake.clear()
+                await self._wake.wait()
+            await self._flush()
+
+    def _take_batch(self) -> list[Command]:
+        """The next commands to send, less those whose caller has gone or whose time is short.
+
+        A flush fails as a whole at the deadline of its oldest command; less than half of the
+        timeout would condemn the younger ones to fail with it, and what is not sent is safe.
+        """
+        self._queued_gets.clear()
+        earliest = self._loop.time() + self._timeout / 2
+        batch: list[Command] = []
+        while self._queue and len(batch) < FLUSH_COMMANDS:
+            command = self._queue.popleft()
+            if command.deadline < earliest:
+                command.fail(NotSent("timed out in the queue"))
+            elif command.wanted():
+                batch.append(command)
+        return batch
+
+    async def _flush(self) -> None:
+        connection = self._connection
+        assert connection is not None
+        if self._reconnect_soon or await self._was_closed(connection):
+            # Noticed before sending, so the queue can wait for the next connection.
+            self._reconnect_soon = False
+            await self._disconnect()
+            return
+        batch = self._take_batch()
+        if not batch:
+            return
+        answered = 0
+        began = perf_counter()
+        try:
+            async with asyncio.timeout_at(batch[0].deadline):
+                await connection.send_packed_command(
+                    [ASKING + c.packed if c.asking else c.packed for c in batch],
+                    check_health=False,
+                )
+                for command in batch:
+                    if command.asking:
+                        command.asking = False
+                        await connection.read_response(timeout=math.inf)
+                    # The connection's own method adds nothing but its timeout, and costs more than
+                    # the parsing; one timeout for the whole flush does.
+                    reply = await connection._parser.read_response()  # type: ignore[attr-defined]  # of both its parsers
+                    if isinstance(reply, ResponseError):
+                        self._refused(command, reply)
+                    else:
+                        command.resolve(reply)
+                    answered += 1
+        except TimeoutError:
+            await self._lose(batch[answered:], "Timeout reading from Redis", stalled=True)
+        except (OSError, RedisError) as error:
+            await self._lose(batch[answered:], str(error))
+        except BaseException:
+            await self._lose(batch[answered:], "closed")
+            raise
+        else:
+            metrics.flushed(len(batch), perf_counter() - began)
+
+    def _refused(self, command: Command, error: ResponseError) -> None:
+        text = str(error)
+        if isinstance(error, NoScriptError) and command.script is not None:
+            script = command.script
+            command.packed = pack("EVAL", script.text, *command.args)
+            command.script = None
+            self._queue.appendleft(command)
+        elif self._redirect is not None and isinstance(error, (AskError, TryAgainError)):
+            self._redirect(command, error)
+        elif isinstance(error, ReadOnlyError):
+            # A primary that became a replica: the next connection may find the new primary.
+            command.fail(Unavailable(text))
+            raise error
+        elif text.startswith(_CANNOT_NOW) or getattr(error, "status_code", "") in _CANNOT_NOW:
+            command.fail(Unavailable(text))
+        else:
+            command.fail(error)
+
+    async def _lose(self, sent: Iterable[Command], reason: str, stalled: bool = False) -> None:
+        metrics.redis_failed()
+        for command in sent:
+            command.fail(Unavailable(reason))
+        await self._disconnect()
+        self._on_trouble()
+        if stalled:
+            self._go_down(reason)
+
+    def _go_down(self, reason: str) -> None:
+        if not self._down:
+            log.warning("Redis unavailable: %s", reason)
+        self._down = reason or "unavailable"
+        self._fail_queue(self._down)
+        self._on_trouble()
+
+    def _fail_queue(self, reason: str) -> None:
+        self._queued_gets.clear()
+        while self._queue:
+            self._queue.popleft().fail(NotSent(reason))
+
+    async def _reconnect(self) -> None:
+        """One attempt; when it fails, all who wait fail, and later callers at once."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._connection = await self._connect()
+        except (OSError, RedisError, TimeoutError) as error:
+            metrics.redis_failed()
+            self._go_down(str(error) or "Timeout connecting to Redis")
+            self._tried.set()
+            await asyncio.sleep(RECONNECT_SECONDS)
+            return
+        self._tried.set()
+        if self._down:
+            log.info("Redis is back")
+        self._down = ""
+
+    @staticmethod
+    async def _was_closed(connection: AbstractConnection) -> bool:
+        try:
+            return await connection.can_read()
+        except (OSError, RedisError):
+            return True
+
+    async def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(OSError, RedisError):
+                await connection.disconnect(nowait=True)

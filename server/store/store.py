@@ -1,0 +1,154 @@
+"""Redis: connecting, running scripts, and the few plain commands. Callers see no redis-py."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from server import metrics
+from server.errors import Unavailable
+from server.store.cluster import Cluster
+from server.store.pipeline import Pipeline
+from server.store.scripts import EXPIRED, load_scripts
+from server.store.sentinel import SentinelServer
+from server.store.status import Status
+from server.store.topology import (
+    OneServer,
+    Prepare,
+    Topology,
+    connector,
+    disconnect_all,
+)
+
+SCAN_COUNT = 1000
+_STATUSES = tuple(Status)
+
+
+def _topology(url: str, timeout: float, prepare: Prepare) -> Topology:
+    scheme = urlsplit(url).scheme
+    if scheme.endswith("+cluster"):
+        return Cluster(url, timeout, prepare)
+    if scheme.endswith("+sentinel"):
+        return SentinelServer(url, timeout, prepare)
+    return OneServer(connector(url, timeout, prepare), timeout)
+
+
+class Store:
+    """A Redis; `timeout` (seconds) bounds each call, which then raises Unavailable."""
+
+    def __init__(self, url: str, timeout: float) -> None:
+        """Raises ValueError if the URL cannot be used; connects nowhere."""
+        self._scripts = load_scripts()
+        self._timeout = timeout
+        self._topology = _topology(url, timeout, self._load_into)
+
+    async def _load_into(self, connection: AbstractConnection) -> None:
+        await connection.send_packed_command(
+            [
+                piece
+                for script in self._scripts.values()
+                for piece in connection.pack_command("SCRIPT", "LOAD", script.text)
+            ]
+        )
+        for _ in self._scripts:
+            await connection.read_response()
+
+    async def check(self) -> None:
+        """Raises Unavailable if Redis does not answer, ValueError if it would evict balances."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                connections = await self._topology.connect_all()
+                for connection in connections:
+                    await connection.send_command("INFO", "memory")
+                answers = [await connection.read_response() for connection in connections]
+                await disconnect_all(connections)
+        except (OSError, RedisError) as error:
+            raise Unavailable(str(error) or "Timeout connecting to server") from None
+        for answer in answers:
+            for line in answer.decode().splitlines():
+                name, _, policy = line.partition(":")
+                if name == "maxmemory_policy" and policy != "noeviction":
+                    raise ValueError(
+                        f"maxmemory-policy is {policy}: balances could be evicted; set noeviction"
+                    )
+
+    async def start(self) -> None:
+        """Connects; while Redis is away, goes on trying, and each call raises Unavailable."""
+        await self._topology.start()
+
+    async def close(self) -> None:
+        await self._topology.close()
+
+    def get(self, key: str) -> Awaitable[bytes | None]:
+        return self._topology.fast(key).get(key)
+
+    async def run(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> tuple[Status, list[Any]]:
+        """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
+        pipeline = self._topology.fast(keys[0])
+        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+
+    async def run_large(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> tuple[Status, list[Any]]:
+        """As `run`, for a script with a large reply, which must not delay a charge."""
+        pipeline = self._topology.bulk(keys[0])
+        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+
+    async def ping(self) -> None:
+        """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""
+        pings = (self._ping(pipeline) for pipeline in self._topology.serving())
+        outcomes = await asyncio.gather(*pings, return_exceptions=True)
+        if not any(outcome is None for outcome in outcomes):
+            raise Unavailable("no answer")
+
+    @staticmethod
+    async def _ping(pipeline: Pipeline) -> None:
+        await pipeline.send("PING")
+
+    async def set(self, key: str, value: str, expires_at_ms: int | None = None) -> None:
+        expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
+        await self._topology.fast(key).send("SET", key, value, *expiry)
+
+    async def delete(self, key: str) -> None:
+        await self._topology.bulk(key).send("DEL", key)
+
+    async def expires_at_ms(self, key: str) -> int | None:
+        """When the key expires; None if it is permanent or absent."""
+        at = int(await self._topology.bulk(key).send("PEXPIRETIME", key))
+        return at if at >= 0 else None
+
+    async def read(self, key: str) -> bytes | None:
+        """As `get`, where there is no hurry."""
+        value: bytes | None = await self._topology.bulk(key).send("GET", key)
+        return value
+
+    async def count_keys(self) -> int:
+        sizes = [await pipeline.send("DBSIZE") for pipeline in self._topology.primaries()]
+        return sum(sizes)
+
+    async def scan(self, pattern: str, kind: str) -> AsyncIterator[list[str]]:
+        """The keys that match and are of that type, in portions; at least once each that stays.
+
+        The type keeps us off the keys of other programs, such as a hash `user:1`.
+        """
+        for pipeline in self._topology.primaries():
+            options = ("MATCH", pattern, "TYPE", kind, "COUNT", SCAN_COUNT)
+            cursor = b"0"
+            while True:
+                cursor, found = await pipeline.send("SCAN", cursor, *options)
+                yield [key.decode(errors="replace") for key in found]
+                if cursor == b"0":
+                    break
+
+
+def _read(reply: list[Any]) -> tuple[Status, list[Any]]:
+    status = reply[0]
+    if status >= EXPIRED:
+        expired, status = divmod(status, EXPIRED)
+        metrics.holds_expired(expired)
+    return _STATUSES[status], reply[1:]

@@ -1,0 +1,1 @@
+"""Tenants: their configs, and what becomes of them."""

@@ -1,0 +1,192 @@
+"""Upstream: the HTTP client for calls to providers, with one pool of connections per worker.
+
+It connects to public addresses only, whatever a name resolves to at that moment. Its exceptions say
+what happened in a word or two: the texts of aiohttp's can contain URLs and headers, and so keys.
+
+Of aiohttp it uses the pool (with TLS, and all addresses of a name) and the parser, but not its
+session: a request of one kind, without redirects, cookies and traces, is written in a few lines,
+and the session's way to the same bytes takes a third of the CPU of a whole call.
+"""
+
+import asyncio
+import errno
+import math
+import re
+import socket
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from typing import Any
+
+import aiohttp
+from aiohttp.abc import ResolveResult
+from aiohttp.connector import Connection
+from yarl import URL
+
+from server.upstream.addresses import is_public
+from server.upstream.response import Response, Unreachable
+
+CONNECT_SECONDS = 5.0
+CONNECT_TRIES = 20
+KEEP_ALIVE_SECONDS = 30.0
+# Timeouts of responses are kept to within this.
+CHECK_SECONDS = 0.25
+REMEMBERED_URLS = 1_000
+# Of each response, and twice that in passing: where its reader is slow the provider has to wait.
+BUFFER_BYTES = 64 * 1024
+
+_HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*")
+
+
+class _NotPublic(OSError):
+    """The address to connect to is not public."""
+
+
+class Upstream:
+    """The client; `allow_private` lets it connect to any address."""
+
+    def __init__(self, allow_private: bool) -> None:
+        self._allow_private = allow_private
+        self._responses: set[Response] = set()
+        self._check: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._connector = aiohttp.TCPConnector(
+            limit=0,
+            keepalive_timeout=KEEP_ALIVE_SECONDS,
+            resolver=_Resolver(),
+            socket_factory=None if self._allow_private else _open_socket,
+        )
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        self._target = lru_cache(REMEMBERED_URLS)(_Target)
+        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
+
+    async def close(self) -> None:
+        if self._check is not None:
+            self._check.cancel()
+            await self._connector.close()
+
+    async def post(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_send: Callable[[], None] = lambda: None,
+        seconds: float = math.inf,
+    ) -> Response:
+        """Sends and waits `seconds` for the head of the reply, whatever its status; follows no
+        redirect. `on_send` is called when from now on the upstream may have some of the request.
+
+        The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Also Failed
+        is a connection of the pool that the upstream was just closing: nobody can know whether it
+        has seen the request.
+        """
+        try:
+            target = self._target(url)
+            head = target.head(headers, len(body))
+            connection = await self._connect(target)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(_reason(error)) from None
+        protocol, transport = connection.protocol, connection.transport
+        assert protocol is not None
+        assert transport is not None
+        protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
+        response = Response(connection, self._responses)
+        on_send()
+        transport.writelines((head, body))
+        del body  # which may be large, and the reply long in coming
+        await response.begin(seconds)
+        return response
+
+    async def _connect(self, target: "_Target") -> Connection:
+        """A connection on which nothing has come unasked: the next call would take it for its
+        reply, a 408 to an idle client for example. Raises as aiohttp does, and Unreachable."""
+        for _ in range(CONNECT_TRIES):
+            connection = await self._connector.connect(target.request, [], self._timeout)
+            if connection.protocol is not None and not connection.protocol.should_close:
+                return connection
+            connection.close()
+        raise Unreachable("speaks unasked")
+
+    def _expire_overdue(self) -> None:
+        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
+        now = self._loop.time()
+        for response in [each for each in self._responses if each.give_up_at < now]:
+            response.expire()
+
+
+class _Target:
+    """What is the same in all requests to a URL; `request` tells the pool where to connect."""
+
+    def __init__(self, url: str) -> None:
+        """Raises ValueError."""
+        parsed = URL(url)
+        if parsed.scheme not in ("http", "https"):
+            raise ValueError("not HTTP")
+        self.request = aiohttp.ClientRequest("POST", parsed)
+        self._head = (
+            f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {self.request.headers['Host']}\r\n"
+            "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: vibe-server\r\n"
+        )
+
+    def head(self, headers: Mapping[str, str], length: int) -> bytes:
+        """Raises ValueError for a header that cannot be sent."""
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        if not all(map(_HEADER.fullmatch, lines)):
+            raise ValueError("header")
+        lines.append(f"Content-Length: {length}\r\n\r\n")
+        return (self._head + "\r\n".join(lines)).encode("latin-1")
+
+
+class _Resolver(aiohttp.ThreadedResolver):
+    """The system's; aiohttp's timeouts begin when there is an address.
+
+    The system's look-up of a dead name holds a thread for a minute or so, and there are few: all
+    who ask for it meanwhile wait for the same one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._look_ups: dict[tuple[str, int, int], asyncio.Task[list[ResolveResult]]] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        key = (host, port, family)
+        look_up = self._look_ups.get(key)
+        if look_up is None:
+            look_up = asyncio.create_task(super().resolve(host, port, family))
+            self._look_ups[key] = look_up
+            look_up.add_done_callback(partial(self._ended, key))
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                return await asyncio.shield(look_up)
+        except TimeoutError:
+            raise OSError(errno.ETIMEDOUT, "no address in time") from None
+
+    def _ended(
+        self, key: tuple[str, int, int], look_up: "asyncio.Task[list[ResolveResult]]"
+    ) -> None:
+        del self._look_ups[key]
+        if not look_up.cancelled():
+            look_up.exception()  # seen, also when nobody waits any more
+
+
+def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+    """The socket to connect to an address, unless it is not public. Called for each attempt."""
+    family, kind, protocol, _, address = info
+    if not is_public(address[0]):
+        raise _NotPublic(errno.EACCES, "address is not public")
+    return socket.socket(family, kind, protocol)
+
+
+def _reason(error: BaseException) -> str:
+    # Of errors of TLS the errno says nothing.
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(
+        error, aiohttp.ClientSSLError
+    ):
+        cause = error.os_error
+        if isinstance(cause, _NotPublic):
+            return "address is not public"
+        return errno.errorcode.get(cause.errno or 0, type(error).__name__)
+    return type(error).__name__

@@ -1,0 +1,97 @@
+"""The dashboard and the alerts speak of metrics, labels and routes that exist."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+import yaml
+
+from server import errors
+from server.metrics import FAMILIES
+from server.metrics.families import Family, Histogram
+from server.openapi.document import AREAS
+from tests.k8s.lint_manifests import dashboard_expressions
+from tests.k8s.manifests import K8S, overlays
+from tests.processes import Server, Valkey, free_port
+
+MONITORING = K8S / "monitoring"
+DASHBOARD: dict[str, Any] = orjson.loads((MONITORING / "dashboard.json").read_bytes())
+
+
+def _alerts() -> list[dict[str, Any]]:
+    (group,) = yaml.safe_load((MONITORING / "alerts.yaml").read_text())["groups"]
+    return list(group["rules"])
+
+
+EXPRESSIONS = [*dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
+
+
+def _series() -> dict[str, Family]:
+    """Every name that a scrape can have."""
+    found: dict[str, Family] = {}
+    for name, family in FAMILIES.items():
+        endings = ("_bucket", "_sum", "_count") if isinstance(family, Histogram) else ("",)
+        found |= {name + ending: family for ending in endings}
+    return found
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_metrics_and_labels_exist(expression: str) -> None:
+    series = _series()
+    bare = re.sub(r'"[^"]*"', "", expression)
+    names = re.findall(r"\bvibe_\w+", bare)
+    assert names
+    assert set(names) <= set(series)
+    for name, matchers in re.findall(r"(vibe_\w+)\{(.*?)\}", bare):
+        assert set(re.findall(r"\w+", matchers)) <= set(series[name].labels)
+    labels = {label for name in names for label in series[name].labels} | {"le"}
+    for grouping in re.findall(r"\bby \((.*?)\)", bare):
+        assert set(re.findall(r"\w+", grouping)) <= labels
+
+
+def test_prometheus_gets_them_from_a_server_with_these_settings(
+    valkey: Valkey, tmp_path: Path
+) -> None:
+    with overlays() as found:
+        overlay = found["production with components"]
+    (endpoint,) = overlay.get("ServiceMonitor")["spec"]["endpoints"]
+    port = free_port()
+    changes = {"PORT": "0", "METRICS_PORT": str(port), "DRAIN_SECONDS": "0"}
+    settings = overlay.settings() | changes | {"REDIS_URL": valkey.url}
+    with Server(tmp_path / "out", wait=True, **settings):
+        text = httpx.get(f"http://127.0.0.1:{port}{endpoint['path']}").raise_for_status().text
+    assert set(re.findall(r"^# TYPE (\w+)", text, re.MULTILINE)) == set(FAMILIES)
+
+
+def test_every_metric_is_on_the_dashboard() -> None:
+    shown = set(re.findall(r"\bvibe_\w+", " ".join(dashboard_expressions())))
+    assert {family.name for name, family in _series().items() if name in shown} == set(FAMILIES)
+
+
+def test_routes_and_outcomes_exist() -> None:
+    text = " ".join(EXPRESSIONS)
+    routes = {route.endpoint for _, of_area in AREAS.values() for route in of_area()}
+    assert set(re.findall(r'route!?="(.*?)"', text)) <= routes
+    codes = {error.code for error in vars(errors).values() if hasattr(error, "code")}
+    for pattern in re.findall(r'outcome=~"(.*?)"', text):
+        assert any(re.fullmatch(pattern, code) for code in codes if code)
+
+
+def test_every_alert_says_what_is_wrong_and_how_much_it_matters() -> None:
+    for rule in _alerts():
+        assert rule["alert"].startswith("VibeServer")
+        assert rule["labels"]["severity"] in {"warning", "critical"}
+        assert rule["annotations"]["summary"].endswith(".")
+
+
+def test_the_panels_do_not_overlap() -> None:
+    cells: list[tuple[int, int]] = []
+    for panel in DASHBOARD["panels"]:
+        at = panel["gridPos"]
+        columns = range(at["x"], at["x"] + at["w"])
+        cells += [(x, y) for x in columns for y in range(at["y"], at["y"] + at["h"])]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
