@@ -7,9 +7,9 @@
   ARGV[2] hold_id
   ARGV[3] ttl_ms          from now
   ARGV[4] ledger_size     entries that are kept
-  Returns {status, deadline_ms}
+  Returns {status}
     OK
-    UNKNOWN_HOLD    {status} alone: no such user, or the hold was settled or has gone back
+    UNKNOWN_HOLD    no such user, or the hold was settled or has gone back
 ]]
 local user_key, ledger_key = KEYS[1], KEYS[2]
 local tenant, hold_id, ttl_ms, ledger_size = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -20,4 +20,4 @@ local hold = user and user.holds[hold_id]
 if not hold or hold[3] ~= 'own' then return {UNKNOWN_HOLD} end
 hold[2] = math.max(hold[2], now + ttl_ms)
 write_user(user_key, user)
-return {OK, hold[2]}
+return {OK}

@@ -1,8 +1,8 @@
 --[[
   Add tokens to a user's balance, or move the user to another group.
 
-  Users of the group `anonymous` are temporary, all others permanent. The caller gives each of
-  the user's API keys the same expiry, after a replay too, since the first caller may have died.
+  The caller says whether users of the group are temporary, and gives each of the user's API keys
+  the same expiry, after a replay too, since the first caller may have died.
 
   KEYS[1] user    string  the user, JSON
   KEYS[2] once    hash    replies kept for Idempotency-Keys
@@ -12,7 +12,7 @@
   ARGV[3] group           the new group, or '' to add tokens
   ARGV[4] rate_limit      the group's
   ARGV[5] rate_limit_window  the group's, seconds
-  ARGV[6] ttl_ms          for a user who becomes temporary
+  ARGV[6] ttl_ms          of a temporary group: until a permanent user expires; 0: of a permanent one
   ARGV[7] once_field      the hashed Idempotency-Key, or '' for none
   ARGV[8] ledger_size     entries that are kept
   ARGV[9] ref             for the ledger, JSON
@@ -58,7 +58,7 @@ if group ~= '' then
 end
 append(ledger_key, ledger_size, user_key, user, now, group == '' and 'grant' or 'group', change, ref)
 write_user(user_key, user)
-if group == 'anonymous' then
+if ttl_ms > 0 then
   if redis.call('PTTL', user_key) < 0 then
     redis.call('PEXPIREAT', user_key, now + ttl_ms)
     redis.call('PEXPIREAT', ledger_key, now + ttl_ms)

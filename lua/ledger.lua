@@ -6,7 +6,7 @@
   ARGV[1] tenant
   ARGV[2] api_key
   ARGV[3] limit           entries at most
-  ARGV[4] before          only entries with a smaller number; 0 for all
+  ARGV[4] before          only entries with a smaller number
   ARGV[5] ledger_size     entries that are kept
   Returns {status, {entry, ...}}, each entry JSON
     OK
@@ -19,5 +19,5 @@ local before, ledger_size = tonumber(ARGV[4]), tonumber(ARGV[5])
 local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now_ms())
 if not user then return {UNKNOWN_KEY} end
 -- The newest entry, at index 0, has the number user.entries.
-local first = before > 0 and math.max(user.entries - before + 1, 0) or 0
+local first = math.max(user.entries - before + 1, 0)
 return {OK, redis.call('LRANGE', ledger_key, first, first + limit - 1)}

@@ -13,7 +13,6 @@
   ARGV[8] ref             for the ledger, JSON
   Returns {status, expires_at_ms}
     OK
-    EXISTS          {status} alone: the user ID is taken
 ]]
 local user_key, ledger_key = KEYS[1], KEYS[2]
 local tenant, api_key, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
@@ -38,7 +37,6 @@ local function iso_time(ms)
 end
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
-if redis.call('EXISTS', user_key) == 1 then return {EXISTS} end
 
 local now = now_ms()
 local expires_at_ms = now + ttl_ms

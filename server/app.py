@@ -76,11 +76,11 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     services = Services(
         settings=settings,
         meter=meter,
-        accounts=Accounts(store, settings.ledger_entries),
+        accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
         holding=Holding(meter),
         large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
         upstream=Upstream(settings.allow_private_upstreams),
-        users=Users(store, settings.user_ttl_days, settings.ledger_entries),
+        users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
     )

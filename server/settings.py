@@ -61,6 +61,10 @@ class Settings(BaseModel):
         False, description="upstreams may have private addresses and speak http; for tests"
     )
 
+    @property
+    def user_ttl_ms(self) -> int:
+        return self.user_ttl_days * 86_400_000
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> "Settings":
         """Reads the variables that are set and not empty.

@@ -54,29 +54,26 @@ async def grant(request: Request, tenant_id: str, user_id: str) -> Reply:
     if len(body) != 1:
         refuse({"path": "", "message": "must have either tokens or group"})
     if "group" in body:
-        granted = await _grant_group(request, user_id, body["group"], idempotency_key)
+        granted = await _move(request, user_id, body["group"], idempotency_key)
     else:
         tokens = amount(body["tokens"], "tokens", least=1)
-        granted = await request.services.accounts.grant_tokens(
+        granted = await request.services.accounts.grant(
             tenant_id, user_id, tokens, request.ref, idempotency_key
         )
     headers = {"idempotent-replayed": "true"} if granted.replayed else {}
     return reply({"tokensLeft": granted.tokens_left, "group": granted.group}, headers=headers)
 
 
-async def _grant_group(
+async def _move(
     request: Request, user_id: str, name: object, idempotency_key: str | None
 ) -> Granted:
-    services, tenant = request.services, request.tenant
+    tenant = request.tenant
     group = tenant.config.user_groups.find(name) if isinstance(name, str) else None
     if group is None or not isinstance(name, str):
         raise Invalid("Unknown group", [{"path": "group", "message": "is not a user group"}])
-    granted = await services.accounts.grant_group(
-        tenant.tenant_id, user_id, name, group, services.users.ttl_ms, request.ref, idempotency_key
+    return await request.services.accounts.move(
+        tenant.tenant_id, user_id, name, group, request.ref, idempotency_key
     )
-    # Also after a replay: whoever made the first grant may have died before this.
-    await services.users.set_key_expiry(user_id, granted.api_keys, granted.expires_at_ms)
-    return granted
 
 
 @of_tenant.delete("/keys/<api_key>")

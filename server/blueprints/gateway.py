@@ -47,9 +47,7 @@ async def messages(request: Request, tenant_id: str) -> Reply | None:
 @blueprint.get("/models", ctx_speaks="openai")
 @blueprint.get("/v1/models", ctx_speaks="openai", ctx_is_alias=True, name="models_again")
 async def models(request: Request, tenant_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
-    user_id = await services.users.find(api_key)
-    await services.accounts.balance(tenant_id, user_id, api_key)
+    await request.services.accounts.balance(await request.who())
     found = list_models(request.tenant.config.providers.text)
     if "anthropic-version" not in request.headers:
         data = [
@@ -66,14 +64,12 @@ async def models(request: Request, tenant_id: str) -> Reply:
 
 
 async def _call(request: Request, speaks: Name) -> Reply | None:
-    services, api_key, wire = request.services, request.api_key(), WIRES[speaks]
-    user_id = await services.users.find(api_key)
+    services, who = request.services, await request.who()
     with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
         body = await request.read_any_object(CALL_BYTES)
         large.is_only(len(request.body))
         request.body = b""  # the parsed one is enough
-        tenant_id = request.tenant.tenant_id
-        caller = Caller(tenant_id, user_id, api_key, request.ref, request.headers, wire)
+        caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         return await _metered(request, caller, body, large)
 
 

@@ -22,33 +22,28 @@ _HOLD_ID = re.compile(r"[0-9a-f]{32}")
 
 @blueprint.get("/balance")
 async def balance(request: Request, tenant_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
-    user_id = await services.users.find(api_key)
-    found = await services.accounts.balance(tenant_id, user_id, api_key)
-    return reply(describe(user_id, found))
+    who = await request.who()
+    found = await request.services.accounts.balance(who)
+    return reply(describe(who.user_id, found))
 
 
 @blueprint.get("/ledger")
 async def ledger(request: Request, tenant_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
-    user_id = await services.users.find(api_key)
+    who = await request.who()
     limit = integer(request.args.get("limit", "50"), "limit", 1, MOST_ENTRIES)
     before = integer(request.args.get("before", str(LARGEST)), "before", 1, LARGEST)
-    entries = await services.accounts.ledger(tenant_id, user_id, api_key, limit, before)
+    entries = await request.services.accounts.ledger(who, limit, before)
     return reply({"entries": [_describe_entry(entry) for entry in entries]})
 
 
 @blueprint.post("/charges", stream=True)
 @counts_refusals(metrics.charge_ended)
 async def charge(request: Request, tenant_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
+    who = await request.who()
     idempotency_key = request.idempotency_key()
-    user_id = await services.users.find(api_key)
     body = await request.read_object("tokens")
     tokens = amount(body.get("tokens", 1), "tokens", least=1)
-    charged = await services.meter.charge(
-        tenant_id, user_id, api_key, tokens, request.ref, idempotency_key
-    )
+    charged = await request.services.meter.charge(who, tokens, request.ref, idempotency_key)
     headers = charged.rate.headers()
     if charged.replayed:
         headers["idempotent-replayed"] = "true"
@@ -61,9 +56,8 @@ async def charge(request: Request, tenant_id: str) -> Reply:
 @blueprint.post("/holds", stream=True)
 @counts_refusals(metrics.hold_ended)
 async def hold(request: Request, tenant_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
+    who = await request.who()
     idempotency_key = request.idempotency_key()
-    user_id = await services.users.find(api_key)
     body = await request.read_object("tokens", "minimum", "ttl")
     tokens = amount(body.get("tokens"), "tokens", least=1)
     minimum = amount(body.get("minimum", tokens), "minimum", least=1)
@@ -73,16 +67,8 @@ async def hold(request: Request, tenant_id: str) -> Reply:
     if type(ttl) is not int or not 1 <= ttl <= LONGEST_HOLD_SECONDS:
         message = f"must be an integer from 1 to {LONGEST_HOLD_SECONDS} (seconds)"
         refuse({"path": "ttl", "message": message})
-    held = await services.meter.hold(
-        tenant_id,
-        user_id,
-        api_key,
-        tokens,
-        minimum,
-        ttl * 1000,
-        "api",
-        request.ref,
-        idempotency_key,
+    held = await request.services.meter.hold(
+        who, tokens, minimum, ttl * 1000, "api", request.ref, idempotency_key
     )
     headers = held.rate.headers()
     if held.replayed:
@@ -100,15 +86,12 @@ async def hold(request: Request, tenant_id: str) -> Reply:
 @blueprint.post("/holds/<hold_id>/settle", stream=True)
 @counts_refusals(metrics.settle_ended)
 async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
-    services, api_key = request.services, request.api_key()
-    user_id = await services.users.find(api_key)
+    who = await request.who()
     if not _HOLD_ID.fullmatch(hold_id):
         raise UnknownHold
     body = await request.read_object("tokens")
     tokens = amount(body.get("tokens"), "tokens", least=0)
-    settled = await services.meter.settle(
-        tenant_id, user_id, api_key, hold_id, tokens, "api", request.ref
-    )
+    settled = await request.services.meter.settle(who, hold_id, tokens, "api", request.ref)
     if settled.replayed:
         metrics.settle_ended(tenant_id, "replayed")
     else:

@@ -22,7 +22,7 @@ from server.errors import (
 from server.http import Reply, StrictRequest
 from server.services import Services
 from server.tenants.tenants import Tenant
-from server.who import Ref
+from server.who import Ref, Who
 
 BODY_BYTES = 1024 * 1024
 GONE = 499
@@ -74,12 +74,16 @@ class Request(StrictRequest):
         scheme, _, credential = self.headers.getone("authorization", "").partition(" ")
         return credential if scheme.lower() == "bearer" else ""
 
-    def api_key(self) -> str:
-        """Raises InvalidApiKey if there is none; whether it is known is not checked here."""
+    async def who(self) -> Who:
+        """The user whose API key this carries, or once was. Raises InvalidApiKey if there is none.
+
+        Whether the user still has the key and is of this tenant, only the scripts can tell.
+        """
         api_key = self.bearer() or self.headers.getone("x-api-key", "")
         if not api_key:
             raise InvalidApiKey
-        return api_key
+        user_id = await self.services.users.find(api_key)
+        return Who(self.tenant.tenant_id, user_id, api_key)
 
     def require_admin(self) -> None:
         """Raises InvalidAdminToken."""

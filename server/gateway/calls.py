@@ -24,7 +24,7 @@ from server.providers.reading import parse
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
 from server.upstream.response import Failed, Response, TimedOut, Unreachable
-from server.who import Ref
+from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +36,7 @@ MOST_ERROR_BYTES = 64 * 1024
 class Caller(NamedTuple):
     """Whose call it is; of `headers`, those of the request, few are passed on."""
 
-    tenant_id: str
-    user_id: str
-    api_key: str
+    who: Who
     ref: Ref
     headers: Mapping[str, str]
     wire: Wire
@@ -71,9 +69,7 @@ class Call:
         least = attempts[0].least
         most = max(attempt.most for attempt in attempts)
         ref = ref_of(attempts[0], caller.ref)
-        return self._holding.hold(
-            caller.tenant_id, caller.user_id, caller.api_key, most, least, ref
-        )
+        return self._holding.hold(caller.who, most, least, ref)
 
     async def complete(self) -> Completed:
         """Makes the call, to its end, whether or not somebody waits for it. Raises Refusal."""
@@ -171,7 +167,7 @@ class Call:
     def _give_up(self, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""
         assert self._exchange is not None
-        name, tenant_id = self._exchange.attempt.target.name, self._caller.tenant_id
+        name, tenant_id = self._exchange.attempt.target.name, self._caller.who.tenant_id
         log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
         self._report(metrics.reason(refusal), 0)
         self._exchange = None
@@ -191,4 +187,4 @@ class Call:
     def _report(self, outcome: str, tokens: int) -> None:
         assert self._exchange is not None
         endpoint, seconds = self._exchange.attempt.target.name, self._exchange.seconds
-        metrics.call_ended(self._caller.tenant_id, endpoint, outcome, seconds, tokens)
+        metrics.call_ended(self._caller.who.tenant_id, endpoint, outcome, seconds, tokens)

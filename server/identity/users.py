@@ -10,9 +10,9 @@ from server.errors import InvalidApiKey, NotFound, TooManyRequests
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.tenants.config import Group
+from server.tenants.config import ANONYMOUS, Group
+from server.who import Ref
 
-DAY_MS = 86_400_000
 REMEMBERED_KEYS = 100_000
 
 _API_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
@@ -29,12 +29,12 @@ class Login:
 
 
 class Users:
-    """The users in `store`; anonymous ones expire after `ttl_days`."""
+    """The users in `store`; anonymous ones expire after `ttl_ms`."""
 
-    def __init__(self, store: Store, ttl_days: int, ledger_size: int) -> None:
+    def __init__(self, store: Store, ttl_ms: int, ledger_size: int) -> None:
         self._store = store
         self._ledger_size = ledger_size
-        self.ttl_ms = ttl_days * DAY_MS
+        self._ttl_ms = ttl_ms
         # A key never changes its user, so this cannot go stale: the scripts ask the user itself
         # whether it still has the key.
         self._user_ids: dict[str, str] = {}
@@ -47,21 +47,19 @@ class Users:
         if status is Status.RATE_LIMITED:
             raise TooManyRequests(retry_after_ms)
 
-    async def create_anonymous(
-        self, tenant_id: str, group: Group, ref: dict[str, str | int]
-    ) -> Login:
-        """Makes a user of the group `anonymous`, then its key, both with one expiry."""
+    async def create_anonymous(self, tenant_id: str, group: Group, ref: Ref) -> Login:
+        """Makes a user of the group ANONYMOUS, then its key, both with one expiry."""
         login = Login(str(uuid4()), f"temp_{uuid4()}", group)
         _, (expires_at_ms,) = await self._store.run(
             "login",
             [keys.user(login.user_id), keys.ledger(login.user_id)],
             tenant_id,
             login.api_key,
-            "anonymous",
+            ANONYMOUS,
             group.tokens,
             group.rate_limit,
             group.rate_limit_window,
-            self.ttl_ms,
+            self._ttl_ms,
             orjson.dumps(ref),
         )
         await self._store.set(keys.api_key(login.api_key), login.user_id, expires_at_ms)
@@ -82,13 +80,6 @@ class Users:
             self._user_ids.pop(next(iter(self._user_ids)), None)
         self._user_ids[api_key] = user_id
         return user_id
-
-    async def set_key_expiry(
-        self, user_id: str, api_keys: tuple[str, ...], expires_at_ms: int | None
-    ) -> None:
-        """Gives the user's keys its expiry (None: permanent), also to one that just expired."""
-        for api_key in api_keys:
-            await self._store.set(keys.api_key(api_key), user_id, expires_at_ms)
 
     async def revoke(self, tenant_id: str, api_key: str) -> None:
         """Removes a key, effective at once. Raises NotFound if no user of the tenant has it."""

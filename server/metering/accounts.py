@@ -8,38 +8,40 @@ from server.metering.results import Balance, Entry, Granted, iso_time
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.tenants.config import Group
-from server.who import Ref
+from server.tenants.config import Group, is_temporary
+from server.who import Ref, Who
 
 
 class Accounts:
     """Balances, ledgers and grants of the users in `store`; raises Unavailable as Meter does."""
 
-    def __init__(self, store: Store, ledger_size: int) -> None:
-        """`ledger_size`: how many entries of each user's ledger are kept."""
+    def __init__(self, store: Store, ledger_size: int, ttl_ms: int) -> None:
+        """`ledger_size`: how many entries of each user's ledger are kept; `ttl_ms`: until a
+        user who becomes temporary expires."""
         self._store = store
+        self._ttl_ms = ttl_ms
         self._ledger_size = ledger_size
 
-    async def balance(self, tenant_id: str, user_id: str, api_key: str) -> Balance:
+    async def balance(self, who: Who) -> Balance:
         """Raises InvalidApiKey."""
-        found = await self._read_balance(tenant_id, user_id, api_key)
+        found = await self._read_balance(who)
         if found is None:
             raise InvalidApiKey
         return found
 
     async def balance_of_user(self, tenant_id: str, user_id: str) -> Balance:
         """For an administrator. Raises NotFound."""
-        found = await self._read_balance(tenant_id, user_id, "")
+        found = await self._read_balance(Who(tenant_id, user_id, ""))
         if found is None:
             raise NotFound
         return found
 
-    async def _read_balance(self, tenant_id: str, user_id: str, api_key: str) -> Balance | None:
+    async def _read_balance(self, who: Who) -> Balance | None:
         status, values = await self._store.run(
             "balance",
-            (keys.user(user_id), keys.rate(user_id), keys.ledger(user_id)),
-            tenant_id,
-            api_key,
+            (keys.user(who.user_id), keys.rate(who.user_id), keys.ledger(who.user_id)),
+            who.tenant_id,
+            who.api_key,
             self._ledger_size,
         )
         if status is Status.UNKNOWN_KEY:
@@ -51,18 +53,16 @@ class Accounts:
             group.decode(), left, held, used, limit, window, remaining, created, expires_at
         )
 
-    async def ledger(
-        self, tenant_id: str, user_id: str, api_key: str, limit: int, before: int
-    ) -> list[Entry]:
-        """At most `limit` entries numbered below `before` (0: all), newest first.
+    async def ledger(self, who: Who, limit: int, before: int) -> list[Entry]:
+        """At most `limit` entries numbered below `before`, newest first.
 
         Raises InvalidApiKey.
         """
-        status, values = await self._store.run_large(
+        status, values = await self._store.run_bulk(
             "ledger",
-            (keys.user(user_id), keys.ledger(user_id)),
-            tenant_id,
-            api_key,
+            (keys.user(who.user_id), keys.ledger(who.user_id)),
+            who.tenant_id,
+            who.api_key,
             limit,
             before,
             self._ledger_size,
@@ -71,7 +71,7 @@ class Accounts:
             raise InvalidApiKey
         return [Entry(*orjson.loads(entry)) for entry in values[0]]
 
-    async def grant_tokens(
+    async def grant(
         self,
         tenant_id: str,
         user_id: str,
@@ -80,33 +80,41 @@ class Accounts:
         idempotency_key: str | None = None,
     ) -> Granted:
         """Adds `tokens`. Raises NotFound, KeyReused, Invalid (more than 10^13 in all)."""
-        return await self._grant(tenant_id, user_id, (tokens, "", 0, 0, 0), ref, idempotency_key)
+        values = (tokens, "", 0, 0, 0)
+        granted, _, _ = await self._run_grant(tenant_id, user_id, values, ref, idempotency_key)
+        return granted
 
-    async def grant_group(
+    async def move(
         self,
         tenant_id: str,
         user_id: str,
         name: str,
         group: Group,
-        ttl_ms: int,
         ref: Ref,
         idempotency_key: str | None = None,
     ) -> Granted:
-        """Moves the user to a group: its tokens and limits replace the user's. Raises as above.
-
-        `ttl_ms` is for a permanent user who becomes anonymous, hence temporary, again.
+        """Moves the user to a group: its tokens and limits replace the user's, and the user
+        becomes permanent or temporary, as the group is. Raises as `grant`.
         """
+        ttl_ms = self._ttl_ms if is_temporary(name) else 0
         values = (group.tokens, name, group.rate_limit, group.rate_limit_window, ttl_ms)
-        return await self._grant(tenant_id, user_id, values, ref, idempotency_key)
+        granted, api_keys, expires_at_ms = await self._run_grant(
+            tenant_id, user_id, values, ref, idempotency_key
+        )
+        # Also after a replay: whoever made the first move may have died before this.
+        for api_key in api_keys:
+            await self._store.set(keys.api_key(api_key), user_id, expires_at_ms)
+        return granted
 
-    async def _grant(
+    async def _run_grant(
         self,
         tenant_id: str,
         user_id: str,
         values: tuple[int, str, int, int, int],
         ref: Ref,
         idempotency_key: str | None,
-    ) -> Granted:
+    ) -> tuple[Granted, list[str], int | None]:
+        """The grant, the user's API keys, and when the user expires (None: it is permanent)."""
         status, reply = await self._store.run(
             "grant",
             (keys.user(user_id), keys.once(user_id), keys.ledger(user_id)),
@@ -124,10 +132,5 @@ class Accounts:
             message = f"balance and all grants together may be at most {LARGEST}"
             raise Invalid("Invalid grant", [{"path": "tokens", "message": message}])
         tokens_left, group, api_keys, expires = reply
-        return Granted(
-            tokens_left,
-            group.decode(),
-            tuple(key.decode() for key in api_keys),
-            expires[0] if expires else None,
-            status is Status.REPLAYED,
-        )
+        granted = Granted(tokens_left, group.decode(), status is Status.REPLAYED)
+        return granted, [key.decode() for key in api_keys], expires[0] if expires else None

@@ -14,6 +14,7 @@ from server.metering.results import Entry
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
+from server.tenants.config import is_temporary
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Audit:
 
     async def _faults(self, user_key: str, count: bool = True) -> list[str]:
         user_id = user_key.removeprefix("user:")
-        status, values = await self._store.run_large("audit", (user_key, keys.ledger(user_id)))
+        status, values = await self._store.run_bulk("audit", (user_key, keys.ledger(user_id)))
         if status is Status.UNKNOWN_USER:
             return []  # expired since the scan
         text, ledger, user_expiry, ledger_expiry = values
@@ -89,7 +90,7 @@ class Audit:
         for number, api_key in enumerate(user["apiKeys"], 1):
             key = keys.api_key(api_key)
             owner, expiry = await asyncio.gather(
-                self._store.read(key), self._store.expires_at_ms(key)
+                self._store.get_bulk(key), self._store.expires_at_ms(key)
             )
             # The key itself is a secret.
             if owner is None or owner.decode() != user_id:
@@ -139,7 +140,7 @@ def _faults_of_ledger(user: dict[str, Any], entries: list[Entry]) -> Iterator[st
 def _faults_of_expiry(
     user: dict[str, Any], user_expiry: list[int], ledger_expiry: list[int]
 ) -> Iterator[str]:
-    if (user["group"] == "anonymous") != bool(user_expiry):
+    if is_temporary(user["group"]) != bool(user_expiry):
         yield f"of group {user['group']}, and {'temporary' if user_expiry else 'permanent'}"
     if not _at_once(user_expiry, ledger_expiry):
         yield "the ledger expires at another time than the user"

@@ -14,7 +14,7 @@ from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
 from server.metering.meter import Meter, new_hold_id
 from server.metering.results import Held, Settled
-from server.who import Ref
+from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,7 @@ class Holding:
         """A call as a task that goes on without its caller; a shutdown waits for it."""
         return _start(call, self._calls)
 
-    def hold(
-        self, tenant_id: str, user_id: str, api_key: str, wanted: int, minimum: int, ref: Ref
-    ) -> "Hold":
+    def hold(self, who: Who, wanted: int, minimum: int, ref: Ref) -> "Hold":
         """Holds tokens while the body of `async with` runs, then settles to its `cost`; also when
         it is cancelled.
 
@@ -55,7 +53,7 @@ class Holding:
         raises as Meter.hold. A hold whose outcome is unknown is released, and the body does not
         run.
         """
-        return Hold(self, self._meter, tenant_id, user_id, api_key, wanted, minimum, ref)
+        return Hold(self, self._meter, who, wanted, minimum, ref)
 
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
@@ -117,9 +115,7 @@ class Hold:
         self,
         holding: Holding,
         meter: Meter,
-        tenant_id: str,
-        user_id: str,
-        api_key: str,
+        who: Who,
         wanted: int,
         minimum: int,
         ref: Ref,
@@ -130,9 +126,7 @@ class Hold:
         self.settled: Settled | None = None
         self._holding = holding
         self._meter = meter
-        self._tenant_id = tenant_id
-        self._user_id = user_id
-        self._api_key = api_key
+        self._who = who
         self._wanted = wanted
         self._minimum = minimum
         self._hold_id = new_hold_id()
@@ -140,9 +134,7 @@ class Hold:
     async def __aenter__(self) -> Self:
         try:
             self.held = await self._meter.hold(
-                self._tenant_id,
-                self._user_id,
-                self._api_key,
+                self._who,
                 self._wanted,
                 self._minimum,
                 HOLD_MS,
@@ -182,7 +174,7 @@ class Hold:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the
         deadline, the settle charges all the same."""
         with suppress(Unavailable, UnknownHold):
-            await self._meter.extend(self._tenant_id, self._user_id, self._hold_id, HOLD_MS)
+            await self._meter.extend(self._who, self._hold_id, HOLD_MS)
 
     async def _settle(self) -> None:
         """Raises Unavailable, and what Redis says of a record that is broken."""
@@ -192,13 +184,13 @@ class Hold:
             except Exception:
                 log.exception("The cost of a call could not be found; settled to what was known")
             self.before_settle = None
-        owner = (self._tenant_id, self._user_id, "", self._hold_id)
+        owner = self._who._replace(api_key="")
         # A user that has expired has nothing to settle.
         with suppress(InvalidApiKey):
-            settled = await self._meter.settle(*owner, self.cost, "own", self.ref)
+            settled = await self._meter.settle(owner, self._hold_id, self.cost, "own", self.ref)
             self.settled = settled
             if settled.tokens < self.cost and not settled.replayed:
-                metrics.overrun(self._tenant_id, self.cost - settled.tokens)
+                metrics.overrun(self._who.tenant_id, self.cost - settled.tokens)
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""

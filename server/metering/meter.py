@@ -10,7 +10,7 @@ from server.metering.results import Charged, Held, Rate, Settled
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.who import Ref
+from server.who import Ref, Who
 
 Kind = Literal["api", "own"]
 """A hold made over HTTP, or by the gateway; neither can settle the other's."""
@@ -30,9 +30,7 @@ class Meter:
 
     async def charge(
         self,
-        tenant_id: str,
-        user_id: str,
-        api_key: str,
+        who: Who,
         tokens: int,
         ref: Ref,
         idempotency_key: str | None = None,
@@ -43,9 +41,9 @@ class Meter:
         """
         status, values = await self._store.run(
             "charge",
-            keys.of_metered(user_id),
-            tenant_id,
-            api_key,
+            keys.of_metered(who.user_id),
+            who.tenant_id,
+            who.api_key,
             tokens,
             keys.once_field("charge", idempotency_key),
             self._ledger_size,
@@ -56,9 +54,7 @@ class Meter:
 
     async def hold(
         self,
-        tenant_id: str,
-        user_id: str,
-        api_key: str,
+        who: Who,
         wanted: int,
         minimum: int,
         ttl_ms: int,
@@ -73,9 +69,9 @@ class Meter:
         """
         status, values = await self._store.run(
             "hold",
-            keys.of_metered(user_id),
-            tenant_id,
-            api_key,
+            keys.of_metered(who.user_id),
+            who.tenant_id,
+            who.api_key,
             wanted,
             minimum,
             ttl_ms,
@@ -90,25 +86,22 @@ class Meter:
         replayed = status is Status.REPLAYED
         return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
 
-    async def extend(self, tenant_id: str, user_id: str, hold_id: str, ttl_ms: int) -> int:
-        """Moves an own hold's deadline to `ttl_ms` from now; the deadline. Raises UnknownHold."""
-        status, values = await self._store.run(
+    async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
+        """Moves an own hold's deadline to `ttl_ms` from now. Raises UnknownHold."""
+        status, _ = await self._store.run(
             "extend",
-            (keys.user(user_id), keys.ledger(user_id)),
-            tenant_id,
+            (keys.user(who.user_id), keys.ledger(who.user_id)),
+            who.tenant_id,
             hold_id,
             ttl_ms,
             self._ledger_size,
         )
         if status is Status.UNKNOWN_HOLD:
             raise UnknownHold
-        return int(values[0])
 
     async def settle(
         self,
-        tenant_id: str,
-        user_id: str,
-        api_key: str,
+        who: Who,
         hold_id: str,
         tokens: int,
         kind: Kind,
@@ -116,14 +109,14 @@ class Meter:
     ) -> Settled:
         """Replaces a hold by its cost, 0 to 10^13; settled again, the first reply.
 
-        An own settle gives '' for `api_key`, and charges also when the hold has gone back. Raises
+        An own settle gives '' for the API key, and charges also when the hold has gone back. Raises
         InvalidApiKey (also when an own settle's user has expired) and UnknownHold.
         """
         status, values = await self._store.run(
             "settle",
-            (keys.user(user_id), keys.ledger(user_id), keys.settled(user_id, hold_id)),
-            tenant_id,
-            api_key,
+            keys.of_hold(who.user_id, hold_id),
+            who.tenant_id,
+            who.api_key,
             hold_id,
             tokens,
             kind,

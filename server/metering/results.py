@@ -61,12 +61,10 @@ class Settled(NamedTuple):
 
 
 class Granted(NamedTuple):
-    """A grant, and what the user's API keys must be made to agree with."""
+    """Tokens that were added, or a move to a group; what the user has now."""
 
     tokens_left: int
     group: str
-    api_keys: tuple[str, ...]
-    expires_at_ms: int | None
     replayed: bool
 
 

@@ -57,6 +57,11 @@ def of_metered(user_id: str) -> tuple[str, str, str, str]:
     return user(user_id), rate(user_id), once(user_id), ledger(user_id)
 
 
+def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str]:
+    """What a settle works on."""
+    return user(user_id), ledger(user_id), settled(user_id, hold_id)
+
+
 def of_user(user_id: str) -> tuple[str, ...]:
     """All of a user's own keys, less those that live for an hour."""
     return of_metered(user_id)

@@ -92,7 +92,7 @@ class Store:
         pipeline = self._topology.fast(keys[0])
         return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
-    async def run_large(
+    async def run_bulk(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:
         """As `run`, for a script with a large reply, which must not delay a charge."""
@@ -122,7 +122,7 @@ class Store:
         at = int(await self._topology.bulk(key).send("PEXPIRETIME", key))
         return at if at >= 0 else None
 
-    async def read(self, key: str) -> bytes | None:
+    async def get_bulk(self, key: str) -> bytes | None:
         """As `get`, where there is no hurry."""
         value: bytes | None = await self._topology.bulk(key).send("GET", key)
         return value

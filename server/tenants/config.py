@@ -137,6 +137,15 @@ class Providers(_Config):
         }
 
 
+ANONYMOUS = "anonymous"
+"""The group that each new user joins."""
+
+
+def is_temporary(group: str) -> bool:
+    """Do users of this group expire, with their keys? All others are permanent."""
+    return group == ANONYMOUS
+
+
 class UserGroups(_Config):
     """Any groups by name; `anonymous`, which each new user joins, must be one of them."""
 
@@ -145,7 +154,7 @@ class UserGroups(_Config):
     anonymous: Group
 
     def find(self, name: str) -> Group | None:
-        return self.anonymous if name == "anonymous" else self.__pydantic_extra__.get(name)
+        return self.anonymous if name == ANONYMOUS else self.__pydantic_extra__.get(name)
 
 
 class TenantConfig(_Config):

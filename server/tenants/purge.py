@@ -30,7 +30,7 @@ async def purge(store: Store, tenant_id: str) -> int:
             return 1
         users = 0
         async for portion in store.scan(keys.ALL_USERS, "string"):
-            texts = await asyncio.gather(*(store.read(key) for key in portion))
+            texts = await asyncio.gather(*(store.get_bulk(key) for key in portion))
             for key, text in zip(portion, texts, strict=True):
                 user = _parse(text)
                 if user.get("tenantId") == tenant_id:

@@ -23,11 +23,10 @@ blueprint.on_request(load_tenant)
 @blueprint.post("/calls/<seconds:float>", stream=True)
 async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
     """A call to a provider that takes `seconds` and then costs what the body says."""
-    services, api_key = request.services, request.api_key()
-    user_id = await services.users.find(api_key)
+    who = await request.who()
     body = await request.read_object("tokens", "cost")
     tokens = body["tokens"]
-    holds = services.holding.hold(tenant_id, user_id, api_key, tokens, 1, request.ref)
+    holds = request.services.holding.hold(who, tokens, 1, request.ref)
     async with holds as opened:
         # A provider has produced it, whatever becomes of us now.
         opened.cost = body["cost"]
