@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -30,6 +30,7 @@ from server.services import Services
 from server.settings import Settings
 from server.store.store import Store
 from server.tenants.tenants import Tenants
+from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class Deps:
 
     settings: Settings
     store: Store
+    timeouts: Timeouts = field(default_factory=Timeouts)
 
 
 class _App(Sanic[Any, Services]):
@@ -71,18 +73,19 @@ class _App(Sanic[Any, Services]):
 
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
-    settings, store = deps.settings, deps.store
+    settings, store, timeouts = deps.settings, deps.store, deps.timeouts
     meter = Meter(store, settings.ledger_entries)
     services = Services(
         settings=settings,
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
-        holding=Holding(meter),
+        holding=Holding(meter, timeouts),
         large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
-        upstream=Upstream(settings.allow_private_upstreams),
+        upstream=Upstream(settings.allow_private_upstreams, timeouts),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
+        timeouts=timeouts,
     )
     app = _bare_app(services)
     _complete(
@@ -128,7 +131,7 @@ def _bare_app(services: Services) -> Sanic[Any, Services]:
         {
             "ACCESS_LOG": False,
             "AUTO_EXTEND": False,
-            "KEEP_ALIVE_TIMEOUT": 75,
+            "KEEP_ALIVE_TIMEOUT": services.timeouts.keep_alive,
             "MOTD": False,
             "REQUEST_MAX_SIZE": BODY_BYTES,
             "PROXIES_COUNT": services.settings.proxies_count or None,
@@ -172,8 +175,7 @@ def from_environment() -> Sanic[Any, Services]:
     async def stop(_: Any) -> None:
         if _IN_WORKER not in os.environ:  # --single-process
             log.info("Server shutting down")
-        app.ctx.draining = True
-        app.ctx.stop_by = asyncio.get_running_loop().time() + settings.grace_seconds
+        app.ctx.drain(0)
 
     @app.main_process_stop
     async def stopped(_: Any) -> None:

@@ -18,13 +18,7 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-HEADER_SECONDS = 10
-BODY_SECONDS = 30
-# For a client that does not read its replies, and for one that sends on after the last of them.
-UNREAD_SECONDS = 60
-LINGER_SECONDS = 5
-# These limits, and KEEP_ALIVE_TIMEOUT, are kept to within two of this.
-CHECK_SECONDS = 2
+from server.timeouts import Timeouts
 
 _HEAD = re.compile(
     rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]"
@@ -141,14 +135,18 @@ class StrictHttp(Http):
 
 
 class StrictProtocol(HttpProtocol):
-    """Bounds every wait for a client: for its next request, a header, a body, its reading."""
+    """Bounds every wait for a client: for its next request, a header, a body, its reading.
+
+    By `timeouts` of the app's ctx, and its KEEP_ALIVE_TIMEOUT.
+    """
 
     HTTP_CLASS = StrictHttp
-    __slots__ = ("_unread_since",)
+    __slots__ = ("_timeouts", "_unread_since")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._unread_since = 0.0
+        self._timeouts: Timeouts = self.app.ctx.timeouts
 
     def receive_more(self) -> Coroutine[Any, Any, None]:
         http = self._http
@@ -161,9 +159,11 @@ class StrictProtocol(HttpProtocol):
         http, task = self._http, self._task
         if http is None or task is None:
             return
-        self._callback_check_timeouts = self.loop.call_later(CHECK_SECONDS, self.check_timeouts)
+        self._callback_check_timeouts = self.loop.call_later(
+            self._timeouts.client_check, self.check_timeouts
+        )
         now = monotonic()
-        if self._unread_since and now - self._unread_since > UNREAD_SECONDS:
+        if self._unread_since and now - self._unread_since > self._timeouts.unread:
             self.abort()
             return
         seconds = self._seconds_to_wait(http)
@@ -179,11 +179,11 @@ class StrictProtocol(HttpProtocol):
     def _seconds_to_wait(self, http: Http) -> float | None:
         """None if it is not for the client's bytes that we wait."""
         if http.stage is Stage.REQUEST:
-            return HEADER_SECONDS
+            return self._timeouts.header
         if http.stage is Stage.IDLE and not http.keep_alive:
-            return LINGER_SECONDS
+            return self._timeouts.linger
         if http.request_body:
-            return BODY_SECONDS
+            return self._timeouts.body
         return float(self.keep_alive_timeout) if http.stage is Stage.IDLE else None
 
     def pause_writing(self) -> None:

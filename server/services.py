@@ -1,5 +1,6 @@
 """What the blueprints work with: one object per worker, made in server/app.py."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from server.metering.holding import Holding
 from server.metering.meter import Meter
 from server.settings import Settings
 from server.tenants.tenants import Tenants
+from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 
 
@@ -25,7 +27,13 @@ class Services:
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""
+    timeouts: Timeouts
     draining: bool = False
     """A shutdown has begun: not ready, but still serving; each connection ends with its reply."""
     stop_by: float = 0.0
     """When the grace period of a shutdown ends, on the loop's clock."""
+
+    def drain(self, seconds: float) -> None:
+        """A shutdown begins, and with it, after so many seconds, the grace period."""
+        self.draining = True
+        self.stop_by = asyncio.get_running_loop().time() + seconds + self.settings.grace_seconds

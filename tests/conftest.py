@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.api import Api
-from tests.impatient import Impatient
+from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
 
 
@@ -24,9 +24,9 @@ def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
-def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Impatient]:
+def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurried]:
     output = tmp_path_factory.mktemp("impatient") / "out"
-    with Impatient(output, valkey.url) as impatient:
+    with Hurried(output, valkey.url, CLIENTS) as impatient:
         yield impatient
 
 

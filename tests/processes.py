@@ -135,8 +135,7 @@ class Server(Process):
         env = {"PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN, "PYTHONUNBUFFERED": "1", **settings}
         super().__init__([sys.executable, "-m", "server", *arguments], env, output)
         if wait:
-            eventually(lambda: self.popen.poll() is not None or self.is_up(), START_SECONDS)
-            assert self.popen.poll() is None, self.text()
+            until_up(self)
 
     @property
     def url(self) -> str:
@@ -159,3 +158,9 @@ class Server(Process):
     def worker_pids(self) -> list[int]:
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(pid) for pid in children]
+
+
+def until_up(server: Server) -> None:
+    """Waits until it serves; fails the test when it ends instead."""
+    eventually(lambda: server.popen.poll() is not None or server.is_up(), START_SECONDS)
+    assert server.popen.poll() is None, server.text()

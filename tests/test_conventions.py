@@ -26,7 +26,7 @@ ROWS = [
     {"tenants", "startup"},
     {"store", "providers", "upstream"},
 ]
-LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "who"}
+LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "timeouts", "who"}
 
 MAY_IMPORT = {
     "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.api import Api
-from tests.impatient import ALL_LIMITS_SECONDS, LIMIT_SECONDS, Impatient
+from tests.hurried import ALL_LIMITS_SECONDS, LIMIT_SECONDS, Hurried
 from tests.raw import Response, connect, exchange, parse, request
 
 # One limit for what it does wrong, one to read the reply; and a machine that is busy.
@@ -22,7 +22,7 @@ CHUNKED = b"Transfer-Encoding: chunked"
 
 
 @pytest.fixture(autouse=True)
-def no_fault_is_logged(impatient: Impatient) -> Iterator[None]:
+def no_fault_is_logged(impatient: Hurried) -> Iterator[None]:
     before = len(impatient.text())
     yield
     logged = impatient.text()[before:]
@@ -91,7 +91,7 @@ def _answers(url: str, sent: bytes, drip: bytes) -> list[Response]:
 
 
 @pytest.fixture(scope="module")
-def answers(impatient: Impatient) -> dict[str, Future[list[Response]]]:
+def answers(impatient: Hurried) -> dict[str, Future[list[Response]]]:
     """To all of them at once, as each takes its time."""
     with ThreadPoolExecutor(len(CLIENTS)) as pool:
         return {
@@ -110,7 +110,7 @@ def test_connection_is_closed(answers: dict[str, Future[list[Response]]], name: 
             assert reply.headers["connection"] == "close"
 
 
-def test_body_that_is_awaited_in_vain(impatient: Impatient) -> None:
+def test_body_that_is_awaited_in_vain(impatient: Hurried) -> None:
     with connect(impatient.url) as connection:
         connection.sendall(request(POST, LENGTH, b"Expect: 100-continue"))
         received = received_until_closed(connection, b"")
@@ -119,7 +119,7 @@ def test_body_that_is_awaited_in_vain(impatient: Impatient) -> None:
     assert [reply.status for reply in parse(rest)] == [408]
 
 
-def test_client_that_reads_no_reply(impatient: Impatient) -> None:
+def test_client_that_reads_no_reply(impatient: Hurried) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         connection.connect(("127.0.0.1", impatient.port))
@@ -136,12 +136,12 @@ def test_client_that_reads_no_reply(impatient: Impatient) -> None:
     raise AssertionError("still open")
 
 
-def test_slow_handler_is_no_slow_client(impatient: Impatient) -> None:
+def test_slow_handler_is_no_slow_client(impatient: Hurried) -> None:
     (found,) = exchange(impatient.url, request(b"GET /think HTTP/1.1", b"Connection: close"))
     assert found.body == b'{"thought":true}'
 
 
-def test_busy_connection_is_kept(impatient: Impatient) -> None:
+def test_busy_connection_is_kept(impatient: Hurried) -> None:
     """For longer than any limit, as no pause between its requests is too long."""
     until = time.monotonic() + ALL_LIMITS_SECONDS
     with connect(impatient.url) as connection:
@@ -151,7 +151,7 @@ def test_busy_connection_is_kept(impatient: Impatient) -> None:
             time.sleep(PAUSE_SECONDS)
 
 
-def test_slow_request_changes_nothing(impatient: Impatient) -> None:
+def test_slow_request_changes_nothing(impatient: Hurried) -> None:
     with httpx.Client(base_url=impatient.url) as client:
         user = Api.new_tenant(client).login()
         head = f"POST /{user.api.tenant_id}/charges HTTP/1.1\r\nX-API-Key: {user.api_key}".encode()

@@ -28,7 +28,6 @@ from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
-FIRST_BYTE_SECONDS = 600.0
 MOST_REPLY_BYTES = 32 * 1024 * 1024
 MOST_ERROR_BYTES = 64 * 1024
 
@@ -92,10 +91,10 @@ class Call:
     async def _try_each(self, held: Held) -> None:
         """Until a reply is accepted; if none is, raises what the first endpoint said.
 
-        Together they have FIRST_BYTE_SECONDS to begin it: no client waits for them one by one.
+        Together they have Timeouts.first_byte to begin it: no client waits for them one by one.
         """
         first: Refusal | None = None
-        until = monotonic() + FIRST_BYTE_SECONDS
+        until = monotonic() + self._upstream.timeouts.first_byte
         limits = [attempt.limit_within(held.tokens) for attempt in self._attempts]
         left = len(limits) - limits.count(None)
         for attempt, limit in zip(self._attempts, limits, strict=True):

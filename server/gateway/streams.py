@@ -8,8 +8,6 @@ from server.gateway.relay import Relay
 from server.metering.holding import Hold
 from server.upstream.response import Response
 
-READ_ON_SECONDS = 5.0
-
 
 class StreamedCall(Call):
     """A call whose reply is passed on in pieces while its hold is open."""
@@ -60,5 +58,5 @@ class StreamedCall(Call):
             outcome = "client_gone"
             if tally.finished and self._relay is not None:
                 # The provider has done all its work, and is about to say what it was.
-                await self._relay.read_on(READ_ON_SECONDS)
+                await self._relay.read_on(self._upstream.timeouts.read_on)
         self._settle_to_cost(self._opened, outcome)

@@ -14,18 +14,12 @@ from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
 from server.metering.meter import Meter, new_hold_id
 from server.metering.results import Held, Settled
+from server.timeouts import Timeouts
 from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
-HOLD_MS = 60_000
-EXTEND_SECONDS = 20.0
 EXTENDED_AT_ONCE = 32
-SETTLE_SECONDS = 30 * 60
-LONGEST_PAUSE_SECONDS = 5.0
-# Longer than a streamed call reads on for its usage.
-LEAST_FINISH_SECONDS = 5.5
-CANCEL_SECONDS = 1.0
 
 T = TypeVar("T")
 
@@ -33,7 +27,8 @@ T = TypeVar("T")
 class Holding:
     """Makes holds, extends them while their calls last, and settles them."""
 
-    def __init__(self, meter: Meter) -> None:
+    def __init__(self, meter: Meter, timeouts: Timeouts) -> None:
+        self.timeouts = timeouts
         self._meter = meter
         self._open: set[Hold] = set()
         self._extending: asyncio.Task[None] | None = None
@@ -63,8 +58,8 @@ class Holding:
         if await _pending(self._calls, deadline - now()):
             for call in self._calls:
                 call.cancel()
-            await _pending(self._calls, CANCEL_SECONDS)
-        pending = await _pending(self._settles, max(deadline - now(), LEAST_FINISH_SECONDS))
+            await _pending(self._calls, self.timeouts.cancel)
+        pending = await _pending(self._settles, max(deadline - now(), self.timeouts.finish))
         if pending:
             log.error("%d settles did not get through before the shutdown", len(pending))
         for task in (*pending, self._extending):
@@ -88,7 +83,7 @@ class Holding:
         """Moves the deadlines of all open holds. One task for all: most calls end before their
         hold's first time, and a timer for each would be made for nothing."""
         while True:
-            await asyncio.sleep(EXTEND_SECONDS)
+            await asyncio.sleep(self.timeouts.extend)
             waiting = list(self._open)
             while waiting:
                 some = [waiting.pop() for _ in range(min(EXTENDED_AT_ONCE, len(waiting)))]
@@ -130,6 +125,8 @@ class Hold:
         self._wanted = wanted
         self._minimum = minimum
         self._hold_id = new_hold_id()
+        self._timeouts = holding.timeouts
+        self._ttl_ms = int(holding.timeouts.hold * 1000)
 
     async def __aenter__(self) -> Self:
         try:
@@ -137,7 +134,7 @@ class Hold:
                 self._who,
                 self._wanted,
                 self._minimum,
-                HOLD_MS,
+                self._ttl_ms,
                 "own",
                 self.ref,
                 hold_id=self._hold_id,
@@ -174,7 +171,7 @@ class Hold:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the
         deadline, the settle charges all the same."""
         with suppress(Unavailable, UnknownHold):
-            await self._meter.extend(self._who, self._hold_id, HOLD_MS)
+            await self._meter.extend(self._who, self._hold_id, self._ttl_ms)
 
     async def _settle(self) -> None:
         """Raises Unavailable, and what Redis says of a record that is broken."""
@@ -195,7 +192,7 @@ class Hold:
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""
         loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + SETTLE_SECONDS, 0.1
+        deadline, pause = loop.time() + self._timeouts.settle, 0.1
         while True:
             try:
                 await self._settle()
@@ -207,7 +204,7 @@ class Hold:
                     return
             metrics.settle_repeated()
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = min(pause * 2, self._timeouts.settle_pause)
 
 
 def _start(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:

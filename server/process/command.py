@@ -19,6 +19,7 @@ from server.process.supervisor import Supervisor
 from server.settings import Settings
 from server.startup import CannotStart, check_redis, make_store, read_settings
 from server.store.store import Store
+from server.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def _supervise(
         work,
         listeners,
         settings.workers,
-        settings.drain_seconds + settings.grace_seconds,
+        settings.drain_seconds + settings.grace_seconds + Timeouts().kill,
         shutdown,
         shared.died,
         embedded.revive if embedded else None,

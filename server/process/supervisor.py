@@ -25,7 +25,6 @@ _fork = multiprocessing.get_context("fork")
 QUICK_DEATH_SECONDS = 5
 FIRST_BACK_OFF_SECONDS = 0.1
 LONGEST_BACK_OFF_SECONDS = 10
-KILL_AFTER_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,9 @@ class Supervisor:
     """Runs `work(slot, parent)` in `count` processes, which share `listeners`, until a shutdown.
 
     `slot` is a number below `count`, of which no other living worker has the same; `parent` is a
-    descriptor that becomes readable when the parent has died. A worker gets `stop_seconds` to end
-    after SIGTERM. `on_death` is called with the slot of each that has ended. `each_second`, if
-    given, is called about that often; what it raises ends it all.
+    descriptor that becomes readable when the parent has died. A worker that has not ended
+    `stop_seconds` after SIGTERM is killed. `on_death` is called with the slot of each that has
+    ended. `each_second`, if given, is called about that often; what it raises ends it all.
     """
 
     def __init__(
@@ -139,7 +138,7 @@ class Supervisor:
         for listener in self._listeners:
             listener.close()
         self._signal_all(signal.SIGTERM)
-        deadline = time.monotonic() + self._stop_seconds + KILL_AFTER_SECONDS
+        deadline = time.monotonic() + self._stop_seconds
         while self._started and time.monotonic() < deadline:
             wait([worker.sentinel for worker in self._started], deadline - time.monotonic())
             self._reap()

@@ -24,14 +24,11 @@ from server.process.shutdown import SIGNALS
 from server.services import Services
 from server.settings import Settings
 from server.store.store import Store
+from server.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
-ABORT_SECONDS = 2
-# A busy client's next request comes sooner, and is served: its reply says `Connection: close`,
-# where closing at once would reset a request that is on its way.
-IDLE_SECONDS = 0.2
 
 
 def run_worker(
@@ -60,15 +57,16 @@ async def serve(
     `parent` is a descriptor that becomes readable when the parent process has gone;
     `metrics_listener` is for METRICS_PORT.
     """
-    stop = asyncio.Event()
+    stop, drain_seconds = asyncio.Event(), app.ctx.settings.drain_seconds
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
 
     def orphaned() -> None:
+        nonlocal drain_seconds
         loop.remove_reader(parent)
         # Nobody is left whom it would help that we serve on, and a next server needs the port.
-        app.ctx.settings = app.ctx.settings.model_copy(update={"drain_seconds": 0})
+        drain_seconds = 0.0
         stop.set()
 
     loop.add_reader(parent, orphaned)
@@ -79,7 +77,7 @@ async def serve(
         metrics_server = await _start(create_metrics_app(app.ctx), metrics_listener)
     publishing = asyncio.create_task(this_worker.publish_regularly())
     await stop.wait()
-    await _stop(app, server)
+    await _stop(app, server, drain_seconds)
     if metrics_server is not None:
         metrics_server.close()
     publishing.cancel()
@@ -103,35 +101,32 @@ async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioS
     return server
 
 
-async def _stop(app: Sanic[Any, Services], server: AsyncioServer) -> None:
-    """Serves on, not ready, for DRAIN_SECONDS; then lets what runs finish in GRACE_SECONDS."""
-    settings = app.ctx.settings
-    app.ctx.draining = True
-    app.ctx.stop_by = (
-        asyncio.get_running_loop().time() + settings.drain_seconds + settings.grace_seconds
-    )
-    await asyncio.sleep(settings.drain_seconds)
+async def _stop(app: Sanic[Any, Services], server: AsyncioServer, drain_seconds: float) -> None:
+    """Serves on, not ready, for so long; then lets what runs finish in GRACE_SECONDS."""
+    services, timeouts = app.ctx, app.ctx.timeouts
+    services.drain(drain_seconds)
+    await asyncio.sleep(drain_seconds)
     await server.before_stop()
     server.close()
     connections = server.connections
-    await _until_closed(connections, settings.grace_seconds)
+    await _until_closed(connections, services.settings.grace_seconds, timeouts)
     if busy := [connection for connection in connections if not _is_idle(connection)]:
         log.warning("%d requests did not finish in time", len(busy))
     for connection in list(connections):
         connection.abort()
     # Aborting cancels the handlers; they settle in `finally`, before Redis is closed.
-    await _until_closed(connections, ABORT_SECONDS)
+    await _until_closed(connections, timeouts.abort, timeouts)
     await asyncio.sleep(0.05)
     await server.after_stop()
 
 
-async def _until_closed(connections: set[Any], seconds: float) -> None:
+async def _until_closed(connections: set[Any], seconds: float, timeouts: Timeouts) -> None:
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while connections and loop.time() < deadline:
         # Again and again: a connection becomes idle when its reply has been sent.
         for connection in list(connections):
-            if _is_idle(connection) and monotonic() - connection._time > IDLE_SECONDS:
+            if _is_idle(connection) and monotonic() - connection._time > timeouts.idle_connection:
                 connection.close()
         await asyncio.sleep(0.02)
 

@@ -22,14 +22,11 @@ from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
+from server.timeouts import Timeouts
 from server.upstream.addresses import is_public
 from server.upstream.response import Response, Unreachable
 
-CONNECT_SECONDS = 5.0
 CONNECT_TRIES = 20
-KEEP_ALIVE_SECONDS = 30.0
-# Timeouts of responses are kept to within this.
-CHECK_SECONDS = 0.25
 REMEMBERED_URLS = 1_000
 # Of each response, and twice that in passing: where its reader is slow the provider has to wait.
 BUFFER_BYTES = 64 * 1024
@@ -44,8 +41,9 @@ class _NotPublic(OSError):
 class Upstream:
     """The client; `allow_private` lets it connect to any address."""
 
-    def __init__(self, allow_private: bool) -> None:
+    def __init__(self, allow_private: bool, timeouts: Timeouts) -> None:
         self._allow_private = allow_private
+        self.timeouts = timeouts
         self._responses: set[Response] = set()
         self._check: asyncio.TimerHandle | None = None
 
@@ -53,13 +51,13 @@ class Upstream:
         self._loop = asyncio.get_running_loop()
         self._connector = aiohttp.TCPConnector(
             limit=0,
-            keepalive_timeout=KEEP_ALIVE_SECONDS,
-            resolver=_Resolver(),
+            keepalive_timeout=self.timeouts.upstream_keep_alive,
+            resolver=_Resolver(self.timeouts.connect),
             socket_factory=None if self._allow_private else _open_socket,
         )
-        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect)
         self._target = lru_cache(REMEMBERED_URLS)(_Target)
-        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
+        self._check = self._loop.call_later(self.timeouts.upstream_check, self._expire_overdue)
 
     async def close(self) -> None:
         if self._check is not None:
@@ -91,7 +89,7 @@ class Upstream:
         assert protocol is not None
         assert transport is not None
         protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
-        response = Response(connection, self._responses)
+        response = Response(connection, self._responses, self.timeouts)
         on_send()
         transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming
@@ -109,7 +107,7 @@ class Upstream:
         raise Unreachable("speaks unasked")
 
     def _expire_overdue(self) -> None:
-        self._check = self._loop.call_later(CHECK_SECONDS, self._expire_overdue)
+        self._check = self._loop.call_later(self.timeouts.upstream_check, self._expire_overdue)
         now = self._loop.time()
         for response in [each for each in self._responses if each.give_up_at < now]:
             response.expire()
@@ -145,8 +143,10 @@ class _Resolver(aiohttp.ThreadedResolver):
     who ask for it meanwhile wait for the same one.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        """`seconds`: for each look-up."""
         super().__init__()
+        self._seconds = seconds
         self._look_ups: dict[tuple[str, int, int], asyncio.Task[list[ResolveResult]]] = {}
 
     async def resolve(
@@ -159,7 +159,7 @@ class _Resolver(aiohttp.ThreadedResolver):
             self._look_ups[key] = look_up
             look_up.add_done_callback(partial(self._ended, key))
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return await asyncio.shield(look_up)
         except TimeoutError:
             raise OSError(errno.ETIMEDOUT, "no address in time") from None

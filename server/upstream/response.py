@@ -9,8 +9,7 @@ from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
-IDLE_SECONDS = 300.0
-LEAVE_SECONDS = 1.0
+from server.timeouts import Timeouts
 
 _NO_REPLY = (
     aiohttp.ClientError,
@@ -55,13 +54,14 @@ class Response:
     status: int
     headers: CIMultiDictProxy[str]
 
-    def __init__(self, connection: Connection, others: "set[Response]") -> None:
+    def __init__(self, connection: Connection, others: "set[Response]", timeouts: Timeouts) -> None:
         """`others`: those under way, to which it belongs until its connection is given back."""
         protocol = connection.protocol
         assert protocol is not None
         self._connection: Connection | None = connection
         self._protocol: ResponseHandler = protocol
         self._others = others
+        self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
@@ -101,7 +101,7 @@ class Response:
         again after it was cancelled.
         """
         content = self._content
-        self.give_up_at = self._loop.time() + IDLE_SECONDS
+        self.give_up_at = self._loop.time() + self._timeouts.idle
         try:
             return await content.readany()
         except _NO_REPLY as error:
@@ -136,7 +136,7 @@ class Response:
         """Nobody reads on, though only the end of the last chunk should be missing; without it
         the connection is of no use to others."""
         self._is_left = True
-        self.give_up_at = self._loop.time() + LEAVE_SECONDS
+        self.give_up_at = self._loop.time() + self._timeouts.leave
 
     def close(self) -> None:
         """Closes the connection, unless it was given back."""

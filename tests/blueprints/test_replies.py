@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api import ADMIN, Api
-from tests.impatient import Impatient
+from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
 from tests.raw import connect, exchange, request
 
@@ -68,7 +68,7 @@ def test_invalid_tenant(client: httpx.Client, tenant: str) -> None:
     assert (found.status_code, found.content) == (400, b'{"error":"Invalid tenant ID"}')
 
 
-def test_internal_error(impatient: Impatient) -> None:
+def test_internal_error(impatient: Hurried) -> None:
     before = len(impatient.text())
     found = httpx.get(f"{impatient.url}/fail", headers={"X-Request-ID": "it-fails"})
     assert (found.status_code, found.content) == (500, b'{"error":"Internal Server Error"}')
@@ -92,7 +92,7 @@ PARTS = [
 
 @pytest.mark.parametrize("part", PARTS)
 @pytest.mark.parametrize("end", ["close", "reset", "half"])
-def test_client_that_leaves_is_no_fault(impatient: Impatient, part: bytes, end: str) -> None:
+def test_client_that_leaves_is_no_fault(impatient: Hurried, part: bytes, end: str) -> None:
     before = len(impatient.text())
     with connect(impatient.url) as connection:
         connection.sendall(part)
@@ -112,9 +112,10 @@ def test_client_that_leaves_is_no_fault(impatient: Impatient, part: bytes, end: 
     assert "Traceback" not in logged
 
 
-def test_stop_amid_unfinished_requests(valkey: Valkey, impatient: Impatient) -> None:
+def test_stop_amid_unfinished_requests(valkey: Valkey, impatient: Hurried) -> None:
     """Whatever is under way when the time for it is over, the server ends in good order."""
-    with Impatient(impatient.output.with_name("stopped"), valkey.url, GRACE_SECONDS="0") as server:
+    output = impatient.output.with_name("stopped")
+    with Hurried(output, valkey.url, CLIENTS, GRACE_SECONDS="0") as server:
         connections = [connect(server.url) for _ in PARTS]
         for connection, part in zip(connections, PARTS, strict=True):
             connection.sendall(part)

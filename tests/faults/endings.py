@@ -5,30 +5,23 @@ The rules are those of docs/gateway.md, written anew: nothing of the server's is
 
 import asyncio
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, islice
-from pathlib import Path
 from random import Random
-from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
 import aiohttp
 
-from server.__main__ import main as run_server
-from server.gateway import calls, streams
-from server.metering import holding
-from server.upstream import response as upstream_response
 from tests.api import User
 from tests.doubles import Answer, Call, Double
 from tests.doubles.plan import Fragment, Plan
 from tests.doubles.prompt import estimate as count_of_the_double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, body_of, estimate, text_of
-from tests.processes import ADMIN_TOKEN, START_SECONDS, Process, Server, eventually, until
+from tests.processes import until
 
 Leaves = Literal["never", "before the head", "in mid-stream", "after the finish"]
 
@@ -356,35 +349,6 @@ class Bill:
         return plan.input_tokens + generated - (plan.reasoning if seen >= self._all else 0)
 
 
-class Hurried(Server):
-    """`python -m server` with two workers and other constants, those of this name in HURRIES."""
-
-    def __init__(self, output: Path, hurry: str, redis_url: str) -> None:
-        env = {"PORT": "0", "ADMIN_TOKEN": ADMIN_TOKEN, "PYTHONUNBUFFERED": "1", "WORKERS": "2"}
-        env |= {"REDIS_URL": redis_url, "ALLOW_PRIVATE_UPSTREAMS": "1"}
-        Process.__init__(self, [sys.executable, "-m", "tests.faults.endings", hurry], env, output)
-        eventually(lambda: self.popen.poll() is not None or self.is_up(), START_SECONDS)
-        assert self.popen.poll() is None, self.text()
-
-
-HURRIES: dict[str, dict[tuple[ModuleType, str], float]] = {
-    "providers": {
-        (calls, "FIRST_BYTE_SECONDS"): 0.8,
-        (upstream_response, "IDLE_SECONDS"): 0.8,
-        (streams, "READ_ON_SECONDS"): 0.3,
-    },
-    "holds": {(holding, "HOLD_MS"): 2_000, (holding, "EXTEND_SECONDS"): 0.5},
-}
-
-
-def main() -> int:
-    """The workers are forked, and so have them too."""
-    for (module, name), value in HURRIES[sys.argv.pop()].items():
-        assert hasattr(module, name), name
-        setattr(module, name, value)
-    return run_server()
-
-
 class Books:
     """A user's ledger, checked entry by entry."""
 
@@ -437,7 +401,3 @@ class Books:
         if charged:
             assert settle["ref"]["endpoint"] == case.charging, case
         return charged, settle["ref"]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

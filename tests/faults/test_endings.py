@@ -23,7 +23,6 @@ from tests.faults.endings import (
     SECOND,
     Books,
     Case,
-    Hurried,
     Leaves,
     Outcome,
     call_all,
@@ -32,6 +31,7 @@ from tests.faults.endings import (
     text_answer,
 )
 from tests.gateway.asking import PROTOCOLS
+from tests.hurried import HOLDS, Hurried
 from tests.processes import Server, Valkey, eventually, until
 
 TIMES = 100
@@ -55,13 +55,16 @@ def patient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(scope="module")
 def hurried(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Hurried(tmp_path_factory.mktemp("hurried") / "out", "providers", valkey.url) as server:
+    output = tmp_path_factory.mktemp("hurried") / "out"
+    timeouts = {"first_byte": 0.8, "idle": 0.8, "read_on": 0.3}
+    with Hurried(output, valkey.url, timeouts, WORKERS="2") as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def mortal(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with Hurried(tmp_path_factory.mktemp("mortal") / "out", "holds", valkey.url) as server:
+    output = tmp_path_factory.mktemp("mortal") / "out"
+    with Hurried(output, valkey.url, HOLDS, WORKERS="2") as server:
         yield server
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import signal
-import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +15,24 @@ import pytest
 from tests.api import Api, User
 from tests.faults.checks import audit
 from tests.faults.topologies import OneServer, value_of
-from tests.processes import Process, eventually, free_port
+from tests.hurried import HOLD_SECONDS, HOLDS, Hurried
+from tests.processes import eventually
 
-HOLD_SECONDS = 2
 
-
-class Holder(Process):
-    def __init__(self, output: Path, redis_url: str) -> None:
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}"
-        command = [sys.executable, "-m", "tests.faults.holder", str(port), redis_url]
-        super().__init__(command, {}, output)
-        eventually(self.is_ready, 20)
-
-    def is_ready(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/readyz").status_code == 200
-        except httpx.HTTPError:
-            return False
+@contextmanager
+def holding(output: Path, redis_url: str) -> Iterator[Hurried]:
+    with Hurried(output, redis_url, HOLDS, GRACE_SECONDS="1") as server:
+        yield server
 
 
 @pytest.fixture
-def holder(one: OneServer, tmp_path: Path) -> Iterator[Holder]:
-    with Holder(tmp_path / "holder.out", one.url) as holder:
+def holder(one: OneServer, tmp_path: Path) -> Iterator[Hurried]:
+    with holding(tmp_path / "holder.out", one.url) as holder:
         yield holder
 
 
 @pytest.fixture
-def api(holder: Holder) -> Iterator[Api]:
+def api(holder: Hurried) -> Iterator[Api]:
     with httpx.Client(base_url=holder.url, timeout=10) as client:
         yield Api.new_tenant(client)
 
@@ -50,7 +40,7 @@ def api(holder: Holder) -> Iterator[Api]:
 class Calls:
     """Calls under way, from a client that can vanish."""
 
-    def __init__(self, holder: Holder, users: list[User], seconds: float, cost: int) -> None:
+    def __init__(self, holder: Hurried, users: list[User], seconds: float, cost: int) -> None:
         self.holder, self.users, self.seconds, self.cost = holder, users, seconds, cost
 
     async def __aenter__(self) -> "Calls":
@@ -83,7 +73,7 @@ async def until_held(users: list[User], tokens: int, seconds: float = 5) -> None
 
 
 async def test_a_worker_is_killed_with_50_holds_open(
-    one: OneServer, holder: Holder, api: Api, tmp_path: Path
+    one: OneServer, holder: Hurried, api: Api, tmp_path: Path
 ) -> None:
     users = [api.login() for _ in range(50)]
     async with Calls(holder, users, seconds=60, cost=60):
@@ -91,10 +81,10 @@ async def test_a_worker_is_killed_with_50_holds_open(
         # They outlive their first deadline, since their worker lives.
         await asyncio.sleep(HOLD_SECONDS + 0.5)
         await until_held(users, 60, 0.5)
-        holder.send_signal(signal.SIGKILL)
+        holder.signal_group(signal.SIGKILL)
         killed_at = time.monotonic()
         holder.wait()
-    with Holder(tmp_path / "second.out", one.url) as second:
+    with holding(tmp_path / "second.out", one.url) as second:
         for user in users:
             user.api.client = httpx.Client(base_url=second.url)
         await asyncio.sleep(max(0, killed_at + HOLD_SECONDS + 1 - time.monotonic()))
@@ -103,7 +93,7 @@ async def test_a_worker_is_killed_with_50_holds_open(
 
 
 async def test_a_client_that_leaves_pays_what_the_call_cost(
-    one: OneServer, holder: Holder, api: Api
+    one: OneServer, holder: Hurried, api: Api
 ) -> None:
     users = [api.login() for _ in range(20)]
     async with Calls(holder, users, seconds=60, cost=25):
@@ -113,7 +103,7 @@ async def test_a_client_that_leaves_pays_what_the_call_cost(
     audit(one.url, api.tenant_id)
 
 
-async def test_a_shutdown_settles_before_it_ends(one: OneServer, holder: Holder, api: Api) -> None:
+async def test_a_shutdown_settles_before_it_ends(one: OneServer, holder: Hurried, api: Api) -> None:
     """The calls outlast the grace period: they are cut off, and still settled."""
     users = [api.login() for _ in range(20)]
     async with Calls(holder, users, seconds=60, cost=25):
@@ -129,7 +119,7 @@ async def test_a_shutdown_settles_before_it_ends(one: OneServer, holder: Holder,
 
 
 async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
-    one: OneServer, holder: Holder, api: Api
+    one: OneServer, holder: Hurried, api: Api
 ) -> None:
     users = [api.login() for _ in range(10)]
     async with Calls(holder, users, seconds=0.5, cost=25) as calls:
@@ -139,7 +129,7 @@ async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
         assert await asyncio.gather(*calls.tasks) == [200] * 10
         await asyncio.sleep(HOLD_SECONDS + 1)
         one.nodes[0].send_signal(signal.SIGCONT)
-        await asyncio.to_thread(eventually, holder.is_ready, 2)
+        await asyncio.to_thread(eventually, holder.is_up, 2)
         deadline = time.monotonic() + 8
         while [user.balance()["tokensUsed"] for user in users] != [25] * 10:
             assert time.monotonic() < deadline
@@ -149,7 +139,7 @@ async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
 
 
 async def test_a_hold_whose_outcome_is_unknown_is_released(
-    one: OneServer, holder: Holder, api: Api
+    one: OneServer, holder: Hurried, api: Api
 ) -> None:
     """The call is refused with 503 and not made, and what it may have held goes back."""
     users = [api.login() for _ in range(10)]
@@ -157,14 +147,14 @@ async def test_a_hold_whose_outcome_is_unknown_is_released(
     value_of(one.primaries()[0], "CLIENT PAUSE", "1500", "ALL")
     async with Calls(holder, users, seconds=0, cost=25) as calls:
         assert await asyncio.gather(*calls.tasks) == [503] * 10
-    await asyncio.to_thread(eventually, holder.is_ready, 5)
+    await asyncio.to_thread(eventually, holder.is_up, 5)
     await until_held(users, 0, 8)
     assert user.balance()["tokensUsed"] == 0
     audit(one.url, api.tenant_id)
 
 
 async def test_a_broken_record_costs_no_other_user_a_hold(
-    one: OneServer, holder: Holder, api: Api
+    one: OneServer, holder: Hurried, api: Api
 ) -> None:
     """And its own call is settled when it is mended: what Redis refuses is repeated, too."""
     redis = one.primaries()[0]

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.doubles import Double
-from tests.gateway.hasty import Hasty
+from tests.hurried import PROVIDERS, Hurried
 from tests.processes import Server, Valkey
 
 
@@ -27,13 +27,14 @@ def client(gateway: Server) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def hasty(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hasty]:
-    with Hasty(tmp_path_factory.mktemp("hasty") / "out", valkey.url) as hasty:
+def hasty(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurried]:
+    output = tmp_path_factory.mktemp("hasty") / "out"
+    with Hurried(output, valkey.url, PROVIDERS) as hasty:
         yield hasty
 
 
 @pytest.fixture
-def hasty_client(hasty: Hasty) -> Iterator[httpx.Client]:
+def hasty_client(hasty: Hurried) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=hasty.url, timeout=20, verify=False) as client:
         yield client
 

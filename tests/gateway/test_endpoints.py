@@ -9,7 +9,7 @@ from tests.api import Api, config
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, ledger, user_at, user_of
-from tests.gateway.hasty import LIMIT_SECONDS
+from tests.hurried import LIMIT_SECONDS
 from tests.processes import free_port
 
 

@@ -13,8 +13,8 @@ import pytest
 from anthropic.types import Message
 
 from tests.doubles import Answer, Double, Tool
-from tests.gateway.hasty import Hasty
 from tests.gateway.sdks import PNG, PROTOCOLS, App, app_at
+from tests.hurried import Hurried
 from tests.processes import Server, Valkey
 
 TEXT = "One two three four five."
@@ -301,10 +301,8 @@ def test_a_stream_that_breaks_off(app: App, key: str, answer: Answer) -> None:
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_a_provider_that_is_late(
-    valkey: Valkey, tmp_path: Path, double: Double, key: str, protocol: str
-) -> None:
-    with Hasty(tmp_path / "out", valkey.url) as hasty, app_at(hasty.url, double, protocol) as app:
+def test_a_provider_that_is_late(hasty: Hurried, double: Double, key: str, protocol: str) -> None:
+    with app_at(hasty.url, double, protocol) as app:
         for call in (complete, stream):
             with pytest.raises(anthropic.GatewayTimeoutError) as refused:
                 call(app.claude(), double.script(key, Answer(delay=5)))

@@ -10,14 +10,14 @@ import httpx
 import pytest
 import yaml
 
-from server.gateway.calls import FIRST_BYTE_SECONDS
-from server.process.supervisor import KILL_AFTER_SECONDS
 from server.settings import Settings
-from server.upstream.response import IDLE_SECONDS
+from server.timeouts import Timeouts
 from tests.k8s.kustomize import Document
 from tests.k8s.lint_manifests import OLDEST_KUBERNETES, faults_of
 from tests.k8s.manifests import K8S, SERVER, Overlay, container, overlays, ports
 from tests.processes import ROOT
+
+TIMEOUTS = Timeouts()
 
 
 @pytest.fixture(scope="module")
@@ -116,9 +116,9 @@ def test_probes_ask_routes_that_exist(overlay: Overlay, client: httpx.Client) ->
 def test_a_pod_has_the_time_it_needs_to_stop(overlay: Overlay) -> None:
     pod = overlay.get("Deployment")["spec"]["template"]["spec"]
     value = Settings.from_environment(overlay.settings())
-    needed = value.drain_seconds + value.grace_seconds + KILL_AFTER_SECONDS
+    needed = value.drain_seconds + value.grace_seconds + TIMEOUTS.kill
     assert pod["terminationGracePeriodSeconds"] > needed
-    assert value.grace_seconds >= FIRST_BYTE_SECONDS + IDLE_SECONDS
+    assert value.grace_seconds >= TIMEOUTS.first_byte + TIMEOUTS.idle
     # What follows the readiness of pods (proxies, balancers) does so within some seconds.
     assert value.drain_seconds >= 5
 
@@ -206,7 +206,7 @@ def test_the_ingress_streams(complete: Overlay) -> None:
     assert options["nginx.org/client-max-body-size"] == "10m"
     for direction in ("read", "send"):
         seconds = int(options[f"nginx.org/proxy-{direction}-timeout"].removesuffix("s"))
-        assert seconds > max(FIRST_BYTE_SECONDS, IDLE_SECONDS)
+        assert seconds > max(TIMEOUTS.first_byte, TIMEOUTS.idle)
     (rule,) = ingress["spec"]["rules"]
     backend = rule["http"]["paths"][0]["backend"]["service"]
     service = complete.get("Service", backend["name"])

@@ -11,6 +11,7 @@ import struct
 import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from server.upstream import client as upstream
-from server.upstream import response as upstream_response
+from server.timeouts import Timeouts
 from server.upstream.addresses import fault_of_host
 from server.upstream.client import Upstream
 from server.upstream.response import Failed, Response, TimedOut, Unreachable, UpstreamError
@@ -68,20 +68,24 @@ async def provider() -> AsyncIterator[Provider]:
     await runner.cleanup()
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[Upstream]:
-    client = Upstream(allow_private=True)
+@asynccontextmanager
+async def started(allow_private: bool = True, **timeouts: float) -> AsyncIterator[Upstream]:
+    client = Upstream(allow_private, Timeouts(**timeouts))
     await client.start()
     yield client
     await client.close()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[Upstream]:
+    async with started() as client:
+        yield client
 
 
 @pytest.fixture
 async def strict() -> AsyncIterator[Upstream]:
-    client = Upstream(allow_private=False)
-    await client.start()
-    yield client
-    await client.close()
+    async with started(allow_private=False) as client:
+        yield client
 
 
 Raw = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -182,10 +186,7 @@ async def test_connections_are_used_again_also_after_a_stream(
 
 
 @pytest.mark.parametrize("end", ["comes", "does not come", "is malformed", "was lost"])
-async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(
-    client: Upstream, monkeypatch: pytest.MonkeyPatch, end: str
-) -> None:
-    monkeypatch.setattr(upstream_response, "LEAVE_SECONDS", 60 if end == "comes" else 0)
+async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(end: str) -> None:
     go_on, ended = asyncio.Event(), asyncio.Event()
 
     async def stream(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,7 +202,8 @@ async def test_a_connection_that_was_left_is_used_again_once_its_body_ends(
         assert await reader.read() == b""
         ended.set()
 
-    async with Listener(stream) as listener:
+    leave = 60 if end == "comes" else 0
+    async with started(leave=leave) as client, Listener(stream) as listener:
         response = await client.post(listener.url, {}, b"")
         assert await response.part() == b"hello"
         response.leave()
@@ -331,7 +333,6 @@ async def test_a_dead_name_holds_one_thread(
     client: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And so leaves the others for names that live."""
-    monkeypatch.setattr(upstream, "CONNECT_SECONDS", 0.05)
     over, look_ups = threading.Event(), []
     find = socket.getaddrinfo
 
@@ -344,11 +345,11 @@ async def test_a_dead_name_holds_one_thread(
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     try:
-        for _ in range(40):
-            with pytest.raises(Unreachable, match=r"^ETIMEDOUT$"):
-                await client.post("http://dead.example/", {}, b"{}")
+        async with started(connect=0.05) as hasty:
+            for _ in range(40):
+                with pytest.raises(Unreachable, match=r"^ETIMEDOUT$"):
+                    await hasty.post("http://dead.example/", {}, b"{}")
         assert len(look_ups) == 1
-        monkeypatch.setattr(upstream, "CONNECT_SECONDS", 10)
         url = provider.url.replace("127.0.0.1", "localhost")
         assert (await client.post(url, {}, b"{}")).status == 200
     finally:
@@ -406,14 +407,13 @@ async def test_a_certificate_must_be_trusted(
         assert listener.accepted == 1
 
 
-async def test_a_connection_that_is_not_made_in_time(
-    client: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upstream, "CONNECT_SECONDS", 0.05)
-    await client.start()
+async def test_a_connection_that_is_not_made_in_time() -> None:
     # It accepts the connection and never answers the TLS greeting.
-    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Unreachable):
-        await client.post(f"https://127.0.0.1:{silent.getsockname()[1]}/", {}, b"{}")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        async with started(connect=0.05) as client:
+            with pytest.raises(Unreachable):
+                await client.post(url, {}, b"{}")
 
 
 @pytest.mark.parametrize("value", ["sk-1\r\nX-Other: 1", "sk-1\n", "sk-\x00"])
@@ -485,11 +485,8 @@ async def test_an_upstream_that_does_not_read_the_request(client: Upstream) -> N
 
 
 @pytest.mark.parametrize("begin", [CHUNKED, CHUNKED + b"5\r\nhello\r\n"])
-async def test_a_body_that_pauses_for_too_long(
-    client: Upstream, monkeypatch: pytest.MonkeyPatch, begin: bytes
-) -> None:
-    monkeypatch.setattr(upstream_response, "IDLE_SECONDS", 0.1)
-    async with Listener(answer(begin, then=60)) as listener:
+async def test_a_body_that_pauses_for_too_long(begin: bytes) -> None:
+    async with started(idle=0.1) as client, Listener(answer(begin, then=60)) as listener:
         found, error = await collect(await client.post(listener.url, {}, b"{}"))
         assert isinstance(error, TimedOut)
         assert found == (b"hello" if b"hello" in begin else b"")
@@ -498,9 +495,8 @@ async def test_a_body_that_pauses_for_too_long(
 
 
 async def test_the_pause_counts_anew_with_each_part_and_not_while_the_reader_is_slow(
-    client: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
+    provider: Provider,
 ) -> None:
-    monkeypatch.setattr(upstream_response, "IDLE_SECONDS", 0.4)
 
     async def slowly(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -513,14 +509,15 @@ async def test_the_pause_counts_anew_with_each_part_and_not_while_the_reader_is_
         return response
 
     provider.handler = slowly
-    response = await client.post(provider.url, {}, b"{}")
-    size, paused = 0, False
-    while part := await response.part():
-        size += len(part)
-        if size > 200_000 and not paused:
-            paused = True
-            await asyncio.sleep(1)
-    assert (size, paused) == (4_000_008, True)
+    async with started(idle=0.4) as client:
+        response = await client.post(provider.url, {}, b"{}")
+        size, paused = 0, False
+        while part := await response.part():
+            size += len(part)
+            if size > 200_000 and not paused:
+                paused = True
+                await asyncio.sleep(1)
+        assert (size, paused) == (4_000_008, True)
 
 
 @pytest.mark.parametrize("reset", [False, True])

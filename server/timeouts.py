@@ -1,0 +1,61 @@
+"""How long what waits for what: one table, so that it can be seen what must outlast what.
+
+tests/test_timeouts.py holds the inequalities.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """All in seconds. Tests that must not take as long give others."""
+
+    # A client; all of these are kept to within twice `client_check`.
+    header: float = 10
+    """For the head of a request to arrive, from its first byte on."""
+    body: float = 30
+    unread: float = 60
+    """For a client to read what was sent to it."""
+    linger: float = 5
+    """For a client to close, or to stop sending, after the last reply."""
+    keep_alive: float = 75
+    """Between two requests on a connection."""
+    client_check: float = 2
+
+    # A provider; those of a response are kept to within `upstream_check`.
+    connect: float = 5
+    """For the address of a name, and again for each connection that is tried."""
+    first_byte: float = 600
+    """For the heads of the replies of all endpoints that a call tries, together."""
+    idle: float = 300
+    """For each further part of a reply."""
+    read_on: float = 5
+    """For the usage of a finished stream whose client has gone."""
+    leave: float = 1
+    """For the end of a body that nobody reads on, before its connection is closed."""
+    upstream_keep_alive: float = 30
+    """Between two calls on a connection."""
+    upstream_check: float = 0.25
+
+    # A hold of a call.
+    hold: float = 60
+    """Until it goes back by itself, unless it is extended."""
+    extend: float = 20
+    """Between two extensions."""
+    settle: float = 30 * 60
+    """For a settle to get through, tried again and again."""
+    settle_pause: float = 5
+    """Between two tries at most."""
+
+    # The end of a worker: DRAIN_SECONDS, then GRACE_SECONDS, then these one after the other.
+    idle_connection: float = 0.2
+    """For the next request of a client whose reply was sent: it comes sooner, and is served, if
+    the client is busy. Closing at once would reset a request that is on its way."""
+    abort: float = 2
+    """For the handlers of requests that were aborted."""
+    cancel: float = 1
+    """For calls that were cancelled, which go on without a client."""
+    finish: float = 5.5
+    """For the settles of all of them."""
+    kill: float = 10
+    """Until the supervisor kills a worker that has not ended, from the end of the grace on."""

@@ -1,0 +1,114 @@
+"""A server with other timeouts, and with routes that only tests need.
+
+`python -m tests.hurried TIMEOUTS`, JSON of some fields of server.timeouts.Timeouts; settings as for
+`python -m server`.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import orjson
+import uvloop
+from sanic import Blueprint
+
+from server import logs
+from server.app import Deps, create_app
+from server.blueprints.request import Request, load_tenant, reply
+from server.http import Reply
+from server.process.shutdown import Shutdown
+from server.process.supervisor import Supervisor
+from server.process.worker import serve
+from server.settings import Settings
+from server.store.store import Store
+from server.timeouts import Timeouts
+from tests.processes import ADMIN_TOKEN, Process, Server, free_port, until_up
+
+LIMIT_SECONDS = 0.4
+"""Of those that wait no longer than a moment."""
+ALL_LIMITS_SECONDS = 3 * LIMIT_SECONDS
+"""Longer than any one limit, with the time between two checks of it."""
+
+CLIENTS = {
+    **dict.fromkeys(("header", "body", "unread", "linger", "keep_alive"), LIMIT_SECONDS),
+    "client_check": LIMIT_SECONDS / 6,
+}
+"""Waits for clients no longer than a moment."""
+PROVIDERS = {"first_byte": 2 * LIMIT_SECONDS, "idle": LIMIT_SECONDS, "read_on": LIMIT_SECONDS}
+"""Waits for providers no longer than a moment; twice as long for the first byte, as in earnest."""
+HOLD_SECONDS = 2
+HOLDS = {"hold": HOLD_SECONDS, "extend": 0.5}
+"""Holds that go back soon."""
+
+
+class Hurried(Server):
+    """The process, on a port of 127.0.0.1; it may call private providers."""
+
+    def __init__(
+        self, output: Path, redis_url: str, timeouts: dict[str, float], **settings: str
+    ) -> None:
+        self.port = free_port()
+        env = {"PORT": str(self.port), "REDIS_URL": redis_url, "ADMIN_TOKEN": ADMIN_TOKEN}
+        env |= {"ALLOW_PRIVATE_UPSTREAMS": "1", "PYTHONUNBUFFERED": "1", **settings}
+        command = [sys.executable, "-m", "tests.hurried", orjson.dumps(timeouts).decode()]
+        Process.__init__(self, command, env, output)
+        until_up(self)
+
+
+server = Blueprint("for-tests")
+of_tenant = Blueprint("for-tests-of-a-tenant", url_prefix="/<tenant_id>")
+of_tenant.on_request(load_tenant)
+
+
+@server.get("/fail")
+async def fail(_: Request) -> Reply:
+    raise RuntimeError("a detail that is nobody's business")
+
+
+@server.get("/think")
+async def think(_: Request) -> Reply:
+    await asyncio.sleep(ALL_LIMITS_SECONDS)
+    return reply({"thought": True})
+
+
+@of_tenant.post("/calls/<seconds:float>", stream=True)
+async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
+    """Holds tokens as a call to a provider does, that takes `seconds` and then costs what the body
+    says."""
+    who = await request.who()
+    body = await request.read_object("tokens", "cost")
+    holds = request.services.holding.hold(who, body["tokens"], 1, request.ref)
+    async with holds as opened:
+        # A provider has produced it, whatever becomes of us now.
+        opened.cost = body["cost"]
+        await asyncio.sleep(seconds)
+    return reply({"held": opened.held.tokens})
+
+
+def main() -> None:
+    shutdown = Shutdown()
+    timeouts = Timeouts(**orjson.loads(sys.argv[1]))
+    settings = Settings.from_environment(os.environ)
+    logs.configure("info", "text")
+    listener = socket.create_server(("127.0.0.1", settings.port), backlog=1024)
+    listener.setblocking(False)
+    logging.getLogger("server").info("Listening on http://127.0.0.1:%d", settings.port)
+
+    def work(_: int, parent: int) -> None:
+        store = Store(settings.redis_url, settings.redis_timeout)
+        app = create_app(Deps(settings, store, timeouts))
+        app.blueprint([server, of_tenant])
+        uvloop.run(serve(app, listener, parent))
+
+    stop_seconds = settings.drain_seconds + settings.grace_seconds + timeouts.kill
+    Supervisor(
+        work, [listener], settings.workers, stop_seconds, shutdown, on_death=lambda _: None
+    ).run()
+    shutdown.done()
+
+
+if __name__ == "__main__":
+    main()

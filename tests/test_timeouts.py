@@ -1,0 +1,34 @@
+"""What must outlast what: the table of server/timeouts.py, and with it the settings."""
+
+import pytest
+
+from server.settings import Settings
+from server.timeouts import Timeouts
+
+T, S = Timeouts(), Settings()
+
+
+@pytest.mark.parametrize(
+    ("shorter", "longer"),
+    [
+        # A worker that lives misses no deadline, though an extension fails.
+        (2 * T.extend + S.redis_timeout, T.hold),
+        # A settle is tried again before its hold has gone back by itself.
+        (T.settle_pause + S.redis_timeout, T.hold),
+        # The end of a worker, after the grace: a stream reads on before it is settled ...
+        (T.read_on, T.finish),
+        # ... and all of it comes before the supervisor loses patience.
+        (T.abort + T.cancel + T.finish, T.kill),
+        # A connection that becomes idle is closed within the grace.
+        (T.idle_connection, S.grace_seconds),
+        # The limits of a connection are looked at often enough to mean what they say.
+        (2 * T.client_check, min(T.header, T.body, T.unread, T.linger, T.keep_alive)),
+        (2 * T.upstream_check, min(T.first_byte, T.idle, T.read_on, T.leave)),
+        # An endpoint that does not connect leaves time for those to fall back on.
+        (T.connect, T.first_byte / 10),
+        # Balancers keep connections for 60 s, and must be the ones that close them.
+        (60, T.keep_alive),
+    ],
+)
+def test_what_must_outlast_what(shorter: float, longer: float) -> None:
+    assert shorter < longer
