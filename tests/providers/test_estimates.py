@@ -1,19 +1,21 @@
 """The estimates stay near what tokenizers count.
 
-tests/token_samples.json has texts with their tokens in two of OpenAI's encodings, o200k_base
+token_samples.json has texts with their tokens in two of OpenAI's encodings, o200k_base
 (GPT-4o and later) and cl100k_base (GPT-4, and nearer to what other providers' tokenizers make of
 languages other than English).
 """
 
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
 from server.providers.estimate import Output, measure
-from tests.processes import ROOT
 
-SAMPLES: list[dict[str, Any]] = orjson.loads((ROOT / "tests/token_samples.json").read_bytes())
+SAMPLES: list[dict[str, Any]] = orjson.loads(
+    Path(__file__).with_name("token_samples.json").read_bytes()
+)
 # What OpenAI adds to the content of a single message.
 OF_A_MESSAGE = 7
 # Random digits and letters are what no rule by size can foresee.
