@@ -19,10 +19,11 @@ Refusal
 ├── Invalid               422  well-formed but wrong, every fault listed
 ├── KeyReused             422
 ├── TooManyRequests       429
-├── Unavailable           503  Redis cannot answer; whether it acted is unknown
-│   └── NotSent           503  as above, and it was never asked
-├── Overloaded            503  too many large requests at a time
-├── ProviderRefused       4xx  what a provider says of the request
+├── ServiceUnavailable    503  not now, but soon
+│   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
+│   │   └── NotSent       503  as above, and it was never asked
+│   └── Overloaded        503  too many large requests at a time
+├── ProviderRefused       4xx  what a provider says of the request; 502: of an answer, amid it
 └── ProviderError         502  a provider does not do its part
     ├── ProviderBusy      429  the tenant's rate limit there is reached
     ├── ProviderAuthError 502  it refuses the tenant's key
@@ -49,6 +50,8 @@ class Refusal(Exception):
     fault.
     """
 
+    label: str = ""
+    """Its outcome in the metrics: alerts and dashboards know it, whatever the class is called."""
     status: int = 400
     message: str = "Bad Request"
     code: str | None = None
@@ -71,16 +74,19 @@ class Refusal(Exception):
 
 
 class BadRequest(Refusal):
+    label = "bad_request"
     is_native = True
 
 
 class InvalidJson(BadRequest):
+    label = "invalid_json"
     message = "Invalid JSON"
 
 
 class Unsupported(BadRequest):
     """`param` is the member's path, as in `messages.0.content`, as far as it is known."""
 
+    label = "unsupported"
     is_native = False
 
     def __init__(self, param: str, message: str) -> None:
@@ -90,10 +96,12 @@ class Unsupported(BadRequest):
 
 
 class InvalidTenant(BadRequest):
+    label = "invalid_tenant"
     message = "Invalid tenant ID"
 
 
 class InvalidApiKey(Refusal):
+    label = "invalid_api_key"
     status = 401
     code = "invalid_api_key"
     message = "Invalid API key"
@@ -103,10 +111,12 @@ class InvalidApiKey(Refusal):
 
 
 class InvalidAdminToken(InvalidApiKey):
+    label = "invalid_admin_token"
     message = "Invalid admin token"
 
 
 class PaymentRequired(Refusal):
+    label = "payment_required"
     status = 402
     message = "Payment Required"
     code = "insufficient_quota"
@@ -117,16 +127,19 @@ class PaymentRequired(Refusal):
 
 
 class NotFound(Refusal):
+    label = "not_found"
     is_native = True
     status = 404
     message = "Not Found"
 
 
 class UnknownHold(NotFound):
+    label = "unknown_hold"
     message = "Unknown hold"
 
 
 class NoModel(NotFound):
+    label = "no_model"
     is_native = False
     code = "model_not_found"
 
@@ -136,34 +149,40 @@ class NoModel(NotFound):
 
 
 class MethodNotAllowed(Refusal):
+    label = "method_not_allowed"
     is_native = True
     status = 405
     message = "Method Not Allowed"
 
 
 class RequestTimeout(Refusal):
+    label = "request_timeout"
     is_native = True
     status = 408
     message = "Request Timeout"
 
 
 class TenantExists(Refusal):
+    label = "tenant_exists"
     status = 409
     message = "Tenant exists"
 
 
 class PreconditionFailed(Refusal):
+    label = "precondition_failed"
     status = 412
     message = "Precondition Failed"
 
 
 class PayloadTooLarge(Refusal):
+    label = "payload_too_large"
     is_native = True
     status = 413
     message = "Payload Too Large"
 
 
 class Invalid(Refusal):
+    label = "invalid"
     status = 422
 
     def __init__(self, message: str, details: list[Detail]) -> None:
@@ -172,11 +191,13 @@ class Invalid(Refusal):
 
 
 class KeyReused(Refusal):
+    label = "key_reused"
     status = 422
     message = "Idempotency-Key reused with another request"
 
 
 class TooManyRequests(Refusal):
+    label = "too_many_requests"
     status = 429
     message = "Too Many Requests"
     code = "rate_limit_exceeded"
@@ -186,7 +207,9 @@ class TooManyRequests(Refusal):
         super().__init__(headers={**(headers or {}), "retry-after": retry_after})
 
 
-class Unavailable(Refusal):
+class ServiceUnavailable(Refusal):
+    """Not raised itself: it is one answer, but only Unavailable leaves open what has happened."""
+
     status = 503
     message = "Service Unavailable"
     code = "service_unavailable"
@@ -196,21 +219,22 @@ class Unavailable(Refusal):
         self.reason = reason
 
 
+class Unavailable(ServiceUnavailable):
+    label = "unavailable"
+
+
 class NotSent(Unavailable):
-    pass
+    label = "not_sent"
 
 
-class Overloaded(Refusal):
-    status = 503
-    message = "Service Unavailable"
-    code = "service_unavailable"
-
-    def __init__(self) -> None:
-        super().__init__(headers={"retry-after": "1"})
+class Overloaded(ServiceUnavailable):
+    label = "overloaded"
 
 
 class ProviderRefused(Refusal):
     """`kind` is the error's type in the words of OpenAI or of Anthropic, '' if unknown."""
+
+    label = "provider_refused"
 
     def __init__(
         self, status: int, message: str, kind: str, code: str | None, param: str | None
@@ -224,6 +248,12 @@ class ProviderRefused(Refusal):
 
 
 class ProviderError(Refusal):
+    """The provider's fault, or the tenant's there: no user's request could have avoided it.
+
+    The alert VibeServerProviderFails is for the labels of this and its subclasses, and no others.
+    """
+
+    label = "provider_error"
     status = 502
     message = "The provider failed"
     code = "provider_error"
@@ -234,24 +264,28 @@ class ProviderError(Refusal):
 
 
 class ProviderBusy(ProviderError):
+    label = "provider_busy"
     status = 429
     message = "The provider's rate limit is reached"
     code = "rate_limit_exceeded"
 
 
 class ProviderAuthError(ProviderError):
+    label = "provider_auth_error"
     message = "The provider refuses the tenant's key"
     code = "provider_auth_error"
     is_final = True
 
 
 class ProviderQuota(ProviderError):
+    label = "provider_quota"
     message = "The tenant's credit at the provider is used up"
     code = "provider_quota"
     is_final = True
 
 
 class ProviderTimeout(ProviderError):
+    label = "provider_timeout"
     status = 504
     message = "The provider did not answer in time"
     code = "provider_timeout"

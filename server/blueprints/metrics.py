@@ -6,7 +6,6 @@ from typing import Any
 
 from sanic import Blueprint
 
-from server import metrics
 from server.blueprints.request import Request
 from server.errors import NotFound, Refusal
 from server.http import Reply
@@ -36,8 +35,8 @@ async def _metrics() -> Reply:
     return Reply(await this_worker.text(), content_type=CONTENT_TYPE)
 
 
-def counts_refusals(ended: Callable[[str, str], None]) -> Callable[[Handler], Handler]:
-    """Each refusal of the handler is an outcome: `ended(tenant_id, reason)`."""
+def counts_refusals(answered: Callable[[str, str], None]) -> Callable[[Handler], Handler]:
+    """Each refusal of the handler is an outcome: `answered(tenant_id, label)`."""
 
     def decorate(handler: Handler) -> Handler:
         @wraps(handler)
@@ -45,7 +44,7 @@ def counts_refusals(ended: Callable[[str, str], None]) -> Callable[[Handler], Ha
             try:
                 return await handler(request, tenant_id, **rest)
             except Refusal as refusal:
-                ended(tenant_id, metrics.reason(refusal))
+                answered(tenant_id, refusal.label)
                 raise
 
         return counted

@@ -29,7 +29,7 @@ def refuse(request: Request, error: Exception) -> HTTPResponse:
     if refusal is None:
         log.error("%s Internal Server Error", request.id, exc_info=error)
         return reply({"error": "Internal Server Error"}, 500)
-    metrics.refused(refusal, refusal.status)
+    metrics.request_refused(refusal.label, refusal.status)
     if isinstance(request.stream, Http):
         request.stream.expecting_continue = False  # what it waits to send is not wanted
     speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None

@@ -168,7 +168,7 @@ class Call:
         assert self._exchange is not None
         name, tenant_id = self._exchange.attempt.target.name, self._caller.who.tenant_id
         log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
-        self._report(metrics.reason(refusal), 0)
+        self._report(refusal.label, 0)
         self._exchange = None
 
     def _settle_to_cost(self, opened: Hold, outcome: str) -> None:

@@ -53,7 +53,7 @@ class StreamedCall(Call):
             # Comments had gone to the client, and then came no answer.
             self._give_up(refusal)
         elif tally.failure is not None:
-            outcome = metrics.reason(tally.failure)
+            outcome = tally.failure.label
         elif not tally.ended:
             outcome = "client_gone"
             if tally.finished and self._relay is not None:

@@ -6,9 +6,6 @@ microseconds for all of it; the workers of a server share what they counted
 none is made of what a client sent.
 """
 
-import re
-from functools import cache
-
 from server.metrics.families import Counter, Family, Gauge, Histogram
 
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -115,19 +112,9 @@ def request_ended(route: str, status: int, seconds: float) -> None:
     _REQUEST_SECONDS.observe(seconds, (route,))
 
 
-def refused(refusal: Exception, status: int) -> None:
-    """A request is refused; the reason is the name of the refusal's class."""
-    _REFUSALS.add((status, reason(refusal)))
-
-
-def reason(refusal: Exception) -> str:
-    """The name of its class, as in `payment_required`."""
-    return _snake_case(type(refusal).__name__)
-
-
-@cache
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+def request_refused(reason: str, status: int) -> None:
+    """`reason`: the refusal's label."""
+    _REFUSALS.add((status, reason))
 
 
 def login_ended(tenant_id: str, outcome: str) -> None:

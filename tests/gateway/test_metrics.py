@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server import errors
 from tests.api import ADMIN
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
@@ -72,6 +73,16 @@ ENDINGS: dict[str, tuple[Answer, str, str]] = {
     "no finish": (Answer(without_finish=True), "completed", "provider_error"),
     "no JSON": (Answer(raw_body=b"no JSON"), "provider_error", "provider_error"),
 }
+
+
+def test_every_fault_of_a_provider_is_among_the_endings() -> None:
+    found = {outcome for _, *outcomes in ENDINGS.values() for outcome in outcomes}
+    found.add("provider_timeout")  # of test_no_answer_in_time
+    faults: list[type[errors.Refusal]] = [
+        errors.ProviderError,
+        *errors.ProviderError.__subclasses__(),
+    ]
+    assert {fault.label for fault in faults} <= found
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -26,6 +26,11 @@ def _alerts() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
+REFUSALS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, errors.Refusal)
+]
 EXPRESSIONS = [*dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
 
 
@@ -71,13 +76,26 @@ def test_every_metric_is_on_the_dashboard() -> None:
     assert {family.name for name, family in _series().items() if name in shown} == set(FAMILIES)
 
 
-def test_routes_and_outcomes_exist() -> None:
-    text = " ".join(EXPRESSIONS)
+def test_routes_exist() -> None:
     routes = {route.endpoint for _, of_area in AREAS.values() for route in of_area()}
-    assert set(re.findall(r'route!?="(.*?)"', text)) <= routes
-    codes = {error.code for error in vars(errors).values() if hasattr(error, "code")}
-    for pattern in re.findall(r'outcome=~"(.*?)"', text):
-        assert any(re.fullmatch(pattern, code) for code in codes if code)
+    assert set(re.findall(r'route!?="(.*?)"', " ".join(EXPRESSIONS))) <= routes
+
+
+def test_only_the_providers_faults_fire_its_alert() -> None:
+    """tests/gateway/test_metrics.py shows that a server sends these labels."""
+    (rule,) = [rule for rule in _alerts() if rule["alert"] == "VibeServerProviderFails"]
+    (pattern,) = re.findall(r'outcome=~"(.*?)"', rule["expr"])
+    fire = {kind.label for kind in REFUSALS if re.fullmatch(pattern, kind.label)}
+    assert fire == {kind.label for kind in REFUSALS if issubclass(kind, errors.ProviderError)}
+    assert not any(re.fullmatch(pattern, outcome) for outcome in ("completed", "client_gone"))
+    selectors = re.findall(r'outcome[!=~]+"', " ".join(EXPRESSIONS))
+    assert len(selectors) == 1, "this is the only one that is tested"
+
+
+def test_each_refusal_has_a_label_of_its_own() -> None:
+    labels = [kind.label for kind in REFUSALS if kind.label or not kind.__subclasses__()]
+    assert "" not in labels
+    assert len(labels) == len(set(labels))
 
 
 def test_every_alert_says_what_is_wrong_and_how_much_it_matters() -> None:
