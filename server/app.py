@@ -1,4 +1,4 @@
-"""create_app: the only wiring. One screen shows every route and the order of what surrounds it."""
+"""create_app: the only wiring. It shows every blueprint, and what surrounds a request."""
 
 import asyncio
 import logging

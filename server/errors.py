@@ -1,4 +1,4 @@
-"""Every refusal, with its status and message; server/blueprints/refusal.py turns one into a reply.
+"""Every refusal, with its label, status and message; server/blueprints/refusal.py replies with it.
 
 Refusal
 ├── BadRequest            400  the form of the request

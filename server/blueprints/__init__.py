@@ -1,1 +1,4 @@
-"""The routes, one file per area. A blueprint speaks to meter, users and tenants, never to Redis."""
+"""The routes, one file per area; and what all of them share: requests, refusals, preflights, CORS.
+
+A blueprint asks the services (server/services.py), never Redis.
+"""

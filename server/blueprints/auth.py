@@ -17,7 +17,7 @@ blueprint = Blueprint("auth", url_prefix="/auth")
 
 
 @blueprint.post("/anonymous")
-@counts_refusals(metrics.login_ended)
+@counts_refusals(metrics.login_answered)
 async def anonymous(request: Request, tenant_id: str) -> Reply:
     services = request.services
     address = _client_address(request)
@@ -27,7 +27,7 @@ async def anonymous(request: Request, tenant_id: str) -> Reply:
     login = await services.users.create_anonymous(
         tenant_id, request.tenant.config.user_groups.anonymous, request.ref
     )
-    metrics.login_ended(tenant_id, "logged_in")
+    metrics.login_answered(tenant_id, "logged_in")
     return reply(
         {
             "apiKey": login.api_key,

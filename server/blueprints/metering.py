@@ -37,7 +37,7 @@ async def ledger(request: Request, tenant_id: str) -> Reply:
 
 
 @blueprint.post("/charges", stream=True)
-@counts_refusals(metrics.charge_ended)
+@counts_refusals(metrics.charge_answered)
 async def charge(request: Request, tenant_id: str) -> Reply:
     who = await request.who()
     idempotency_key = request.idempotency_key()
@@ -47,14 +47,14 @@ async def charge(request: Request, tenant_id: str) -> Reply:
     headers = charged.rate.headers()
     if charged.replayed:
         headers["idempotent-replayed"] = "true"
-        metrics.charge_ended(tenant_id, "replayed")
+        metrics.charge_answered(tenant_id, "replayed")
     else:
-        metrics.charge_ended(tenant_id, "charged", tokens)
+        metrics.charge_answered(tenant_id, "charged", tokens)
     return reply({"tokensLeft": charged.tokens_left}, headers=headers)
 
 
 @blueprint.post("/holds", stream=True)
-@counts_refusals(metrics.hold_ended)
+@counts_refusals(metrics.hold_answered)
 async def hold(request: Request, tenant_id: str) -> Reply:
     who = await request.who()
     idempotency_key = request.idempotency_key()
@@ -73,7 +73,7 @@ async def hold(request: Request, tenant_id: str) -> Reply:
     headers = held.rate.headers()
     if held.replayed:
         headers["idempotent-replayed"] = "true"
-    metrics.hold_ended(tenant_id, "replayed" if held.replayed else "held")
+    metrics.hold_answered(tenant_id, "replayed" if held.replayed else "held")
     body = {
         "holdId": held.hold_id,
         "tokens": held.tokens,
@@ -84,7 +84,7 @@ async def hold(request: Request, tenant_id: str) -> Reply:
 
 
 @blueprint.post("/holds/<hold_id>/settle", stream=True)
-@counts_refusals(metrics.settle_ended)
+@counts_refusals(metrics.settle_answered)
 async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
     who = await request.who()
     if not _HOLD_ID.fullmatch(hold_id):
@@ -93,9 +93,9 @@ async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
     tokens = amount(body.get("tokens"), "tokens", least=0)
     settled = await request.services.meter.settle(who, hold_id, tokens, "api", request.ref)
     if settled.replayed:
-        metrics.settle_ended(tenant_id, "replayed")
+        metrics.settle_answered(tenant_id, "replayed")
     else:
-        metrics.settle_ended(tenant_id, "settled", settled.tokens)
+        metrics.settle_answered(tenant_id, "settled", settled.tokens)
         if tokens > settled.tokens:
             metrics.overrun(tenant_id, tokens - settled.tokens)
     return reply({"tokens": settled.tokens, "tokensLeft": settled.tokens_left})

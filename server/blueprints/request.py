@@ -66,7 +66,7 @@ class Request(StrictRequest):
         # To a client that has gone Sanic replies 500, which nobody gets.
         status = GONE if self.conn_info and self.conn_info.lost else response.status
         # Sanic keeps when the connection's last bytes came, which are those of this request.
-        metrics.request_ended(label, status, monotonic() - stream.protocol._time)
+        metrics.request_answered(label, status, monotonic() - stream.protocol._time)
         return response
 
     def bearer(self) -> str:

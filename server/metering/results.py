@@ -1,4 +1,4 @@
-"""What the meter answers: typed values instead of a script's list."""
+"""What meter and accounts answer: typed values instead of a script's list."""
 
 from datetime import UTC, datetime
 from functools import lru_cache

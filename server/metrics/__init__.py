@@ -106,35 +106,36 @@ FAMILIES: dict[str, Family] = {
 UNKNOWN_ROUTE = "unknown"
 
 
-def request_ended(route: str, status: int, seconds: float) -> None:
+def request_answered(route: str, status: int, seconds: float) -> None:
     """A request is answered; `route` as in `POST /{tenantId}/charges`, or UNKNOWN_ROUTE."""
     _REQUESTS.add((route, status))
     _REQUEST_SECONDS.observe(seconds, (route,))
 
 
 def request_refused(reason: str, status: int) -> None:
-    """`reason`: the refusal's label."""
+    """A request is answered with a refusal; `reason` is its label."""
     _REFUSALS.add((status, reason))
 
 
-def login_ended(tenant_id: str, outcome: str) -> None:
+def login_answered(tenant_id: str, outcome: str) -> None:
+    """A request to log in; `outcome` here and below: one of a few words, or a refusal's label."""
     _LOGINS.add((tenant_id, outcome))
 
 
-def charge_ended(tenant_id: str, outcome: str, tokens: int = 0) -> None:
-    """`tokens`: what was taken."""
+def charge_answered(tenant_id: str, outcome: str, tokens: int = 0) -> None:
+    """A request to charge; `tokens`: what was taken."""
     _CHARGES.add((tenant_id, outcome))
     if tokens:
         _TOKENS.add((tenant_id, "charged"), tokens)
 
 
-def hold_ended(tenant_id: str, outcome: str) -> None:
-    """An attempt to make a hold over HTTP."""
+def hold_answered(tenant_id: str, outcome: str) -> None:
+    """A request for a hold; those of our own are opened and closed, see below."""
     _HOLDS.add((tenant_id, outcome))
 
 
-def settle_ended(tenant_id: str, outcome: str, tokens: int = 0) -> None:
-    """A settle over HTTP; `tokens`: what was taken."""
+def settle_answered(tenant_id: str, outcome: str, tokens: int = 0) -> None:
+    """A request to settle; `tokens`: what was taken."""
     _SETTLES.add((tenant_id, outcome))
     if tokens:
         _TOKENS.add((tenant_id, "settled"), tokens)
@@ -163,7 +164,7 @@ def settle_repeated() -> None:
 
 
 def call_ended(tenant_id: str, endpoint: str, outcome: str, seconds: float, tokens: int) -> None:
-    """One call to a provider; `outcome` is one of a few words, `tokens` what was taken for it."""
+    """One call to a provider; `tokens`: what was taken for it."""
     _CALLS.add((tenant_id, endpoint, outcome))
     _CALL_DURATION.observe(seconds, (endpoint,))
     if tokens:

@@ -1,4 +1,4 @@
-"""Redis: connecting, running scripts, and the few plain commands. Callers see no redis-py."""
+"""Redis: scripts run by their names, and the few plain commands. Callers see no redis-py."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Sequence

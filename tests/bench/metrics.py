@@ -22,8 +22,8 @@ MOST_OF_CHARGE = 0.05
 
 
 def count_charge() -> None:
-    metrics.request_ended("POST /{tenantId}/charges", 200, 0.0012)
-    metrics.charge_ended("abc", "charged", 5)
+    metrics.request_answered("POST /{tenantId}/charges", 200, 0.0012)
+    metrics.charge_answered("abc", "charged", 5)
     metrics.flushed(4, 0.0004)
 
 
@@ -42,7 +42,7 @@ def fill() -> None:
     """All the labels that a server with many tenants has."""
     for number in range(MOST_NAMED + 1):
         for outcome in ("charged", "payment_required", "too_many_requests", "invalid_api_key"):
-            metrics.charge_ended(f"tenant-{number}", outcome, 5)
+            metrics.charge_answered(f"tenant-{number}", outcome, 5)
         for outcome in ("completed", "client_gone", "upstream_error"):
             metrics.call_ended(f"tenant-{number}", f"endpoint-{number % 5}", outcome, 1.5, 100)
 

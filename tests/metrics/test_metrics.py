@@ -314,13 +314,13 @@ def test_a_slot_is_taken_over_with_its_counts_but_not_its_gauges(worker: ThisWor
     shared = Shared(2)
     worker.join(shared, 0)
     metrics.stream_opened()
-    metrics.charge_ended("abc", "charged", 10**13)
+    metrics.charge_answered("abc", "charged", 10**13)
     metrics.flushed(3, 0.001)
     worker.publish()
 
     other = ThisWorker()
     other.join(shared, 1)
-    metrics.charge_ended("abc", "charged", 1)
+    metrics.charge_answered("abc", "charged", 1)
     assert in_all(other).value("vibe_tokens_total") == 10**13 + 1
     assert in_all(other).value("vibe_open_streams") == 1
     shared.died(0)
@@ -388,10 +388,10 @@ def test_the_largest_snapshot_can_be_shared(worker: ThisWorker) -> None:
     for number in range(2 * MOST_NAMED):
         tenant, endpoint = f"{number:x<63}", f"{number}".ljust(64, "\U0001f600")
         for outcome in outcomes:
-            metrics.charge_ended(tenant, outcome, 5)
-            metrics.hold_ended(tenant, outcome)
-            metrics.settle_ended(tenant, outcome, 5)
-            metrics.login_ended(tenant, outcome)
+            metrics.charge_answered(tenant, outcome, 5)
+            metrics.hold_answered(tenant, outcome)
+            metrics.settle_answered(tenant, outcome, 5)
+            metrics.login_answered(tenant, outcome)
             metrics.call_ended(tenant, endpoint, outcome, 1 / 3, 5)
         metrics.overrun(tenant, 1)
     worker.publish()
