@@ -1,11 +1,14 @@
-"""What would otherwise drift apart: arrows, Lua headers, statuses, settings and the README."""
+"""What would otherwise drift apart: arrows, Lua headers, statuses, settings, README, locks."""
 
 import ast
 import re
+import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from server.settings import Settings
 from server.store.status import Status
@@ -132,6 +135,17 @@ def test_the_readme_has_each_setting_with_its_default() -> None:
     for name, value in wanted.items():
         default = int(value) if isinstance(value, bool) else value
         assert rows[name].strip("`") == (str(default) if default != "" else ""), name
+
+
+def test_the_locks_are_within_the_bounds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    runtime, dev = project["dependencies"], project["optional-dependencies"]["dev"]
+    locks = {"requirements.lock": runtime, "requirements-dev.lock": [*runtime, *dev]}
+    for name, wanted in locks.items():
+        pins = dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+        for requirement in map(Requirement, wanted):
+            pin = pins[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(pin), f"{name}: {requirement} is {pin}"
 
 
 def test_no_file_is_too_long_to_read() -> None:
