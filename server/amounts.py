@@ -1,9 +1,14 @@
 """Amounts of tokens: integers, none larger than Lua's JSON can keep exactly."""
 
-from typing import Any, TypeGuard
+from typing import Annotated, Any, TypeGuard
+
+from pydantic import Field
 
 LARGEST = 10**13
 """The most tokens that any amount or balance can be; Lua's JSON keeps 14 digits."""
+
+Tokens = Annotated[int, Field(ge=0, le=LARGEST)]
+"""An amount where pydantic reads the type."""
 
 
 def is_amount(value: Any, least: int = 0) -> TypeGuard[int]:

@@ -14,9 +14,8 @@ from server.tenants.config import ANONYMOUS, Group
 from server.who import Ref
 
 REMEMBERED_KEYS = 100_000
-
-_API_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
-_USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+API_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ class Users:
         user_id = self._user_ids.get(api_key)
         if user_id is not None:
             return user_id
-        if not _API_KEY.fullmatch(api_key):
+        if not API_KEY.fullmatch(api_key):
             raise InvalidApiKey
         found = await self._store.get(keys.api_key(api_key))
         if found is None:
@@ -100,4 +99,4 @@ class Users:
 
 
 def is_user_id(text: str) -> bool:
-    return _USER_ID.fullmatch(text) is not None
+    return USER_ID.fullmatch(text) is not None

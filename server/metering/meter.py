@@ -1,5 +1,6 @@
 """Meter: what a user spends. Each call is one Lua script, one atomic step in Redis."""
 
+import re
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
 from server.who import Ref, Who
+
+HOLD_ID = re.compile(r"[0-9a-f]{32}")
 
 Kind = Literal["api", "own"]
 """A hold made over HTTP, or by the gateway; neither can settle the other's."""

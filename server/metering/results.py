@@ -3,7 +3,10 @@
 from datetime import UTC, datetime
 from functools import lru_cache
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
+"""What a ledger entry was made by, in the words of the scripts."""
 
 # Named tuples, because one or two are made for each request, and a frozen dataclass takes
 # several times as long to make.
@@ -87,7 +90,7 @@ class Entry(NamedTuple):
 
     number: int
     time_ms: int
-    op: str
+    op: Op
     tokens: int
     tokens_left: int
     ref: dict[str, Any]

@@ -15,10 +15,12 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from server.amounts import LARGEST
+from server.amounts import Tokens
 from server.errors import Detail, Invalid
 
-_Tokens = Annotated[int, Field(ge=0, le=LARGEST)]
+MOST_REQUESTS = 10_000
+RateLimit = Annotated[int, Field(ge=1, le=MOST_REQUESTS, description="requests per window")]
+RateLimitWindow = Annotated[int, Field(ge=1, le=86_400, description="seconds")]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 # What aiohttp and servers take as a header's value alike: no spaces at its ends, ASCII.
@@ -39,9 +41,9 @@ class _Config(BaseModel):
 class Group(_Config):
     """What a user of this group gets: a balance, and `rate_limit` requests in a window."""
 
-    tokens: _Tokens = Field(description="the balance at login or on a move to this group")
-    rate_limit: int = Field(ge=1, le=10_000, description="requests per window")
-    rate_limit_window: int = Field(ge=1, le=86_400, description="seconds")
+    tokens: Tokens = Field(description="the balance at login or on a move to this group")
+    rate_limit: RateLimit
+    rate_limit_window: RateLimitWindow
 
 
 class Endpoint(_Config):

@@ -26,7 +26,8 @@ from server.upstream.addresses import faults_of_urls
 log = logging.getLogger(__name__)
 
 TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
-RESERVED_IDS = frozenset({"tenants", "docs", "livez", "readyz", "metrics"})
+ETAG = re.compile(r'"[0-9a-f]{40}"')
+RESERVED_IDS = ("tenants", "docs", "livez", "readyz", "metrics")
 CONFIG_BYTES = 64 * 1024
 REMEMBERED_TENANTS = 1_000
 
@@ -89,7 +90,7 @@ class Tenants:
     async def create(self, tenant_id: Any, config: Any) -> None:
         """Raises Invalid with every fault, TenantExists (also when it was deleted)."""
         if not isinstance(tenant_id, str) or not is_tenant_id(tenant_id):
-            message = "must match [a-z0-9][a-z0-9_-]{0,62} and not be reserved"
+            message = f"must match {TENANT_ID.pattern} and not be reserved"
             faults = [Detail(path="tenantId", message=message)]
             try:
                 await self._checked_text(config)
@@ -184,5 +185,5 @@ def _sha1_sums(if_match: str | None) -> str:
         return ""
     # A weak tag (W/"...") never matches (RFC 9110, 13.1.1); neither does anything malformed.
     tags = [tag.strip() for tag in if_match.split(",")]
-    sums = [tag[1:-1] for tag in tags if re.fullmatch(r'"[0-9a-f]{40}"', tag)]
+    sums = [tag[1:-1] for tag in tags if ETAG.fullmatch(tag)]
     return " ".join(sums) or "none"
