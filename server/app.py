@@ -13,7 +13,17 @@ from sanic.blueprint_group import BlueprintGroup
 from sanic.http import Http
 
 from server import metrics, startup
-from server.blueprints import admin, auth, docs, gateway, health, metering
+from server.blueprints import (
+    accounts,
+    admin,
+    auth,
+    docs,
+    gateway,
+    health,
+    metering,
+    models,
+    tenants,
+)
 from server.blueprints import metrics as metrics_routes
 from server.blueprints.labels import label_routes
 from server.blueprints.preflight import add_preflights
@@ -38,9 +48,11 @@ log = logging.getLogger(__name__)
 # Made once, with its middleware: given to it again for each app, it would run once more for each.
 OF_TENANT = Blueprint.group(
     auth.blueprint,
+    accounts.blueprint,
     metering.blueprint,
     gateway.blueprint,
-    admin.of_tenant,
+    models.blueprint,
+    admin.blueprint,
     url_prefix="/<tenant_id>",
 )
 OF_TENANT.middleware(load_tenant, "request", priority=1)
@@ -89,7 +101,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     )
     app = _bare_app(services)
     _complete(
-        app, health.blueprint, metrics_routes.public, docs.blueprint, admin.tenants, OF_TENANT
+        app, health.blueprint, metrics_routes.public, docs.blueprint, tenants.blueprint, OF_TENANT
     )
 
     @app.before_server_start

@@ -10,7 +10,7 @@ import re
 from collections.abc import Coroutine, Iterator
 from random import getrandbits
 from time import monotonic
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sanic import HTTPResponse, Request
 from sanic.exceptions import BadRequest, RequestTimeout
@@ -37,7 +37,7 @@ _ODD_HEADER = re.compile(
 _NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class StrictRequest(Request):
@@ -225,9 +225,16 @@ class Reply(HTTPResponse):
                 yield name.encode(), str(value).encode("latin-1")
 
 
+Body_co = TypeVar("Body_co", covariant=True)
+
+
+class JsonReply(Reply, Generic[Body_co]):
+    """A reply whose body is JSON of this type. The API's documentation reads it in signatures."""
+
+
 def _request_id(given: str | None) -> str:
     """The caller's X-Request-ID where it is sane, else one of our own."""
-    if given is not None and _REQUEST_ID.fullmatch(given):
+    if given is not None and REQUEST_ID.fullmatch(given):
         return given
     # It must be new, not secret; and Python seeds it anew in each forked worker.
     return f"{getrandbits(96):024x}"

@@ -17,7 +17,7 @@ from sanic import Blueprint
 
 from server import logs
 from server.app import Deps, create_app
-from server.blueprints.request import Request, load_tenant, reply
+from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.http import Reply
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
@@ -79,7 +79,7 @@ async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
     """Holds tokens as a call to a provider does, that takes `seconds` and then costs what the body
     says."""
     who = await request.who()
-    body = await request.read_object("tokens", "cost")
+    body = await request.read_any_object(BODY_BYTES)
     holds = request.services.holding.hold(who, body["tokens"], 1, request.ref)
     async with holds as opened:
         # A provider has produced it, whatever becomes of us now.

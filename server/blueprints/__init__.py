@@ -1,4 +1,5 @@
-"""The routes, one file per area; and what all of them share: requests, refusals, preflights, CORS.
+"""The routes, one file per area, each documented beside its handler; and what surrounds them:
+what handlers ask of a request, the error handler, preflights, CORS, labels.
 
-A blueprint asks the services (server/services.py), never Redis.
+A blueprint speaks to the rooms below (meter, users, tenants ...), never to Redis.
 """

@@ -1,38 +1,103 @@
-"""Administration: tenants, their configs, users, grants, API keys."""
+"""Administration of one tenant: its config, users, grants, API keys."""
+
+from typing import Annotated, Any, Literal
 
 import orjson
+from pydantic import Field
 from sanic import Blueprint
+from typing_extensions import TypedDict
 
-from server.blueprints.metering import describe
-from server.blueprints.request import Request, amount, refuse, reply
-from server.errors import Invalid, NotFound, Unavailable
-from server.http import Reply
+from server.amounts import Tokens
+from server.blueprints.accounts import User, describe
+from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
+from server.errors import Invalid, KeyReused, NotFound, PreconditionFailed, Unavailable
+from server.http import JsonReply, Reply
 from server.identity.users import is_user_id
-from server.metering.results import Granted
+from server.metering import results
+from server.openapi.headers import EXAMPLE_OF_ETAG
+from server.openapi.route import Answer, Doc, Parameter
+from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
+from server.tenants.tenants import CONFIG_BYTES
 
-of_tenant = Blueprint("admin", url_prefix="/admin")
-tenants = Blueprint("tenants", url_prefix="/tenants")
+blueprint = Blueprint("admin", url_prefix="/admin")
+
+_IF_MATCH = Parameter(
+    "If-Match",
+    "header",
+    Annotated[
+        str,
+        Field(description="the ETag of the config to replace", examples=[EXAMPLE_OF_ETAG]),
+    ],
+)
 
 
-@of_tenant.on_request
-@tenants.on_request
+class Config(TypedDict):
+    config: DocumentedConfig
+
+
+class Replaced(TypedDict):
+    success: Literal[True]
+
+
+class GrantOfTokens(TypedDict):
+    tokens: Annotated[Tokens, Field(ge=1, description="to add", examples=[500])]
+
+
+class GrantOfGroup(TypedDict):
+    group: Group
+
+
+Grant = GrantOfTokens | GrantOfGroup
+
+
+class Granted(TypedDict):
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[5000])]
+    group: Group
+
+
+@blueprint.on_request
 async def require_admin(request: Request) -> None:
     request.require_admin()
 
 
-@of_tenant.get("/config", ctx_repairs_config=True)
-async def read_config(request: Request, tenant_id: str) -> Reply:
+@blueprint.get(
+    "/config",
+    ctx_repairs_config=True,
+    ctx_doc=Doc(
+        "Administration",
+        "A tenant's config, as stored",
+        [Answer("the config", headers=["ETag"])],
+        credential="admin",
+    ),
+)
+async def read_config(request: Request, tenant_id: TenantId) -> JsonReply[Config]:
     tenant = request.tenant
     try:
         orjson.loads(tenant.raw)
     except orjson.JSONDecodeError:
         raise Unavailable(f"config of tenant {tenant_id} is not JSON") from None
-    return reply({"config": orjson.Fragment(tenant.raw)}, headers={"etag": tenant.etag})
+    stored: Any = orjson.Fragment(tenant.raw)
+    return reply({"config": stored}, headers={"etag": tenant.etag})
 
 
-@of_tenant.put("/config", stream=True, ctx_repairs_config=True)
-async def replace_config(request: Request, tenant_id: str) -> Reply:
-    body = await request.read_object("config")
+@blueprint.put(
+    "/config",
+    stream=True,
+    ctx_repairs_config=True,
+    ctx_doc=Doc(
+        "Administration",
+        "Replace a tenant's config",
+        [Answer("it is replaced")],
+        about=f"In full, at most {CONFIG_BYTES // 1024} KiB; in force for the next request on "
+        "every worker.",
+        credential="admin",
+        parameters=[_IF_MATCH],
+        body=Config,
+        refusals=[PreconditionFailed],
+    ),
+)
+async def replace_config(request: Request, tenant_id: TenantId) -> JsonReply[Replaced]:
+    body = await request.read_object(Config)
     if_match = request.headers.getall("if-match", None)
     await request.services.tenants.replace(
         tenant_id, body.get("config"), ",".join(if_match) if if_match else None
@@ -40,17 +105,40 @@ async def replace_config(request: Request, tenant_id: str) -> Reply:
     return reply({"success": True})
 
 
-@of_tenant.get("/users/<user_id>")
-async def read_user(request: Request, tenant_id: str, user_id: str) -> Reply:
+@blueprint.get(
+    "/users/<user_id>",
+    ctx_doc=Doc(
+        "Administration",
+        "What a user has",
+        [Answer("the user")],
+        credential="admin",
+        refusals=[NotFound],
+    ),
+)
+async def read_user(request: Request, tenant_id: TenantId, user_id: UserId) -> JsonReply[User]:
     found = await request.services.accounts.balance_of_user(tenant_id, _checked(user_id))
     return reply(describe(user_id, found))
 
 
-@of_tenant.post("/users/<user_id>/grants", stream=True)
-async def grant(request: Request, tenant_id: str, user_id: str) -> Reply:
+@blueprint.post(
+    "/users/<user_id>/grants",
+    stream=True,
+    ctx_doc=Doc(
+        "Administration",
+        "Add tokens, or move a user to another group",
+        [Answer("it is granted", headers=["Idempotent-Replayed"])],
+        about="A group replaces the limits, and sets the balance to the group's tokens less "
+        "what is held. The balance, and all that was ever granted, is at most 10^13.",
+        credential="admin",
+        parameters=[IDEMPOTENCY_KEY],
+        body=Grant,
+        refusals=[NotFound, KeyReused],
+    ),
+)
+async def grant(request: Request, tenant_id: TenantId, user_id: UserId) -> JsonReply[Granted]:
     _checked(user_id)
     idempotency_key = request.idempotency_key()
-    body = await request.read_object("tokens", "group")
+    body = await request.read_object(Grant)
     if len(body) != 1:
         refuse({"path": "", "message": "must have either tokens or group"})
     if "group" in body:
@@ -66,7 +154,7 @@ async def grant(request: Request, tenant_id: str, user_id: str) -> Reply:
 
 async def _move(
     request: Request, user_id: str, name: object, idempotency_key: str | None
-) -> Granted:
+) -> results.Granted:
     tenant = request.tenant
     group = tenant.config.user_groups.find(name) if isinstance(name, str) else None
     if group is None or not isinstance(name, str):
@@ -76,27 +164,18 @@ async def _move(
     )
 
 
-@of_tenant.delete("/keys/<api_key>")
-async def revoke_key(request: Request, tenant_id: str, api_key: str) -> Reply:
+@blueprint.delete(
+    "/keys/<api_key>",
+    ctx_doc=Doc(
+        "Administration",
+        "Revoke an API key",
+        [Answer("it is revoked, effective at once", status=204)],
+        credential="admin",
+        refusals=[NotFound],
+    ),
+)
+async def revoke_key(request: Request, tenant_id: TenantId, api_key: ApiKey) -> Reply:
     await request.services.users.revoke(tenant_id, api_key)
-    return Reply(status=204)
-
-
-@tenants.get("")
-async def list_tenants(request: Request) -> Reply:
-    return reply({"tenants": await request.services.tenants.list_ids()})
-
-
-@tenants.post("", stream=True)
-async def create_tenant(request: Request) -> Reply:
-    body = await request.read_object("tenantId", "config")
-    await request.services.tenants.create(body.get("tenantId"), body.get("config"))
-    return reply({"tenantId": body["tenantId"]}, 201)
-
-
-@tenants.delete("/<tenant_id>")
-async def delete_tenant(request: Request, tenant_id: str) -> Reply:
-    await request.services.tenants.delete(tenant_id)
     return Reply(status=204)
 
 

@@ -3,22 +3,48 @@
 import logging
 from functools import cache
 from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Annotated
 
+from pydantic import Field
 from sanic import Blueprint
+from typing_extensions import TypedDict
 
 from server import metrics
+from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, reply
-from server.http import Reply
+from server.errors import TooManyRequests
+from server.http import JsonReply
+from server.openapi.route import Answer, Doc
+from server.openapi.values import ApiKey, TenantId, UserId
+from server.tenants.config import RateLimit, RateLimitWindow
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("auth", url_prefix="/auth")
 
 
-@blueprint.post("/anonymous")
+class Login(TypedDict):
+    apiKey: ApiKey
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[100])]
+    rateLimit: Annotated[RateLimit, Field(examples=[10])]
+    rateLimitWindow: Annotated[RateLimitWindow, Field(examples=[60])]
+    userId: UserId
+
+
+@blueprint.post(
+    "/anonymous",
+    ctx_doc=Doc(
+        "Login",
+        "Make a user, with an API key",
+        [Answer("the new user")],
+        about="Needs no body. The balance and limits are those of the tenant's group "
+        "`anonymous`. Logins are limited per tenant and client address.",
+        refusals=[TooManyRequests],
+    ),
+)
 @counts_refusals(metrics.login_answered)
-async def anonymous(request: Request, tenant_id: str) -> Reply:
+async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     services = request.services
     address = _client_address(request)
     per_minute = services.settings.anonymous_logins_per_minute

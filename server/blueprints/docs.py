@@ -1,14 +1,18 @@
 """The API's documentation, made when it is first asked for."""
 
 from functools import cache
+from typing import Annotated, Any
 
 import orjson
-from sanic import Blueprint
+from pydantic import Field
+from sanic import Blueprint, Sanic
 
 from server.blueprints.request import Request
 from server.http import Reply
 from server.openapi import document as openapi
 from server.openapi import page as openapi_page
+from server.openapi.route import Answer, Doc, Route
+from server.openapi.schemas import Json
 
 blueprint = Blueprint("docs", url_prefix="/docs")
 
@@ -19,23 +23,55 @@ _HEADERS = {
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
 }
+_Document = Annotated[dict[str, Any], Field(examples=[{"openapi": "3.1.0", "...": "..."}])]
 
 
-@blueprint.get("")
-async def page(_: Request) -> Reply:
-    return Reply(_page(), headers=_HEADERS, content_type="text/html; charset=utf-8")
+@blueprint.get(
+    "",
+    ctx_doc=Doc(
+        "Server",
+        "This documentation, to read",
+        [Answer("the page", str, headers=["Cache-Control"], media_type="text/html")],
+    ),
+)
+async def read_page(request: Request) -> Reply:
+    return Reply(_page(request.app), headers=_HEADERS, content_type="text/html; charset=utf-8")
 
 
-@blueprint.get("/openapi.json")
-async def document(_: Request) -> Reply:
-    return Reply(_document(), headers=_HEADERS, content_type="application/json")
+@blueprint.get(
+    "/openapi.json",
+    ctx_doc=Doc(
+        "Server",
+        "This documentation, for programs",
+        [Answer("the OpenAPI 3.1 document", _Document, headers=["Cache-Control"])],
+    ),
+)
+async def read_document(request: Request) -> Reply:
+    return Reply(_document(request.app), headers=_HEADERS, content_type="application/json")
 
 
 @cache
-def _document() -> bytes:
-    return orjson.dumps(openapi.document())
+def _document(app: Sanic[Any, Any]) -> bytes:
+    return orjson.dumps(document_of(app))
 
 
 @cache
-def _page() -> bytes:
-    return openapi_page.render(openapi.document()).encode()
+def _page(app: Sanic[Any, Any]) -> bytes:
+    return openapi_page.render(document_of(app)).encode()
+
+
+@cache
+def document_of(app: Sanic[Any, Any]) -> Json:
+    """The OpenAPI document of an app. Not to be changed."""
+    routes = (
+        Route(
+            endpoint=route.ctx.label,
+            name=route.name.rpartition(".")[2],
+            handler=route.handler,
+            doc=route.ctx.doc,
+            speaks=getattr(route.ctx, "speaks", None),
+        )
+        for route in app.router.routes
+        if route.ctx.doc
+    )
+    return openapi.document(routes)

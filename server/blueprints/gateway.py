@@ -7,14 +7,40 @@ from typing import Any
 import orjson
 from sanic import Blueprint
 
-from server.blueprints.request import Request, reply
-from server.errors import Refusal, Unsupported
+from server.blueprints.request import Request
+from server.errors import (
+    NoModel,
+    Overloaded,
+    PaymentRequired,
+    ProviderAuthError,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+    Refusal,
+    TooManyRequests,
+    Unsupported,
+)
 from server.gateway.attempts import plan
 from server.gateway.calls import Call, Caller, Completed
-from server.gateway.endpoints import find_targets, list_models
+from server.gateway.endpoints import find_targets
 from server.gateway.large_bodies import LargeBody
 from server.gateway.streams import StreamedCall
 from server.http import Reply
+from server.openapi.headers import RATE, SPENT
+from server.openapi.provider_bodies import (
+    ANTHROPIC_BETA,
+    ANTHROPIC_VERSION,
+    ChatCompletion,
+    ChatCompletionEvent,
+    Message,
+    MessageEvent,
+    NewChatCompletion,
+    NewMessage,
+)
+from server.openapi.route import Answer, Doc
+from server.openapi.values import TenantId
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, Name
 
@@ -26,41 +52,69 @@ CALL_BYTES = 10 * 1024 * 1024
 LARGE_BODIES_BYTES = 64 * 1024 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
+_REFUSALS = [
+    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderRefused, ProviderBusy),
+    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout, Overloaded),
+]
+_COST = """\
+Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
+times the endpoint's `weight`. The output limit is cut to what the balance affords; 402 where that \
+is less than one token. Members that are not shown here are passed on, or translated where the \
+endpoint speaks the other protocol; what cannot be, is refused with 400 and named."""
 
-# Anthropic's SDK adds /v1 itself, also to a base URL that has one.
-@blueprint.post("/chat/completions", stream=True, ctx_speaks="openai")
+
+def _streamed(event: Any) -> Answer:
+    when = "with `stream`, server-sent events as they come, of which a failure is the last"
+    return Answer(when, event, headers=RATE, media_type="text/event-stream")
+
+
+# Anthropic's SDK adds /v1 itself, also to a base URL that has one: a second address for each.
 @blueprint.post(
-    "/v1/chat/completions", stream=True, ctx_speaks="openai", ctx_is_alias=True, name="chat_again"
+    "/v1/chat/completions", stream=True, ctx_speaks="openai", ctx_doc=None, name="chat_again"
 )
-async def chat_completions(request: Request, tenant_id: str) -> Reply | None:
+@blueprint.post(
+    "/chat/completions",
+    stream=True,
+    ctx_speaks="openai",
+    ctx_doc=Doc(
+        "Gateway",
+        "A chat completion, in OpenAI's shape",
+        [
+            Answer("the completion", ChatCompletion, headers=(*RATE, *SPENT)),
+            _streamed(ChatCompletionEvent),
+        ],
+        about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
+        credential="user",
+        body=NewChatCompletion,
+        refusals=_REFUSALS,
+        rated=True,
+    ),
+)
+async def chat(request: Request, tenant_id: TenantId) -> Reply | None:
     return await _call(request, "openai")
 
 
-@blueprint.post("/messages", stream=True, ctx_speaks="anthropic")
 @blueprint.post(
-    "/v1/messages", stream=True, ctx_speaks="anthropic", ctx_is_alias=True, name="messages_again"
+    "/v1/messages", stream=True, ctx_speaks="anthropic", ctx_doc=None, name="message_again"
 )
-async def messages(request: Request, tenant_id: str) -> Reply | None:
+@blueprint.post(
+    "/messages",
+    stream=True,
+    ctx_speaks="anthropic",
+    ctx_doc=Doc(
+        "Gateway",
+        "A message, in Anthropic's shape",
+        [Answer("the message", Message, headers=(*RATE, *SPENT)), _streamed(MessageEvent)],
+        about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
+        credential="user",
+        parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
+        body=NewMessage,
+        refusals=_REFUSALS,
+        rated=True,
+    ),
+)
+async def message(request: Request, tenant_id: TenantId) -> Reply | None:
     return await _call(request, "anthropic")
-
-
-@blueprint.get("/models", ctx_speaks="openai")
-@blueprint.get("/v1/models", ctx_speaks="openai", ctx_is_alias=True, name="models_again")
-async def models(request: Request, tenant_id: str) -> Reply:
-    await request.services.accounts.balance(await request.who())
-    found = list_models(request.tenant.config.providers.text)
-    if "anthropic-version" not in request.headers:
-        data = [
-            {"id": name, "object": "model", "created": 0, "owned_by": owner}
-            for name, owner in found
-        ]
-        return reply({"object": "list", "data": data})
-    data = [
-        {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-        for name, _ in found
-    ]
-    ends = {"first_id": found[0].name, "last_id": found[-1].name} if found else {}
-    return reply({"data": data, "has_more": False, "first_id": None, "last_id": None, **ends})
 
 
 async def _call(request: Request, speaks: Name) -> Reply | None:

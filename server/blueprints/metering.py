@@ -1,48 +1,72 @@
-"""Metering: what a user has and spends."""
+"""Metering: what a user spends."""
 
-import re
+from typing import Annotated, NotRequired
 
+from pydantic import Field
 from sanic import Blueprint
+from typing_extensions import TypedDict
 
 from server import metrics
-from server.amounts import LARGEST
+from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
-from server.blueprints.request import Request, amount, integer, refuse, reply
-from server.errors import UnknownHold
-from server.http import Reply
-from server.metering.results import Balance, Entry, iso_time
+from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
+from server.errors import KeyReused, PaymentRequired, TooManyRequests, UnknownHold
+from server.http import JsonReply
+from server.metering.meter import HOLD_ID
+from server.metering.results import iso_time
+from server.openapi.headers import RATE
+from server.openapi.route import Answer, Doc
+from server.openapi.values import HoldId, TenantId, Time
 
 blueprint = Blueprint("metering")
 
+USUAL_CHARGE = 1
+USUAL_HOLD_SECONDS = 60
 LONGEST_HOLD_SECONDS = 3600
-MOST_ENTRIES = 200
 
-_HOLD_ID = re.compile(r"[0-9a-f]{32}")
-
-
-@blueprint.get("/balance")
-async def balance(request: Request, tenant_id: str) -> Reply:
-    who = await request.who()
-    found = await request.services.accounts.balance(who)
-    return reply(describe(who.user_id, found))
+_REPLAYABLE = (*RATE, "Idempotent-Replayed")
 
 
-@blueprint.get("/ledger")
-async def ledger(request: Request, tenant_id: str) -> Reply:
-    who = await request.who()
-    limit = integer(request.args.get("limit", "50"), "limit", 1, MOST_ENTRIES)
-    before = integer(request.args.get("before", str(LARGEST)), "before", 1, LARGEST)
-    entries = await request.services.accounts.ledger(who, limit, before)
-    return reply({"entries": [_describe_entry(entry) for entry in entries]})
+class Charge(TypedDict):
+    tokens: NotRequired[
+        Annotated[
+            Tokens,
+            Field(
+                ge=1,
+                description="to take",
+                examples=[5],
+                json_schema_extra={"default": USUAL_CHARGE},
+            ),
+        ]
+    ]
 
 
-@blueprint.post("/charges", stream=True)
+class Charged(TypedDict):
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[95])]
+
+
+@blueprint.post(
+    "/charges",
+    stream=True,
+    ctx_doc=Doc(
+        "Metering",
+        "Take tokens, when the cost is known",
+        [Answer("they are taken", headers=_REPLAYABLE)],
+        about=f"All or nothing. Without a body: {USUAL_CHARGE} token.",
+        credential="user",
+        parameters=[IDEMPOTENCY_KEY],
+        body=Charge,
+        body_required=False,
+        refusals=[PaymentRequired, KeyReused, TooManyRequests],
+        rated=True,
+    ),
+)
 @counts_refusals(metrics.charge_answered)
-async def charge(request: Request, tenant_id: str) -> Reply:
+async def charge(request: Request, tenant_id: TenantId) -> JsonReply[Charged]:
     who = await request.who()
     idempotency_key = request.idempotency_key()
-    body = await request.read_object("tokens")
-    tokens = amount(body.get("tokens", 1), "tokens", least=1)
+    body = await request.read_object(Charge)
+    tokens = amount(body.get("tokens", USUAL_CHARGE), "tokens", least=1)
     charged = await request.services.meter.charge(who, tokens, request.ref, idempotency_key)
     headers = charged.rate.headers()
     if charged.replayed:
@@ -53,17 +77,64 @@ async def charge(request: Request, tenant_id: str) -> Reply:
     return reply({"tokensLeft": charged.tokens_left}, headers=headers)
 
 
-@blueprint.post("/holds", stream=True)
+class NewHold(TypedDict):
+    tokens: Annotated[
+        Tokens, Field(ge=1, description="to hold, or what is left of them", examples=[50])
+    ]
+    minimum: NotRequired[
+        Annotated[
+            Tokens,
+            Field(ge=1, description="refuse to hold less; default: `tokens`", examples=[10]),
+        ]
+    ]
+    ttl: NotRequired[
+        Annotated[
+            int,
+            Field(
+                ge=1,
+                le=LONGEST_HOLD_SECONDS,
+                description="seconds to the deadline",
+                examples=[60],
+                json_schema_extra={"default": USUAL_HOLD_SECONDS},
+            ),
+        ]
+    ]
+
+
+class Hold(TypedDict):
+    holdId: HoldId
+    tokens: Annotated[Tokens, Field(ge=1, description="what is held", examples=[50])]
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[50])]
+    expiresAt: Annotated[
+        Time, Field(description="the deadline", examples=["2025-01-31T12:01:00.000Z"])
+    ]
+
+
+@blueprint.post(
+    "/holds",
+    stream=True,
+    ctx_doc=Doc(
+        "Metering",
+        "Set tokens aside, before a call whose cost is not known yet",
+        [Answer("they are held", status=201, headers=_REPLAYABLE)],
+        about="A hold that is not settled goes back at its deadline. More than 50 open: 429.",
+        credential="user",
+        parameters=[IDEMPOTENCY_KEY],
+        body=NewHold,
+        refusals=[PaymentRequired, KeyReused, TooManyRequests],
+        rated=True,
+    ),
+)
 @counts_refusals(metrics.hold_answered)
-async def hold(request: Request, tenant_id: str) -> Reply:
+async def hold(request: Request, tenant_id: TenantId) -> JsonReply[Hold]:
     who = await request.who()
     idempotency_key = request.idempotency_key()
-    body = await request.read_object("tokens", "minimum", "ttl")
+    body = await request.read_object(NewHold)
     tokens = amount(body.get("tokens"), "tokens", least=1)
     minimum = amount(body.get("minimum", tokens), "minimum", least=1)
     if minimum > tokens:
         refuse({"path": "minimum", "message": "must not exceed tokens"})
-    ttl = body.get("ttl", 60)
+    ttl = body.get("ttl", USUAL_HOLD_SECONDS)
     if type(ttl) is not int or not 1 <= ttl <= LONGEST_HOLD_SECONDS:
         message = f"must be an integer from 1 to {LONGEST_HOLD_SECONDS} (seconds)"
         refuse({"path": "ttl", "message": message})
@@ -74,22 +145,46 @@ async def hold(request: Request, tenant_id: str) -> Reply:
     if held.replayed:
         headers["idempotent-replayed"] = "true"
     metrics.hold_answered(tenant_id, "replayed" if held.replayed else "held")
-    body = {
+    answer: Hold = {
         "holdId": held.hold_id,
         "tokens": held.tokens,
         "tokensLeft": held.tokens_left,
         "expiresAt": iso_time(held.deadline_ms),
     }
-    return reply(body, 201, headers)
+    return reply(answer, 201, headers)
 
 
-@blueprint.post("/holds/<hold_id>/settle", stream=True)
+class Settle(TypedDict):
+    tokens: Annotated[
+        Tokens, Field(description="the true cost; 0 releases the hold", examples=[31])
+    ]
+
+
+class Settled(TypedDict):
+    tokens: Annotated[Tokens, Field(description="what was taken", examples=[31])]
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[69])]
+
+
+@blueprint.post(
+    "/holds/<hold_id>/settle",
+    stream=True,
+    ctx_doc=Doc(
+        "Metering",
+        "Replace a hold by the true cost",
+        [Answer("it is settled")],
+        about="The rest goes back; what exceeds the hold is taken from the balance. Settled "
+        "again within an hour, with whatever amount: the first reply.",
+        credential="user",
+        body=Settle,
+        refusals=[UnknownHold],
+    ),
+)
 @counts_refusals(metrics.settle_answered)
-async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
+async def settle(request: Request, tenant_id: TenantId, hold_id: HoldId) -> JsonReply[Settled]:
     who = await request.who()
-    if not _HOLD_ID.fullmatch(hold_id):
+    if not HOLD_ID.fullmatch(hold_id):
         raise UnknownHold
-    body = await request.read_object("tokens")
+    body = await request.read_object(Settle)
     tokens = amount(body.get("tokens"), "tokens", least=0)
     settled = await request.services.meter.settle(who, hold_id, tokens, "api", request.ref)
     if settled.replayed:
@@ -99,30 +194,3 @@ async def settle(request: Request, tenant_id: str, hold_id: str) -> Reply:
         if tokens > settled.tokens:
             metrics.overrun(tenant_id, tokens - settled.tokens)
     return reply({"tokens": settled.tokens, "tokensLeft": settled.tokens_left})
-
-
-def describe(user_id: str, balance: Balance) -> dict[str, str | int | None]:
-    """A user, as its own `balance` and an administrator see it."""
-    return {
-        "userId": user_id,
-        "group": balance.group,
-        "tokensLeft": balance.tokens_left,
-        "tokensHeld": balance.tokens_held,
-        "tokensUsed": balance.tokens_used,
-        "rateLimit": balance.rate_limit,
-        "rateLimitWindow": balance.rate_limit_window,
-        "rateRemaining": balance.rate_remaining,
-        "createdAt": balance.created_at,
-        "expiresAt": balance.expires_at,
-    }
-
-
-def _describe_entry(entry: Entry) -> dict[str, object]:
-    return {
-        "number": entry.number,
-        "time": iso_time(entry.time_ms),
-        "op": entry.op,
-        "tokens": entry.tokens,
-        "tokensLeft": entry.tokens_left,
-        "ref": entry.ref,
-    }

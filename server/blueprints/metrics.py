@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
 from sanic import Blueprint
 
 from server.blueprints.request import Request
@@ -11,14 +12,36 @@ from server.errors import NotFound, Refusal
 from server.http import Reply
 from server.metrics.shared import this_worker
 from server.metrics.text import CONTENT_TYPE
+from server.openapi.route import Answer, Doc
 
 Handler = Callable[..., Coroutine[Any, Any, Reply]]
 
 public = Blueprint("metrics")
 own_port = Blueprint("metrics-port")
 
+_EXAMPLE = """\
+# HELP vibe_requests_total Requests that were answered.
+# TYPE vibe_requests_total counter
+vibe_requests_total{route="GET /livez",status="200"} 2.0
+"""
 
-@public.get("/metrics")
+
+@public.get(
+    "/metrics",
+    ctx_doc=Doc(
+        "Server",
+        "What the server counts and measures, for Prometheus",
+        [
+            Answer(
+                "the metrics of all workers",
+                Annotated[str, Field(examples=[_EXAMPLE])],
+                media_type="text/plain",
+            )
+        ],
+        about="With `METRICS_PORT` they are on that port, without a token, and not here.",
+        credential="admin",
+    ),
+)
 async def read_metrics(request: Request) -> Reply:
     if request.services.settings.metrics_port:
         raise NotFound

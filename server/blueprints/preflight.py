@@ -23,6 +23,7 @@ def add_preflights(app: Sanic[Any, Services]) -> None:
             name=f"preflight{number}",
             ctx_methods=tuple(sorted({*names, "OPTIONS"})),
             ctx_label="OPTIONS",
+            ctx_doc=None,
         )
 
 

@@ -2,10 +2,12 @@
 
 import hmac
 import re
+from functools import cache
 from time import monotonic
-from typing import Any, NoReturn, cast
+from typing import Annotated, Any, NoReturn, TypeVar, cast, get_args
 
 import orjson
+from pydantic import Field
 from sanic.http import Http
 
 from server import metrics
@@ -19,7 +21,9 @@ from server.errors import (
     InvalidApiKey,
     InvalidJson,
 )
-from server.http import Reply, StrictRequest
+from server.http import JsonReply, StrictRequest
+from server.openapi.route import Parameter
+from server.openapi.values import exactly
 from server.services import Services
 from server.tenants.tenants import Tenant
 from server.who import Ref, Who
@@ -28,6 +32,21 @@ BODY_BYTES = 1024 * 1024
 GONE = 499
 """The status that requests are counted with whose client did not wait; nginx' word for it."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+IDEMPOTENCY_KEY = Parameter(
+    "Idempotency-Key",
+    "header",
+    Annotated[
+        str,
+        Field(
+            pattern=exactly(_IDEMPOTENCY_KEY),
+            description="the first reply to a request with this key is kept for 24 hours and then "
+            "repeated",
+            examples=["order-1093"],
+        ),
+    ],
+)
+
+_Body = TypeVar("_Body")
 
 
 class Request(StrictRequest):
@@ -101,14 +120,16 @@ class Request(StrictRequest):
             raise BadRequest
         return str(given[0])
 
-    async def read_object(self, *members: str) -> dict[str, Any]:
+    async def read_object(self, shape: Any) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`.
 
-        Raises InvalidJson, and Invalid for a member not named in `members`: a misspelt `tokens`
-        must not quietly become the default.
+        Raises InvalidJson, and Invalid for a member that `shape`, a TypedDict or several (`A | B`),
+        does not have: a misspelt `tokens` must not quietly become the default. All else about the
+        body the handler checks.
         """
         value = await self.read_any_object(BODY_BYTES)
-        if not value.keys() <= set(members):
+        members = _members(shape)
+        if not value.keys() <= members:
             unknown = [name for name in value if name not in members]
             refuse(*(Detail(path=name[:100], message="unknown member") for name in unknown))
         return value
@@ -140,6 +161,11 @@ class Request(StrictRequest):
         if not isinstance(value, dict):
             raise InvalidJson
         return value
+
+
+@cache
+def _members(shape: Any) -> frozenset[str]:
+    return frozenset(name for one in get_args(shape) or (shape,) for name in one.__annotations__)
 
 
 def refuse(*details: Detail) -> NoReturn:
@@ -174,6 +200,8 @@ async def load_tenant(request: Request) -> None:
     )
 
 
-def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+def reply(
+    value: _Body, status: int = 200, headers: dict[str, str] | None = None
+) -> JsonReply[_Body]:
     """A JSON reply."""
-    return Reply(orjson.dumps(value), status, headers, "application/json")
+    return JsonReply(orjson.dumps(value), status, headers, "application/json")

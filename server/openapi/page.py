@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from server.openapi.parts import Json
+from server.openapi.schemas import Json
 
 
 def render(document: Json) -> str:
@@ -122,7 +122,7 @@ def _headers(response: Json) -> str:
 
 def _schema(schema: Json) -> str:
     about = f"<p>{_prose(schema['description'])}</p>" if "description" in schema else ""
-    if "properties" not in schema:
+    if not schema.get("properties"):
         return f"{about}<p>{_type(schema)}</p>"
     required = schema.get("required", ())
     rows = (
@@ -156,7 +156,7 @@ def _type(schema: Any) -> str:
     words = escape(kinds if isinstance(kinds, str) else " or ".join(kinds))
     if "items" in schema:
         words += f" of {_type(schema['items'])}"
-    elif "properties" in schema:
+    elif schema.get("properties"):
         words = (
             "{"
             + ", ".join(

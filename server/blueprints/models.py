@@ -1,0 +1,89 @@
+"""The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from sanic import Blueprint
+from typing_extensions import TypedDict
+
+from server.blueprints.request import Request, reply
+from server.gateway import endpoints
+from server.http import JsonReply
+from server.openapi.provider_bodies import ANTHROPIC_VERSION
+from server.openapi.route import Answer, Doc
+from server.openapi.values import TenantId
+
+blueprint = Blueprint("models", url_prefix="/v1")
+
+_Name = Annotated[str, Field(description="what to ask for", examples=["gpt-4o"])]
+_NameOrNone = Annotated[str | None, Field(description="what to ask for", examples=["gpt-4o"])]
+
+
+class OpenAiModel(TypedDict):
+    id: _Name
+    object: Literal["model"]
+    created: Literal[0]
+    owned_by: Annotated[str, Field(description="its endpoint", examples=["openai"])]
+
+
+class OpenAiModels(TypedDict):
+    object: Literal["list"]
+    data: list[OpenAiModel]
+
+
+class AnthropicModel(TypedDict):
+    type: Literal["model"]
+    id: _Name
+    display_name: _Name
+    created_at: Literal["1970-01-01T00:00:00Z"]
+
+
+class AnthropicModels(TypedDict):
+    data: list[AnthropicModel]
+    has_more: Literal[False]
+    first_id: _NameOrNone
+    last_id: _NameOrNone
+
+
+# A second address, as in gateway.py.
+@blueprint.get("/v1/models", ctx_speaks="openai", ctx_doc=None, name="list_models_again")
+@blueprint.get(
+    "/models",
+    ctx_speaks="openai",
+    ctx_doc=Doc(
+        "Gateway",
+        "The configured models",
+        [Answer("the models; in Anthropic's shape with `anthropic-version`")],
+        about="Not rate limited, and answers at a balance of 0 too.",
+        credential="user",
+        parameters=[ANTHROPIC_VERSION],
+    ),
+)
+async def list_models(
+    request: Request, tenant_id: TenantId
+) -> JsonReply[OpenAiModels | AnthropicModels]:
+    await request.services.accounts.balance(await request.who())
+    found = endpoints.list_models(request.tenant.config.providers.text)
+    if "anthropic-version" in request.headers:
+        return reply(_of_anthropic(found))
+    return reply(_of_openai(found))
+
+
+def _of_openai(found: list[endpoints.Model]) -> OpenAiModels:
+    data: list[OpenAiModel] = [
+        {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in found
+    ]
+    return {"object": "list", "data": data}
+
+
+def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModels:
+    data: list[AnthropicModel] = [
+        {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
+        for name, _ in found
+    ]
+    return {
+        "data": data,
+        "has_more": False,
+        "first_id": found[0].name if found else None,
+        "last_id": found[-1].name if found else None,
+    }

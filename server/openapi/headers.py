@@ -1,0 +1,56 @@
+"""The headers of replies, which routes and refusals name."""
+
+from server.http import REQUEST_ID
+from server.openapi.schemas import Json
+from server.openapi.values import exactly
+from server.tenants.tenants import ETAG
+
+RATE = ("RateLimit-Policy", "RateLimit")
+SPENT = ("X-Tokens-Charged", "X-Tokens-Left")
+EXAMPLE_OF_ETAG = f'"{"0a" * 20}"'
+
+# When a first reply is repeated; when the reply is no stream.
+_AT_TIMES = ("Idempotent-Replayed", *SPENT)
+
+
+def headers() -> dict[str, Json]:
+    """components/headers: each reply that lists one has it, but for those of `_AT_TIMES`."""
+    digits = "[0-9]+"
+    found = {
+        "X-Request-ID": _text(
+            "the request's own if that is of this pattern, else a new one",
+            "3f1c0a9be2d84756a1b2c3d4",
+            exactly(REQUEST_ID),
+        ),
+        "RateLimit-Policy": _text(
+            "the limit: `q` requests in `w` seconds",
+            '"requests";q=10;w=60',
+            f'^"requests";q={digits};w={digits}$',
+        ),
+        "RateLimit": _text(
+            "`r` requests are left; the oldest one leaves the window in `t` seconds",
+            '"requests";r=9;t=60',
+            f'^"requests";r={digits};t={digits}$',
+        ),
+        "Retry-After": _text("seconds, rounded up", "1", "^[1-9][0-9]*$"),
+        "X-Tokens-Charged": _text("what the call cost, if it is not streamed", "12", f"^{digits}$"),
+        "X-Tokens-Left": _text(
+            "the balance after the call, if it is not streamed", "88", f"^{digits}$"
+        ),
+        "X-Should-Retry": _text(
+            "tells the SDKs that repeating it is of no use", "false", "^false$"
+        ),
+        "WWW-Authenticate": _text("the scheme to use", "Bearer", "^Bearer$"),
+        "Idempotent-Replayed": _text("only when a first reply is repeated", "true", "^true$"),
+        "ETag": _text("of the config, for If-Match", EXAMPLE_OF_ETAG, exactly(ETAG)),
+        "Cache-Control": _text("how long to keep it", "public, max-age=300"),
+    }
+    return {name: {"required": name not in _AT_TIMES, **one} for name, one in found.items()}
+
+
+def _text(description: str, example: str, pattern: str | None = None) -> Json:
+    checked = {"pattern": pattern} if pattern else {}
+    return {
+        "description": description,
+        "schema": {"type": "string", **checked, "examples": [example]},
+    }

@@ -1,0 +1,109 @@
+"""Which refusals a route answers with, and when."""
+
+from collections.abc import Sequence
+
+from server.errors import (
+    BadRequest,
+    Invalid,
+    InvalidAdminToken,
+    InvalidApiKey,
+    InvalidJson,
+    InvalidTenant,
+    KeyReused,
+    NoModel,
+    NotFound,
+    Overloaded,
+    PayloadTooLarge,
+    PaymentRequired,
+    PreconditionFailed,
+    ProviderAuthError,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+    Refusal,
+    RequestTimeout,
+    TenantExists,
+    TooManyRequests,
+    Unavailable,
+    UnknownHold,
+    Unsupported,
+)
+from server.openapi.headers import RATE, SPENT
+from server.openapi.route import Route
+
+
+class InternalServerError(Refusal):
+    """Documented like a refusal, though nothing raises it: any unhandled exception is one."""
+
+    status = 500
+    message = "Internal Server Error"
+
+
+REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
+    BadRequest: ("headers are malformed, ambiguous or too large", ()),
+    InvalidJson: ("the body does not parse, or is not an object", ()),
+    InvalidTenant: ("there is no such tenant", ()),
+    Unsupported: ("a member cannot be served; it is named", ()),
+    InvalidApiKey: (
+        "the API key is missing, malformed, unknown, revoked, expired or of another tenant",
+        ["WWW-Authenticate"],
+    ),
+    InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
+    PaymentRequired: ("the balance does not cover it; nothing is taken", RATE),
+    NotFound: ("there is none in this tenant", ()),
+    NoModel: ("no endpoint has the model, and none is the default", ()),
+    UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
+    RequestTimeout: ("headers or body come too slowly", ()),
+    TenantExists: ("there is, or was, a tenant with this ID", ()),
+    PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
+    PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
+    Invalid: ("well-formed but wrong: every fault is listed, nothing changed", ()),
+    KeyReused: ("the `Idempotency-Key` came with another request before", ()),
+    TooManyRequests: ("over the limit", ["Retry-After"]),
+    ProviderRefused: ("the provider refuses the request", (*RATE, *SPENT)),
+    ProviderBusy: ("the provider's limit is reached, which is the tenant's", (*RATE, *SPENT)),
+    InternalServerError: ("a fault of the server", ()),
+    ProviderError: ("the provider fails or cannot be reached", (*RATE, *SPENT)),
+    ProviderAuthError: ("it refuses the tenant's key", (*RATE, *SPENT)),
+    ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
+    ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
+    Unavailable: ("Redis cannot answer", ["Retry-After"]),
+    Overloaded: ("too many large requests at a time", ["Retry-After"]),
+}
+"""When each is given, and its headers."""
+
+_OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
+# Of a provider they mean something else, and become another status.
+_NOT_PASSED_ON = {"401", "402", "403", "429"}
+_OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
+    None: [],
+    "user": [InvalidApiKey],
+    "admin": [InvalidAdminToken],
+}
+
+
+def refusals(route: Route) -> dict[str, list[type[Refusal]]]:
+    """By status: those that all have, its own, and what path, credential and body bring."""
+    doc = route.doc
+    kinds: set[type[Refusal]] = {*_OF_ALL, *doc.refusals, *_OF_CREDENTIAL[doc.credential]}
+    if route.path.startswith("/{tenantId}"):
+        kinds |= {InvalidTenant, Unavailable}
+    if doc.body:
+        kinds |= {InvalidJson} if route.speaks else {InvalidJson, Invalid}
+    return _by_status(kinds)
+
+
+def _by_status(kinds: set[type[Refusal]]) -> dict[str, list[type[Refusal]]]:
+    """In the order of REFUSALS. What a provider says of the request has the provider's status."""
+    found: dict[str, list[type[Refusal]]] = {}
+    for kind in REFUSALS:
+        if kind in kinds and kind is not ProviderRefused:
+            found.setdefault(str(kind.status), []).append(kind)
+    if ProviderRefused in kinds:
+        found["4XX"] = []
+        for status in found.keys() - _NOT_PASSED_ON:
+            if status.startswith("4"):
+                found[status].append(ProviderRefused)
+    return found

@@ -1,0 +1,128 @@
+"""The responses of a route: its own answers, and its refusals by status."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from server.amounts import LARGEST, Tokens
+from server.errors import (
+    Invalid,
+    NoModel,
+    PaymentRequired,
+    ProviderRefused,
+    Refusal,
+    TooManyRequests,
+    Unsupported,
+)
+from server.http import JsonReply
+from server.openapi.headers import RATE, headers
+from server.openapi.provider_bodies import AnthropicError, OpenAiError
+from server.openapi.refusals import REFUSALS, refusals
+from server.openapi.route import Answer, Route
+from server.openapi.schemas import Json, Schemas, ref
+from server.providers.ask import MOST_CHOICES
+from server.providers.wire import WIRES, Name
+
+_SHAPES: dict[Name, Any] = {"openai": OpenAiError, "anthropic": AnthropicError}
+_EXAMPLES: dict[type[Refusal], Refusal] = {
+    Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
+    NoModel: NoModel("This tenant has no text provider"),
+    PaymentRequired: PaymentRequired(3, {}),
+    TooManyRequests: TooManyRequests(1000),
+    ProviderRefused: ProviderRefused(
+        400, "temperature must be at most 2", "invalid_request_error", None, "temperature"
+    ),
+}
+
+_Balance = Annotated[Tokens, Field(description="the balance", examples=[3])]
+_Path = Annotated[
+    str,
+    Field(description="as in `user_groups.anonymous.tokens`; '': the whole", examples=["tokens"]),
+]
+_Wrong = Annotated[
+    str,
+    Field(description="what is wrong", examples=[f"must be an integer from 1 to {LARGEST}"]),
+]
+
+
+class Fault(TypedDict):
+    path: _Path
+    message: _Wrong
+
+
+class Faults(TypedDict):
+    error: Annotated[str, Field(description="what was refused", examples=["Invalid request"])]
+    details: Annotated[list[Fault], Field(min_length=1)]
+
+
+def responses(route: Route, schemas: Schemas) -> Json:
+    """By status, in its order."""
+    found = {status: _refusal(kinds, route, schemas) for status, kinds in refusals(route).items()}
+    by_status: dict[int, list[Answer]] = {}
+    for answer in route.doc.answers:
+        by_status.setdefault(answer.status, []).append(answer)
+    for number, answers in by_status.items():
+        bodies = {answer.media_type: _body(answer, route) for answer in answers}
+        content = {media_type: schemas.of(body) for media_type, body in bodies.items() if body}
+        when = "; or ".join(answer.when for answer in answers)
+        found[str(number)] = _response(when, [answer.headers for answer in answers], content)
+    return {status: found[status] for status in sorted(found)}
+
+
+def _body(answer: Answer, route: Route) -> Any:
+    """The type of its body, None if it has none."""
+    returned = get_type_hints(route.handler, include_extras=True)["return"]
+    of_handler = get_args(returned)[0] if get_origin(returned) is JsonReply else None
+    return answer.body or of_handler
+
+
+def _response(when: str, names: Sequence[Sequence[str]], content: Json) -> Json:
+    """`names`: the headers of each of the replies that this is; `content`: schemas by type."""
+    found = {"X-Request-ID": ref("X-Request-ID", "headers")}
+    for name in dict.fromkeys(name for each in names for name in each):
+        in_all = all(name in each for each in names)
+        found[name] = ref(name, "headers") if in_all else {**headers()[name], "required": False}
+    media = {media_type: {"schema": schema} for media_type, schema in content.items()}
+    return {"description": when, "headers": found, **({"content": media} if media else {})}
+
+
+def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> Json:
+    """The response for refusals of one status."""
+    shaped = [kind for kind in kinds if route.speaks and not kind.is_native]
+    bodies = [_native(kind, schemas) for kind in kinds if kind not in shaped]
+    if route.speaks and shaped:
+        bodies.append(_of_sdk(route.speaks, shaped, schemas))
+    schema = bodies[0]
+    if len(bodies) > 1:
+        examples = [example for body in bodies for example in body["examples"]]
+        schema = {"oneOf": bodies, "examples": examples}
+    names = [_headers(kind, route) for kind in kinds]
+    when = "; or ".join(REFUSALS[kind][0] for kind in kinds)
+    return _response(when, names, {"application/json": schema})
+
+
+def _headers(kind: type[Refusal], route: Route) -> list[str]:
+    rate = RATE if route.doc.rated and kind is TooManyRequests else ()
+    final = ["X-Should-Retry"] if route.speaks and kind.is_final else []
+    return [*REFUSALS[kind][1], *rate, *final]
+
+
+def _native(kind: type[Refusal], schemas: Schemas) -> Json:
+    """The schema of a refusal's body in our own shape, with its examples."""
+    if kind is Invalid:
+        schema = schemas.of(Faults)
+        return {**schema, "examples": schemas.examples(schema)}
+    members: Json = {"error": {"const": kind.message}}
+    if kind is PaymentRequired:
+        members["tokensLeft"] = schemas.of(_Balance)
+    found = {"type": "object", "properties": members, "additionalProperties": False}
+    return {**found, "required": [*members], "examples": schemas.examples(found)}
+
+
+def _of_sdk(speaks: Name, kinds: Sequence[type[Refusal]], schemas: Schemas) -> Json:
+    """The schema of these refusals for the SDKs of a protocol, with an example of each."""
+    shown = [_EXAMPLES.get(kind) or kind() for kind in kinds]
+    examples = [WIRES[speaks].error(one) for one in shown]
+    return {**schemas.of(_SHAPES[speaks]), "examples": examples}
