@@ -72,6 +72,6 @@ def document_of(app: Sanic[Any, Any]) -> Json:
             speaks=getattr(route.ctx, "speaks", None),
         )
         for route in app.router.routes
-        if route.ctx.doc
+        if hasattr(route.ctx, "doc")
     )
     return openapi.document(routes)

@@ -68,10 +68,9 @@ def _streamed(event: Any) -> Answer:
     return Answer(when, event, headers=RATE, media_type="text/event-stream")
 
 
-# Anthropic's SDK adds /v1 itself, also to a base URL that has one: a second address for each.
-@blueprint.post(
-    "/v1/chat/completions", stream=True, ctx_speaks="openai", ctx_doc=None, name="chat_again"
-)
+# Anthropic's SDK adds /v1 itself, also to a base URL that has one: a second address for each,
+# which has no Doc.
+@blueprint.post("/v1/chat/completions", stream=True, ctx_speaks="openai", name="chat_again")
 @blueprint.post(
     "/chat/completions",
     stream=True,
@@ -94,9 +93,7 @@ async def chat(request: Request, tenant_id: TenantId) -> Reply | None:
     return await _call(request, "openai")
 
 
-@blueprint.post(
-    "/v1/messages", stream=True, ctx_speaks="anthropic", ctx_doc=None, name="message_again"
-)
+@blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
 @blueprint.post(
     "/messages",
     stream=True,

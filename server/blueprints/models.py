@@ -46,7 +46,7 @@ class AnthropicModels(TypedDict):
 
 
 # A second address, as in gateway.py.
-@blueprint.get("/v1/models", ctx_speaks="openai", ctx_doc=None, name="list_models_again")
+@blueprint.get("/v1/models", ctx_speaks="openai", name="list_models_again")
 @blueprint.get(
     "/models",
     ctx_speaks="openai",

@@ -23,7 +23,6 @@ def add_preflights(app: Sanic[Any, Services]) -> None:
             name=f"preflight{number}",
             ctx_methods=tuple(sorted({*names, "OPTIONS"})),
             ctx_label="OPTIONS",
-            ctx_doc=None,
         )
 
 

@@ -34,8 +34,7 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Doc:
-    """What is said of a route, as `ctx_doc` where it is registered; None there keeps it out of the
-    documentation: a second address, OPTIONS.
+    """What is said of a route, as `ctx_doc` where it is registered. A second address has none.
 
     `body` is a type; `refusals` are those that do not follow from path, credential and body;
     `rated`: replies carry the user's rate limit.
