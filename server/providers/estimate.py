@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from server.providers.reading import an_object, string
+
 PROMPT_BYTES = 3
 OUTPUT_BYTES = 4
 # More than a token of any language has on average: fewer tokens than this no text can be.
@@ -134,11 +136,10 @@ def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
     kind, source = part.get("type"), part.get("source")
     if kind == "image_url":
         image = part.get("image_url")
-        return _length(image.get("url") if isinstance(image, dict) else image), True
+        return len(string(image.get("url") if isinstance(image, dict) else image)), True
     if kind in ("input_audio", "file"):
-        inner = part.get(kind)
-        inner = inner if isinstance(inner, dict) else {}
-        return _length(inner.get("data") or inner.get("file_data")), False
+        inner = an_object(part.get(kind))
+        return len(string(inner.get("data") or inner.get("file_data"))), False
     if kind not in ("image", "document", "container_upload"):
         return None, True
     if not isinstance(source, dict):
@@ -146,8 +147,4 @@ def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
     if kind == "document" and source.get("type") in ("text", "content"):
         return None, True
     is_bounded = kind == "image" and source.get("type") != "file"
-    return _length(source.get("data") or source.get("url")), is_bounded
-
-
-def _length(payload: Any) -> int:
-    return len(payload) if isinstance(payload, str) else 0
+    return len(string(source.get("data") or source.get("url"))), is_bounded

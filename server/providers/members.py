@@ -36,7 +36,7 @@ def members(
     return found
 
 
-def string(holder: dict[str, Any], name: str, path: str) -> str:
+def required_string(holder: dict[str, Any], name: str, path: str) -> str:
     """A required member; not empty."""
     text = typed(holder.get(name), str, f"{path}.{name}")
     if not text:

@@ -1,13 +1,15 @@
-"""JSON of providers, read with half characters too.
+"""JSON of providers, read leniently: what is missing or odd in it reads as nothing.
 
 RFC 8259 (8.2) allows "\\ud83d" alone, as servers write it that cut texts in UTF-16; orjson does
-not read it.
+not read it, `parse` does.
 """
 
 import re
 from typing import Any
 
 import orjson
+
+from server.amounts import is_amount
 
 _ESCAPED = re.compile(
     rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -25,3 +27,27 @@ def parse(data: bytes) -> Any:
         if mended == data:
             raise
         return orjson.loads(mended)
+
+
+def string(value: Any) -> str:
+    """What should be a string, '' if it is not."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int:
+    """What should be a number of tokens, or a place in a list; 0 if it is not."""
+    return value if is_amount(value) else 0
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    """What should be an object, {} if it is not."""
+    return value if isinstance(value, dict) else {}
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """The objects of what should be a list of them; perhaps `value` itself."""
+    if not isinstance(value, list):
+        return []
+    if len(value) == 1 and isinstance(value[0], dict):
+        return value  # as in nearly all chunks of streams
+    return [item for item in value if isinstance(item, dict)]

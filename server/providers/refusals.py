@@ -20,6 +20,7 @@ from server.errors import (
     ProviderRefused,
     Refusal,
 )
+from server.providers.reading import an_object, string
 
 LONGEST_RETRY_AFTER_SECONDS = 60
 _LONGEST_MESSAGE = 2_000
@@ -117,10 +118,10 @@ def _error_object(raw: bytes, api_key: str) -> dict[str, Any]:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError:
         return {}
-    error = body.get("error") if isinstance(body, dict) else None
+    error = an_object(body).get("error")
     if isinstance(error, str):
         error = {"message": error}
-    return _without_secrets(error, api_key) if isinstance(error, dict) else {}
+    return _without_secrets(an_object(error), api_key)
 
 
 def _without_secrets(error: dict[str, Any], api_key: str) -> dict[str, Any]:
@@ -134,13 +135,11 @@ def _without_secrets(error: dict[str, Any], api_key: str) -> dict[str, Any]:
 
 
 def _text(error: dict[str, Any], name: str) -> str:
-    value = error.get(name)
-    return value[:200] if isinstance(value, str) else ""
+    return string(error.get(name))[:200]
 
 
 def _said(error: dict[str, Any]) -> str:
-    message = error.get("message")
-    return message[:_LONGEST_MESSAGE] if isinstance(message, str) else ""
+    return string(error.get("message"))[:_LONGEST_MESSAGE]
 
 
 def _is_quota(kind: str, code: str, message: str) -> bool:

@@ -7,7 +7,7 @@ import orjson
 
 from server.errors import ProviderError, Refusal
 from server.providers.estimate import Output
-from server.providers.reading import parse
+from server.providers.reading import an_object, objects, parse
 from server.providers.refusals import of_error_event
 from server.providers.usage import Usage, of_completion, of_message
 
@@ -108,11 +108,11 @@ class ChatTally(Tally):
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_completion(reply.get("usage"))
-        for choice in _objects(reply.get("choices")):
+        for choice in objects(reply.get("choices")):
             self._count_text(choice.get("message"))
 
     def _count(self, event: dict[str, Any]) -> None:
-        for choice in _objects(event.get("choices")):
+        for choice in objects(event.get("choices")):
             self._count_text(choice.get("delta"))
             if choice.get("finish_reason") is not None:
                 self._finished.add(repr(choice.get("index")))
@@ -162,7 +162,7 @@ class MessageTally(Tally):
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.usage = of_message(reply.get("usage"))
-        for block in _objects(reply.get("content")):
+        for block in objects(reply.get("content")):
             self._count_text(block)
             if block.get("input"):
                 # What it reads nested too deeply for it to write is not worth losing the reply.
@@ -176,11 +176,9 @@ class MessageTally(Tally):
         elif kind == "content_block_start":
             self._count_text(event.get("content_block"))
         elif kind == "message_start":
-            message = event.get("message")
-            self._report(message.get("usage") if isinstance(message, dict) else None)
+            self._report(an_object(event.get("message")).get("usage"))
         elif kind == "message_delta":
-            delta = event.get("delta")
-            if isinstance(delta, dict) and delta.get("stop_reason") is not None:
+            if an_object(event.get("delta")).get("stop_reason") is not None:
                 self.finished = True
             self._report(event.get("usage"))
             # Before that it is the input, and the output as far as it had got.
@@ -198,11 +196,3 @@ class MessageTally(Tally):
         if isinstance(block, dict):
             for name in ("text", "thinking", "partial_json", "name"):
                 self.output.add(block.get(name))
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    if not isinstance(value, list):
-        return []
-    if len(value) == 1 and isinstance(value[0], dict):
-        return value  # of all chunks, nearly all
-    return [item for item in value if isinstance(item, dict)]

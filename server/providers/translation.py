@@ -92,7 +92,7 @@ class _ChunksOfMessages:
         self._stream = ChatStream(int(time()), include_usage)
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.translate(event))
+        return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.from_event(event))
 
     def end(self) -> bytes:
         return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.finish()) + _DONE
@@ -103,7 +103,7 @@ class _EventsOfChunks:
         self._stream = MessageStream()
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        return _framed(self._stream.translate(event))
+        return _framed(self._stream.from_chunk(event))
 
     def end(self) -> bytes:
         return _framed(self._stream.finish())

@@ -120,7 +120,7 @@ WHOLE_STREAM = [
 
 def events(chunks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     stream = MessageStream()
-    return [event for each in chunks for event in stream.translate(each)] + stream.finish()
+    return [event for each in chunks for event in stream.from_chunk(each)] + stream.finish()
 
 
 def accumulated(chunks: Iterable[dict[str, Any]]) -> dict[str, Any]:

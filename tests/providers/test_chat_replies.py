@@ -101,8 +101,15 @@ def test_replies(message: Json, content: str | None, reason: str) -> None:
 def test_no_usage_is_made_up(usage: Json) -> None:
     assert "usage" not in from_message({**MESSAGE, "usage": usage}, CREATED)
     stream = ChatStream(CREATED, include_usage=True)
-    stream.translate({"type": "message_start", "message": {"usage": usage}})
+    stream.from_event({"type": "message_start", "message": {"usage": usage}})
     assert all(chunk["choices"] for chunk in stream.finish())
+
+
+def test_what_is_no_count_is_none() -> None:
+    usage = {"input_tokens": 10**13, "cache_read_input_tokens": 10**13 + 1, "output_tokens": True}
+    found = from_message({**MESSAGE, "usage": usage}, CREATED)["usage"]
+    assert found["prompt_tokens"] == found["total_tokens"] == 10**13
+    assert found["completion_tokens"] == 0
 
 
 def events_of(message: Json) -> Iterator[Json]:
@@ -135,7 +142,7 @@ def events_of(message: Json) -> Iterator[Json]:
 
 def streamed(events: Iterator[Json], include_usage: bool = False) -> list[Json]:
     stream = ChatStream(CREATED, include_usage)
-    chunks = [chunk for event in events for chunk in stream.translate(event)]
+    chunks = [chunk for event in events for chunk in stream.from_event(event)]
     return chunks + stream.finish()
 
 
@@ -188,6 +195,20 @@ def test_a_stream_without_a_beginning_or_an_end() -> None:
     assert deltas[0]["role"] == "assistant"
     assert deltas[1]["tool_calls"] == [{"index": 0, "function": {"arguments": '{"at":1}'}}]
     assert chunks[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("index", [{}, {"index": None}, {"index": -1}, {"index": "0"}])
+def test_a_block_without_an_index_is_the_first(index: Json) -> None:
+    block = {"type": "tool_use", "id": "a", "name": "look", "input": {}}
+    delta = {"type": "input_json_delta", "partial_json": '{"at":1}'}
+    events = [
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        {"type": "content_block_delta", "delta": delta, **index},
+        {"type": "content_block_stop", **index},
+    ]
+    deltas = [chunk["choices"][0]["delta"] for chunk in streamed(iter(events))]
+    assert deltas[1]["tool_calls"] == [{"index": 0, "function": {"arguments": '{"at":1}'}}]
+    assert not any("tool_calls" in delta for delta in deltas[2:])
 
 
 @given(json_objects | damaged(MESSAGE))

@@ -104,6 +104,9 @@ def test_arguments_of_calls(arguments: Any, given_input: Any) -> None:
             {"input_tokens": 5},
         ),
         ({"prompt_tokens": True, "completion_tokens": -1}, {}),
+        ({"prompt_tokens": 10**13, "completion_tokens": 10**13 + 1}, {"input_tokens": 10**13}),
+        ({"prompt_tokens_details": {"cached_tokens": 10**13 + 1}}, {}),
+        ({"completion_tokens_details": {"reasoning_tokens": 10**13 + 1}}, {}),
     ],
 )
 def test_usage(usage: Any, changed: dict[str, int]) -> None:

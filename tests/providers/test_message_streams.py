@@ -55,15 +55,15 @@ def delta(index: int, value: dict[str, Any]) -> dict[str, Any]:
 
 def test_a_chunk_is_passed_on_at_once() -> None:
     stream = MessageStream()
-    assert [event["type"] for event in stream.translate(chunk({"role": "assistant"}))] == [
+    assert [event["type"] for event in stream.from_chunk(chunk({"role": "assistant"}))] == [
         "message_start"
     ]
-    assert stream.translate(chunk({"content": "Hi"}))[-1]["delta"]["text"] == "Hi"
-    stream.translate(part(0, "", id="a", name="f"))
-    assert stream.translate(part(0, '{"b":'))[-1]["delta"]["partial_json"] == '{"b":'
-    assert stream.translate(part(0, "1}"))[-1]["delta"]["partial_json"] == "1}"
+    assert stream.from_chunk(chunk({"content": "Hi"}))[-1]["delta"]["text"] == "Hi"
+    stream.from_chunk(part(0, "", id="a", name="f"))
+    assert stream.from_chunk(part(0, '{"b":'))[-1]["delta"]["partial_json"] == '{"b":'
+    assert stream.from_chunk(part(0, "1}"))[-1]["delta"]["partial_json"] == "1}"
     # The first call is complete: the second need not wait.
-    assert stream.translate(part(1, '{"c":', id="b", name="f"))[-1] == delta(
+    assert stream.from_chunk(part(1, '{"c":', id="b", name="f"))[-1] == delta(
         2, {"type": "input_json_delta", "partial_json": '{"c":'}
     )
 

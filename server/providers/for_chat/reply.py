@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 
+from server.providers.reading import count, objects, string
+
 _FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",
@@ -19,38 +21,38 @@ _FINISH_REASONS = {
     "tool_use": "tool_calls",
     "refusal": "content_filter",
 }
-# More is no count of tokens, and a sum of such may be more than orjson writes.
-_MOST_TOKENS = 10**13
 
 
 def from_message(message: dict[str, Any], created: int) -> dict[str, Any]:
     """The chat.completion of an Anthropic message; `created` in Unix seconds."""
-    blocks = _blocks(message)
+    blocks = objects(message.get("content"))
     uses = [block for block in blocks if block.get("type") == "tool_use"]
-    text = "".join(string(block, "text") for block in blocks if block.get("type") == "text")
+    text = "".join(string(block.get("text")) for block in blocks if block.get("type") == "text")
     reply: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     if uses:
         reply["content"] = text or None
         reply["tool_calls"] = [
             {
-                "id": string(use, "id") or f"call_{number}",
+                "id": string(use.get("id")) or f"call_{number}",
                 "type": "function",
-                "function": {"name": string(use, "name"), "arguments": arguments(use)},
+                "function": {"name": string(use.get("name")), "arguments": arguments(use)},
             }
             for number, use in enumerate(uses)
         ]
-    thoughts = [string(block, "thinking") for block in blocks if block.get("type") == "thinking"]
+    thoughts = [
+        string(block.get("thinking")) for block in blocks if block.get("type") == "thinking"
+    ]
     if any(thoughts):
         reply["reasoning_content"] = "".join(thoughts)
     reason = finish_reason(message.get("stop_reason"), bool(uses))
     completion = {
-        "id": string(message, "id") or f"chatcmpl-{created}",
+        "id": string(message.get("id")) or f"chatcmpl-{created}",
         "object": "chat.completion",
         "created": created,
-        "model": string(message, "model"),
+        "model": string(message.get("model")),
         "choices": [{"index": 0, "message": reply, "logprobs": None, "finish_reason": reason}],
     }
-    used = usage(message.get("usage"))
+    used = chat_usage(message.get("usage"))
     return {**completion, "usage": used} if used else completion
 
 
@@ -60,14 +62,14 @@ def finish_reason(stop_reason: Any, has_calls: bool) -> str:
     return known or ("tool_calls" if has_calls else "stop")
 
 
-def usage(reported: Any) -> dict[str, Any] | None:
+def chat_usage(reported: Any) -> dict[str, Any] | None:
     """The usage in OpenAI's terms, whose prompt tokens include cached ones; None for none."""
     if not isinstance(reported, dict) or not reported:
         return None
-    written = _count(reported, "cache_creation_input_tokens")
-    read = _count(reported, "cache_read_input_tokens")
-    prompt = _count(reported, "input_tokens") + written + read
-    output = _count(reported, "output_tokens")
+    written = count(reported.get("cache_creation_input_tokens"))
+    read = count(reported.get("cache_read_input_tokens"))
+    prompt = count(reported.get("input_tokens")) + written + read
+    output = count(reported.get("output_tokens"))
     found = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
@@ -76,7 +78,7 @@ def usage(reported: Any) -> dict[str, Any] | None:
     }
     details = reported.get("output_tokens_details")
     if isinstance(details, dict):
-        thinking = _count(details, "thinking_tokens")
+        thinking = count(details.get("thinking_tokens"))
         found["completion_tokens_details"] = {"reasoning_tokens": thinking}
     return found
 
@@ -89,19 +91,3 @@ def arguments(use: dict[str, Any]) -> str:
     except orjson.JSONEncodeError:
         # Nested deeper than orjson writes; what is no JSON the client will notice.
         return ""
-
-
-def string(holder: dict[str, Any], name: str) -> str:
-    value = holder.get(name)
-    return value if isinstance(value, str) else ""
-
-
-def _blocks(message: dict[str, Any]) -> list[dict[str, Any]]:
-    content = message.get("content")
-    blocks = content if isinstance(content, list) else ()
-    return [block for block in blocks if isinstance(block, dict)]
-
-
-def _count(holder: dict[str, Any], name: str) -> int:
-    value = holder.get(name)
-    return value if type(value) is int and 0 <= value <= _MOST_TOKENS else 0

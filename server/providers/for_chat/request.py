@@ -17,7 +17,7 @@ protocols differ:
 - A stop sequence of white space alone is refused, since Anthropic takes none.
 - A schema of a response's format is binding, `strict` or not; plain JSON mode does not exist.
 
-For the messages see chat_turns.
+For the messages see for_chat/turns.py.
 """
 
 import hashlib
@@ -26,8 +26,8 @@ from typing import Any
 
 import orjson
 
-from server.providers.for_chat.turns import conversation
-from server.providers.members import fault, function, members, string, typed
+from server.providers.for_chat.turns import to_turns
+from server.providers.members import fault, function, members, required_string, typed
 
 _TRANSLATED = {
     *("messages", "parallel_tool_calls", "reasoning_effort", "response_format"),
@@ -71,7 +71,7 @@ def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
         if chat.get(name) not in (None, value):
             raise fault(name, f"can only be {orjson.dumps(value).decode()} with this model")
     given = members(chat, "", _TRANSLATED, _NOT_SENT)
-    system, turns = conversation(given.get("messages"))
+    system, turns = to_turns(given.get("messages"))
     tools = _tools(given.get("tools", []))
     sent = {
         "system": system,
@@ -112,7 +112,7 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
 
 
 def _tool_name(offered: dict[str, Any], path: str) -> str:
-    name = string(offered, "name", path)
+    name = required_string(offered, "name", path)
     if not _TOOL_NAME.fullmatch(name):
         raise fault(f"{path}.name", "must be 1 to 128 letters, digits, _ or -")
     return name
@@ -127,7 +127,9 @@ def _tool_choice(chat: dict[str, Any], has_tools: bool) -> dict[str, Any] | None
         found: dict[str, Any] = {"type": _CHOICES[choice]}
     else:
         chosen = members(choice, "tool_choice", ("type", "function"))
-        name = string(function(chosen, "tool_choice", ("name",)), "name", "tool_choice.function")
+        name = required_string(
+            function(chosen, "tool_choice", ("name",)), "name", "tool_choice.function"
+        )
         found = {"type": "tool", "name": name}
     if not has_tools:
         if found["type"] in ("any", "tool"):

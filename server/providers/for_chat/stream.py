@@ -6,7 +6,8 @@ completion chunk object. What is missing or odd in an event is left out; nothing
 
 from typing import Any
 
-from server.providers.for_chat.reply import arguments, finish_reason, string, usage
+from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
+from server.providers.reading import an_object, count, string
 
 Chunk = dict[str, Any]
 
@@ -21,7 +22,7 @@ _DELTAS = {"text": "content", "thinking": "reasoning_content"}
 
 
 class ChatStream:
-    """One stream: `translate` for each event of the provider, then `finish`.
+    """One stream: `from_event` for each event of the provider, then `finish`.
 
     The first chunk has the role, whatever the first event is.
     """
@@ -36,25 +37,26 @@ class ChatStream:
         self._has_started = False
         self._has_finished = False
         self._calls = 0
-        self._silent: dict[Any, tuple[int, dict[str, Any]]] = {}
+        self._silent: dict[int, tuple[int, dict[str, Any]]] = {}
         """By the block's index, calls without arguments so far: their number and their block."""
-        self._numbers: dict[Any, int] = {}
+        self._numbers: dict[int, int] = {}
         """The number of each call, by its block's index."""
 
-    def translate(self, event: dict[str, Any]) -> list[Chunk]:
+    def from_event(self, event: dict[str, Any]) -> list[Chunk]:
         """The chunks of one Anthropic event; none for pings and unknown ones."""
+        index = count(event.get("index"))
         match event.get("type"):
             case "message_start":
-                return self._start(_object(event, "message"))
+                return self._start(an_object(event.get("message")))
             case "content_block_start":
-                return self._start_block(_index(event), _object(event, "content_block"))
+                return self._start_block(index, an_object(event.get("content_block")))
             case "content_block_delta":
-                return self._delta(_index(event), _object(event, "delta"))
+                return self._delta(index, an_object(event.get("delta")))
             case "content_block_stop":
-                return self._stop_block(_index(event))
+                return self._stop_block(index)
             case "message_delta":
                 self._report(event.get("usage"))
-                reason = _object(event, "delta").get("stop_reason")
+                reason = an_object(event.get("delta")).get("stop_reason")
                 return [] if reason is None else self._end(reason)
         return []
 
@@ -62,7 +64,7 @@ class ChatStream:
         """After the last event: a finish reason if there was none, and the usage if it was asked
         for and reported."""
         chunks = self._end(None)
-        used = usage(self._usage)
+        used = chat_usage(self._usage)
         if self._include_usage and used:
             chunks.append({**self._envelope(), "choices": [], "usage": used})
         return chunks
@@ -71,8 +73,8 @@ class ChatStream:
         self._report(message.get("usage"))
         if self._has_started:
             return []
-        self._id = string(message, "id") or self._id
-        self._model = string(message, "model")
+        self._id = string(message.get("id")) or self._id
+        self._model = string(message.get("model"))
         return [self._chunk({})]
 
     def _report(self, reported: Any) -> None:
@@ -80,28 +82,28 @@ class ChatStream:
         if isinstance(reported, dict):
             self._usage |= {name: value for name, value in reported.items() if value is not None}
 
-    def _start_block(self, index: int | None, block: dict[str, Any]) -> list[Chunk]:
+    def _start_block(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         if block.get("type") != "tool_use":
             return self._text(block)
         number = self._calls
         self._calls += 1
         self._numbers[index] = number
         self._silent[index] = number, block
-        function = {"name": string(block, "name"), "arguments": ""}
-        call_id = string(block, "id") or f"call_{number}"
+        function = {"name": string(block.get("name")), "arguments": ""}
+        call_id = string(block.get("id")) or f"call_{number}"
         call = {"index": number, "id": call_id, "type": "function", "function": function}
         return [self._chunk({"tool_calls": [call]})]
 
-    def _delta(self, index: int | None, delta: dict[str, Any]) -> list[Chunk]:
+    def _delta(self, index: int, delta: dict[str, Any]) -> list[Chunk]:
         if delta.get("type") != "input_json_delta":
             return self._text(delta)
-        fragment = string(delta, "partial_json")
+        fragment = string(delta.get("partial_json"))
         if not fragment or index not in self._numbers:
             return []
         self._silent.pop(index, None)
         return [self._fragment(self._numbers[index], fragment)]
 
-    def _stop_block(self, index: int | None) -> list[Chunk]:
+    def _stop_block(self, index: int) -> list[Chunk]:
         """A call without arguments gets those that its block came with, as a rule `{}`."""
         if index not in self._silent:
             return []
@@ -112,7 +114,7 @@ class ChatStream:
         """Of a block or a delta."""
         kind = part.get("type")
         name = _TEXTS.get(kind, "") if isinstance(kind, str) else ""
-        text = string(part, name)
+        text = string(part.get(name))
         return [self._chunk({_DELTAS[name]: text})] if text else []
 
     def _end(self, stop_reason: Any) -> list[Chunk]:
@@ -140,13 +142,3 @@ class ChatStream:
             "created": self._created,
             "model": self._model,
         }
-
-
-def _object(event: dict[str, Any], name: str) -> dict[str, Any]:
-    value = event.get(name)
-    return value if isinstance(value, dict) else {}
-
-
-def _index(event: dict[str, Any]) -> int | None:
-    value = event.get("index")
-    return value if isinstance(value, int) else None

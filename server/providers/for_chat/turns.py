@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from server.providers.members import fault, function, members, string, typed
+from server.providers.members import fault, function, members, required_string, typed
 
 Block = dict[str, Any]
 Turn = dict[str, Any]
@@ -34,7 +34,7 @@ _IGNORED = {
 _DATA_URI = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(?=.)", re.IGNORECASE)
 
 
-def conversation(messages: Any) -> tuple[list[Block], list[Turn]]:
+def to_turns(messages: Any) -> tuple[list[Block], list[Turn]]:
     """The blocks of the system prompt, and the turns. Raises Unsupported."""
     system: list[Block] = []
     turns: list[Turn] = []
@@ -86,7 +86,7 @@ def _message(message: dict[str, Any], role: str, path: str) -> list[Block]:
         ]
     elif role == "tool":
         result: Block = {"type": "tool_result"}
-        result["tool_use_id"] = string(message, "tool_call_id", path)
+        result["tool_use_id"] = required_string(message, "tool_call_id", path)
         return [{**result, "content": blocks} if blocks else result]
     elif role == "user" and not blocks:
         raise fault(f"{path}.content", "must not be empty")
@@ -119,7 +119,7 @@ def _text(text: str) -> list[Block]:
 
 def _image(image: Any, path: str) -> Block:
     # Anthropic has one resolution: `detail` asks for what it cannot choose.
-    url = string(members(image, path, ("url",), ("detail",)), "url", path)
+    url = required_string(members(image, path, ("url",), ("detail",)), "url", path)
     data_uri = _DATA_URI.match(url)
     if data_uri:
         media_type, data = data_uri[1].lower(), url[data_uri.end() :]
@@ -144,5 +144,10 @@ def _tool_use(call: Any, path: str) -> Block:
         value = None
     if not isinstance(value, dict):
         raise fault(f"{here}.arguments", "must be a JSON object")
-    name = string(called, "name", here)
-    return {"type": "tool_use", "id": string(call, "id", path), "name": name, "input": value}
+    name = required_string(called, "name", here)
+    return {
+        "type": "tool_use",
+        "id": required_string(call, "id", path),
+        "name": name,
+        "input": value,
+    }

@@ -10,6 +10,8 @@ from uuid import uuid4
 
 import orjson
 
+from server.providers.reading import an_object, count, objects, string
+
 
 def from_completion(completion: dict[str, Any]) -> dict[str, Any]:
     """The Anthropic message of a chat.completion.
@@ -17,8 +19,7 @@ def from_completion(completion: dict[str, Any]) -> dict[str, Any]:
     A tool's arguments that are no JSON object are given as `{"arguments": <what they are>}`.
     """
     choice = first_choice(completion)
-    answer = choice.get("message")
-    answer = answer if isinstance(answer, dict) else {}
+    answer = an_object(choice.get("message"))
     calls = [block for call in objects(answer.get("tool_calls")) if (block := _tool_use(call))]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
@@ -30,7 +31,7 @@ def from_completion(completion: dict[str, Any]) -> dict[str, Any]:
         **envelope(completion),
         "content": [*content, *calls],
         "stop_reason": stop_reason(choice.get("finish_reason"), bool(calls), bool(refusal)),
-        "usage": usage_of(completion.get("usage")),
+        "usage": message_usage(completion.get("usage")),
     }
 
 
@@ -45,7 +46,7 @@ def envelope(completion: dict[str, Any]) -> dict[str, Any]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": usage_of(completion.get("usage")),
+        "usage": message_usage(completion.get("usage")),
     }
 
 
@@ -82,38 +83,28 @@ def stop_reason(finish_reason: Any, has_calls: bool, has_refused: bool) -> str:
     return "tool_use" if has_calls else "end_turn"
 
 
-def usage_of(usage: Any) -> dict[str, Any]:
+def message_usage(usage: Any) -> dict[str, Any]:
     """Anthropic's input tokens leave out what was read from and written to a cache."""
-    usage = usage if isinstance(usage, dict) else {}
-    of_input, of_output = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
-    read, written = _count(of_input, "cached_tokens"), _count(of_input, "cache_write_tokens")
+    usage = an_object(usage)
+    of_input = an_object(usage.get("prompt_tokens_details"))
+    read, written = count(of_input.get("cached_tokens")), count(of_input.get("cache_write_tokens"))
     translated: dict[str, Any] = {
-        "input_tokens": max(_count(usage, "prompt_tokens") - read - written, 0),
+        "input_tokens": max(count(usage.get("prompt_tokens")) - read - written, 0),
         "cache_creation_input_tokens": written,
         "cache_read_input_tokens": read,
-        "output_tokens": _count(usage, "completion_tokens"),
+        "output_tokens": count(usage.get("completion_tokens")),
     }
-    if thinking := _count(of_output, "reasoning_tokens"):
+    of_output = an_object(usage.get("completion_tokens_details"))
+    if thinking := count(of_output.get("reasoning_tokens")):
         translated["output_tokens_details"] = {"thinking_tokens": thinking}
     return translated
 
 
-def objects(value: Any) -> list[dict[str, Any]]:
-    """The objects of what should be a list of them."""
-    items = value if isinstance(value, list) else ()
-    return [item for item in items if isinstance(item, dict)]
-
-
-def string(value: Any) -> str:
-    """What should be a string, '' if it is not."""
-    return value if isinstance(value, str) else ""
-
-
 def _tool_use(call: dict[str, Any]) -> dict[str, Any] | None:
     """None for a call of nothing."""
-    function = call.get("function")
-    name = string(function.get("name")) if isinstance(function, dict) else ""
-    if not isinstance(function, dict) or not name:
+    function = an_object(call.get("function"))
+    name = string(function.get("name"))
+    if not name:
         return None
     block = tool_use(string(call.get("id")), name)
     return {**block, "input": _input(function.get("arguments"))}
@@ -129,9 +120,3 @@ def _input(arguments: Any) -> dict[str, Any]:
     if value is None:
         return {}
     return value if isinstance(value, dict) else {"arguments": arguments}
-
-
-def _count(usage: Any, name: str) -> int:
-    count = usage.get(name) if isinstance(usage, dict) else None
-    # bool is an int to Python.
-    return count if type(count) is int and count > 0 else 0

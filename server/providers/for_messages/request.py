@@ -13,8 +13,8 @@ an effort; `adaptive` and `disabled` leave the effort to the model's default.
 
 from typing import Any
 
-from server.providers.for_messages.turns import conversation
-from server.providers.members import fault, members, string, typed
+from server.providers.for_messages.turns import from_turns
+from server.providers.members import fault, members, required_string, typed
 
 MOST_STOPS = 4
 
@@ -43,7 +43,7 @@ def to_chat(messages: dict[str, Any]) -> dict[str, Any]:
     """
     asked = members(messages, "", _KNOWN, (*_OF_THE_GATEWAY, *_IGNORED))
     return {
-        "messages": conversation(asked.get("system"), asked.get("messages")),
+        "messages": from_turns(asked.get("system"), asked.get("messages")),
         **_tools(asked),
         **_sampling(asked),
         **_user(asked),
@@ -67,7 +67,7 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
         raise fault(f"{path}.type", "must be custom with this model: only clients run tools")
     known = ("type", "name", "description", "input_schema", "strict")
     tool = members(tool, path, known, _IGNORED_OF_TOOLS)
-    function: dict[str, Any] = {"name": string(tool, "name", path)}
+    function: dict[str, Any] = {"name": required_string(tool, "name", path)}
     if "description" in tool:
         function["description"] = typed(tool["description"], str, f"{path}.description")
     function["parameters"] = typed(tool.get("input_schema"), dict, f"{path}.input_schema")
@@ -86,7 +86,7 @@ def _tool_choice(asked: dict[str, Any]) -> dict[str, Any]:
     kind = choice.get("type")
     translated: dict[str, Any] = {}
     if kind == "tool":
-        function = {"name": string(choice, "name", path)}
+        function = {"name": required_string(choice, "name", path)}
         translated["tool_choice"] = {"type": "function", "function": function}
     elif isinstance(kind, str) and kind in _TOOL_CHOICES:
         translated["tool_choice"] = _TOOL_CHOICES[kind]

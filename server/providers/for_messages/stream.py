@@ -14,14 +14,13 @@ import orjson
 from server.providers.for_messages.reply import (
     envelope,
     first_choice,
-    objects,
+    message_usage,
     stop_reason,
-    string,
     text_of,
     thinking_of,
     tool_use,
-    usage_of,
 )
+from server.providers.reading import an_object, objects, string
 
 
 class _Block:
@@ -61,8 +60,7 @@ class _Call(_Block):
         self._arguments: list[str] = []
 
     def take(self, call: dict[str, Any]) -> None:
-        function = call.get("function")
-        function = function if isinstance(function, dict) else {}
+        function = an_object(call.get("function"))
         self.id = self.id or string(call.get("id"))
         if not self.start and (name := string(function.get("name"))):
             self.start = tool_use(self.id, name)
@@ -87,7 +85,7 @@ class _Call(_Block):
 
 
 class MessageStream:
-    """Of one message."""
+    """Of one message: `from_chunk` for each chunk of the provider, then `finish`."""
 
     def __init__(self) -> None:
         self._started = False
@@ -101,7 +99,7 @@ class MessageStream:
         self._has_refused = False
         self._usage: Any = None
 
-    def translate(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
+    def from_chunk(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
         """The Anthropic events of one chunk (parsed data object).
 
         message_start comes first, whatever the first chunk is; usage may come in any chunk, also
@@ -112,9 +110,7 @@ class MessageStream:
             self._usage = usage
         choice = first_choice(chunk)
         self._finish_reason = choice.get("finish_reason") or self._finish_reason
-        delta = choice.get("delta")
-        if isinstance(delta, dict):
-            self._take(delta)
+        self._take(an_object(choice.get("delta")))
         return events + self._advance()
 
     def finish(self) -> list[dict[str, Any]]:
@@ -123,7 +119,7 @@ class MessageStream:
         events = self._begin({}) + self._advance(to_the_end=True)
         reason = stop_reason(self._finish_reason, self._has_called, self._has_refused)
         delta = {"stop_reason": reason, "stop_sequence": None}
-        usage = usage_of(self._usage)
+        usage = message_usage(self._usage)
         events.append({"type": "message_delta", "delta": delta, "usage": usage})
         events.append({"type": "message_stop"})
         return events

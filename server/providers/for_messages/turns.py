@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 
-from server.providers.members import fault, members, string, typed
+from server.providers.members import fault, members, required_string, typed
 
 Message = dict[str, Any]
 
@@ -32,8 +32,8 @@ _IGNORED = ("cache_control", "citations", "caller", "transformations")
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
-def conversation(system: Any, turns: Any) -> list[Message]:
-    """`system` is None if there is none. Raises Unsupported."""
+def from_turns(system: Any, turns: Any) -> list[Message]:
+    """The messages of a chat completion; `system` is None if there is none. Raises Unsupported."""
     found = [] if system is None else list(_system(system, "system"))
     path, role = "", None
     for number, turn in enumerate(typed(turns, list, "messages")):
@@ -97,15 +97,15 @@ def _tool_call(block: dict[str, Any], path: str) -> dict[str, Any]:
         arguments = orjson.dumps(typed(block.get("input"), dict, f"{path}.input")).decode()
     except orjson.JSONEncodeError as error:
         raise fault(f"{path}.input", "is nested too deeply") from error
-    function = {"name": string(block, "name", path), "arguments": arguments}
-    return {"id": string(block, "id", path), "type": "function", "function": function}
+    function = {"name": required_string(block, "name", path), "arguments": arguments}
+    return {"id": required_string(block, "id", path), "type": "function", "function": function}
 
 
 def _tool_result(block: dict[str, Any], path: str) -> Message:
     text = _text(block.get("content", ""), f"{path}.content")
     if typed(block.get("is_error", False), bool, f"{path}.is_error"):
         text = f"Error: {text}"
-    call_id = string(block, "tool_use_id", path)
+    call_id = required_string(block, "tool_use_id", path)
     return {"role": "tool", "tool_call_id": call_id, "content": text}
 
 
@@ -116,10 +116,10 @@ def _image_url(block: dict[str, Any], path: str) -> str:
         media_type = source.get("media_type")
         if media_type not in _IMAGES:
             raise fault(f"{path}.media_type", f"must be one of {', '.join(_IMAGES)}")
-        return f"data:{media_type};base64,{string(source, 'data', path)}"
+        return f"data:{media_type};base64,{required_string(source, 'data', path)}"
     if source.get("type") != "url":
         raise fault(f"{path}.type", "must be base64 or url with this model")
-    url = string(source, "url", path)
+    url = required_string(source, "url", path)
     if not url.startswith("https://"):
         raise fault(f"{path}.url", "must begin with https://")
     return url
