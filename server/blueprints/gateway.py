@@ -118,7 +118,7 @@ async def _call(request: Request, speaks: Name) -> Reply | None:
     services, who = request.services, await request.who()
     with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
         body = await request.read_any_object(CALL_BYTES)
-        large.is_only(len(request.body))
+        large.shrink_to(len(request.body))
         request.body = b""  # the parsed one is enough
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         return await _metered(request, caller, body, large)
@@ -151,7 +151,7 @@ async def _complete(request: Request, call: Call, large: LargeBody) -> Completed
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
-        large.belongs_to(task)
+        large.keep_until(task)
         raise
 
 

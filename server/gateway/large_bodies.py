@@ -46,16 +46,16 @@ class LargeBody:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.is_only(0)
+        self.shrink_to(0)
 
-    def is_only(self, size: int) -> None:
-        """It is smaller than was announced."""
+    def shrink_to(self, size: int) -> None:
+        """It is smaller than was announced, or gone."""
         size = 0 if size <= SMALL_BYTES else size
         self._bodies.room += self._size - size
         self._size = size
 
-    def belongs_to(self, task: "asyncio.Task[Any]") -> None:
-        """It stays in memory until that has ended, and not only until the end of `with`."""
+    def keep_until(self, task: "asyncio.Task[Any]") -> None:
+        """It stays in memory until `task` has ended, and not only until the end of `with`."""
         bodies, size, self._size = self._bodies, self._size, 0
 
         def give_back(_: object) -> None:
