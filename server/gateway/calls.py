@@ -152,7 +152,7 @@ class Call:
             if not isinstance(value, dict):
                 raise ProviderError("not an object")
             exchange.tally.see_reply(value)
-            refusal = exchange.refusal
+            refusal = exchange.progress.refusal
             if refusal is None:
                 upstream = exchange.attempt.target.wire.name
                 self._body = translation.reply(raw, value, self._caller.wire.name, upstream)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import orjson
 
 from server.amounts import LARGEST
-from server.errors import ProviderError, Unsupported
+from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.providers.usage import Usage
 from server.who import Ref
@@ -31,6 +31,7 @@ class Exchange:
         self.limit = limit
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
+        self.progress = self.tally.progress
         self.was_sent = False
         """The endpoint may have some of the request."""
         self._started = monotonic()
@@ -49,25 +50,20 @@ class Exchange:
     def seconds(self) -> float:
         return monotonic() - self._started
 
-    @property
-    def refusal(self) -> ProviderError | None:
-        """What the endpoint said instead of an answer: as good as an error status."""
-        return None if self.tally.has_answered else self.tally.refusal
-
     def cost(self, held: int) -> Cost:
         """What to settle a hold of `held` tokens to, if nothing more comes."""
-        attempt, tally = self.attempt, self.tally
-        reported = tally.usage
+        attempt, progress = self.attempt, self.progress
+        reported = progress.usage
         if reported is not None and reported.total * attempt.weight > LARGEST:
             reported = None
-        if reported is not None and tally.has_all_usage:
+        if reported is not None and progress.has_all_usage:
             return Cost(reported.total * attempt.weight, reported, is_estimate=False)
         # Anthropic reports the input first, and the output as far as it had got.
         reported = reported or Usage(0, 0)
-        output = max(reported.output, tally.output.tokens)
+        output = max(reported.output, self.tally.output.tokens)
         usage = Usage(reported.input or attempt.prompt, output)
         tokens = min(usage.total * attempt.weight, LARGEST)
-        if not tally.ended and attempt.may_reason():
+        if progress.state != "ended" and attempt.may_reason():
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, held)
         return Cost(tokens, usage, is_estimate=True)

@@ -24,6 +24,7 @@ class Relay:
         self._response = response
         self._events = sse.Events()
         self._tally = exchange.tally
+        self._progress = exchange.progress
         self._client = client
         self._stream = translation.stream(
             client.name, attempt.target.wire.name, attempt.ask.include_usage
@@ -35,9 +36,9 @@ class Relay:
         """Waits for the first piece. Raises ProviderError if it does not come."""
         if self._response.media_type != "text/event-stream":
             raise ProviderError
-        while not self._first and self._goes_on():
+        while not self._first and self._progress.goes_on:
             self._first = await self._next()
-        refusal = self._tally.refusal
+        refusal = self._progress.refusal
         if refusal is not None and not self._first:
             raise refusal
 
@@ -45,53 +46,45 @@ class Relay:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is
         left. Nothing is raised: a failure is told there."""
         piece, self._first = self._first, b""
-        while not piece and self._goes_on():
+        while not piece and self._progress.goes_on:
             piece = await self._next()
         return piece
 
     def end(self) -> bytes:
         """The end of the client's stream, for better or worse."""
-        failure = self._tally.failure
+        failure = self._progress.failure
         return self._stream.end() if failure is None else self._client.error_frame(failure)
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._tally.has_all_usage and self._goes_on():
+                while not self._progress.has_all_usage and self._progress.goes_on:
                     await self._next()
 
     def close(self) -> None:
         """Gives the connection back if the stream has ended, else closes it."""
-        if self._tally.ended:
+        if self._progress.state == "ended":
             self._response.leave()
         else:
             self._response.close()
 
-    def _goes_on(self) -> bool:
-        return not self._tally.ended and self._tally.failure is None
-
     async def _next(self) -> bytes:
         """What the client gets of the next chunk; b'' when that is nothing."""
-        tally = self._tally
         try:
             chunk = await self._response.part()
             piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
         except TimedOut:
-            tally.failure = ProviderTimeout()
+            self._progress.fail(ProviderTimeout())
         except (Failed, sse.TooLarge, orjson.JSONEncodeError):
-            tally.failure = ProviderError()
+            self._progress.fail(ProviderError())
         except Exception:
             # Raised on, it would end the client's stream as if all was well.
             log.exception("A stream could not be passed on")
-            tally.failure = ProviderError()
+            self._progress.fail(ProviderError())
         else:
-            if not chunk and self._goes_on():
-                # Clients do not notice by themselves that a stream broke off.
-                if tally.finished:
-                    tally.end()
-                else:
-                    tally.failure = ProviderError()
+            if not chunk:
+                self._tally.cut()
             return piece
         return b""
 
@@ -101,18 +94,17 @@ class Relay:
         pieces = []
         for data in events:
             pieces.append(self._pass_one_on(data))
-            if not self._goes_on():
+            if not self._progress.goes_on:
                 break
         return b"".join(pieces)
 
     def _pass_one_on(self, data: bytes) -> bytes:
         if not data:
             return sse.COMMENT
-        tally = self._tally
-        event = tally.see(data)
+        event = self._tally.see(data)
         if event is None:
             return b""
         piece = self._stream.event(data, event)
-        if tally.output.least_tokens > self._most and not tally.ended:
-            tally.failure = ProviderError()
+        if self._tally.output.least_tokens > self._most:
+            self._progress.fail(ProviderError("more than its limit"))
         return piece

@@ -48,15 +48,16 @@ class StreamedCall(Call):
                 self._relay.close()
 
     async def _find_cost(self, exchange: Exchange) -> None:
-        tally, outcome, refusal = exchange.tally, "completed", exchange.refusal
+        progress, outcome = exchange.progress, "completed"
+        refusal = progress.refusal if progress.state == "refused" else None
         if refusal is not None:
             # Comments had gone to the client, and then came no answer.
             self._give_up(refusal)
-        elif tally.failure is not None:
-            outcome = tally.failure.label
-        elif not tally.ended:
+        elif progress.failure is not None:
+            outcome = progress.failure.label
+        elif progress.state != "ended":
             outcome = "client_gone"
-            if tally.finished and self._relay is not None:
+            if progress.state == "finished" and self._relay is not None:
                 # The provider has done all its work, and is about to say what it was.
                 await self._relay.read_on(self._upstream.timeouts.read_on)
         self._settle_to_cost(self._opened, outcome)

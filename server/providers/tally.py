@@ -5,11 +5,12 @@ from typing import Any
 
 import orjson
 
-from server.errors import ProviderError, Refusal
+from server.errors import ProviderError
 from server.providers.estimate import Output
+from server.providers.progress import Progress
 from server.providers.reading import an_object, objects, parse
 from server.providers.refusals import of_error_event
-from server.providers.usage import Usage, of_completion, of_message
+from server.providers.usage import of_completion, of_message
 
 # Members of a message that are no output, or say the same as another does.
 _NO_OUTPUT = frozenset(
@@ -28,28 +29,10 @@ class Tally:
     """
 
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
-        self.usage: Usage | None = None
-        self.has_all_usage = False
-        """What is reported is the last word, and not what was used up to some moment."""
+        self.progress = Progress()
         self.output = Output()
-        self.has_answered = False
-        """Something of an answer has come."""
-        self.finished = False
-        """Each choice has its finish reason: only usage may follow."""
-        self.ended = False
-        """The stream said that it is over."""
-        self.failure: Refusal | None = None
-        """The stream's error, or what is wrong with it; nothing of it counts any more."""
         self._choices = choices
         self._api_key = api_key
-
-    @property
-    def refusal(self) -> ProviderError | None:
-        """The failure for a client that has nothing yet: as good as an error status."""
-        failure = self.failure
-        if failure is None or isinstance(failure, ProviderError):
-            return failure
-        return ProviderError("error in a reply")
 
     def see(self, data: bytes) -> dict[str, Any] | None:
         """The event with this data, counted; None if there is nothing to pass on."""
@@ -61,30 +44,32 @@ class Tally:
         except orjson.JSONDecodeError:
             event = None
         if not isinstance(event, dict):
-            self.failure = ProviderError()
+            self.progress.fail(ProviderError("not an object"))
             return None
         if event.get("error"):
-            self.failure = of_error_event(event, self._api_key)
+            self.progress.fail(of_error_event(event, self._api_key))
             return None
-        if not self.has_answered:
-            self.has_answered = event.get("type") != "ping"
+        if self.progress.state == "waiting" and event.get("type") != "ping":
+            self.progress.answer()
         self._count(event)
         return event
 
     def end(self) -> None:
-        """The stream is over."""
-        self.ended = True
-        if not self.has_answered:
-            self.failure = ProviderError("empty stream")
+        """The stream says that it is over."""
+        self.progress.end()
+
+    def cut(self) -> None:
+        """Nothing more comes."""
+        self.progress.cut()
 
     def see_reply(self, reply: dict[str, Any]) -> None:
         """Counts a whole reply, not streamed."""
         if reply.get("error"):
-            self.failure = of_error_event(reply, self._api_key)
+            self.progress.fail(of_error_event(reply, self._api_key))
             return
+        self.progress.finish()
         self._count_reply(reply)
-        self.has_all_usage = self.usage is not None
-        self.has_answered = self.finished = self.ended = True
+        self.progress.end()
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         raise NotImplementedError
@@ -102,12 +87,22 @@ class ChatTally(Tally):
 
     def end(self) -> None:
         super().end()
-        # Some report it before the finish reason only; unless there has come more than that.
-        if self.usage is not None and self.output.least_tokens <= self.usage.output:
-            self.has_all_usage = True
+        self._trust_usage()
+
+    def cut(self) -> None:
+        super().cut()
+        self._trust_usage()
+
+    def _trust_usage(self) -> None:
+        """Some report it before the finish reason only; unless there has come more than that."""
+        progress, usage = self.progress, self.progress.usage
+        if progress.state != "ended" or usage is None:
+            return
+        if self.output.least_tokens <= usage.output:
+            progress.report(usage)
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
-        self.usage = of_completion(reply.get("usage"))
+        self.progress.report(of_completion(reply.get("usage")))
         for choice in objects(reply.get("choices")):
             self._count_text(choice.get("message"))
 
@@ -116,13 +111,13 @@ class ChatTally(Tally):
             self._count_text(choice.get("delta"))
             if choice.get("finish_reason") is not None:
                 self._finished.add(repr(choice.get("index")))
-                self.finished = len(self._finished) >= self._choices
+                if len(self._finished) >= self._choices:
+                    self.progress.finish()
         # Some compatible servers report it beside choices, and again and again.
         if event.get("usage") is not None:
             usage = of_completion(event["usage"])
-            self.usage = usage or self.usage
-            if self.finished and usage is not None:
-                self.has_all_usage = True
+            if usage is not None:
+                self.progress.report(usage)
 
     def _count_text(self, message: Any) -> None:
         if not isinstance(message, dict):
@@ -161,7 +156,7 @@ class MessageTally(Tally):
         self._reported: dict[str, Any] = {}
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
-        self.usage = of_message(reply.get("usage"))
+        self.progress.report(of_message(reply.get("usage")))
         for block in objects(reply.get("content")):
             self._count_text(block)
             if block.get("input"):
@@ -179,18 +174,15 @@ class MessageTally(Tally):
             self._report(an_object(event.get("message")).get("usage"))
         elif kind == "message_delta":
             if an_object(event.get("delta")).get("stop_reason") is not None:
-                self.finished = True
+                self.progress.finish()
             self._report(event.get("usage"))
-            # Before that it is the input, and the output as far as it had got.
-            if self.finished and self.usage is not None and event.get("usage"):
-                self.has_all_usage = True
         elif kind == "message_stop":
-            self.ended = True
+            self.progress.end()
 
     def _report(self, usage: Any) -> None:
-        if isinstance(usage, dict):
+        if isinstance(usage, dict) and usage:
             self._reported |= {name: count for name, count in usage.items() if count is not None}
-            self.usage = of_message(self._reported)
+            self.progress.report(of_message(self._reported))
 
     def _count_text(self, block: Any) -> None:
         if isinstance(block, dict):

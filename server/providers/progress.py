@@ -1,0 +1,98 @@
+"""Progress: how far a provider's answer has come, and what it says that it has used.
+
+Everything that decides this is here. Whoever reads an answer tells what happens by the methods
+named after the events of the table; nobody changes anything else.
+"""
+
+from typing import Literal
+
+from server.errors import ProviderError, Refusal
+from server.providers.usage import Usage
+
+# The states; in the last three it is over.
+#   waiting    nothing of an answer has come
+#   answering
+#   finished   each choice has its finish reason: only usage may follow
+#   ended      all of it is here
+#   refused    it failed before an answer began: as good as an error status
+#   broken     it failed later; what has come was produced all the same
+State = Literal["waiting", "answering", "finished", "ended", "refused", "broken"]
+
+# The events.
+#   answer  something of an answer comes; a ping is nothing of it
+#   finish  the last choice that lacked one gets its finish reason
+#   end     the stream says that it is over
+#   cut     nothing more comes, whether or not the stream has said that it is over; that one broke
+#           off clients do not notice by themselves
+#   fail    an error is reported, or what comes cannot be used
+Event = Literal["answer", "finish", "end", "cut", "fail"]
+
+# What each event leads to. What is not in the table changes nothing.
+_NEXT: dict[State, dict[Event, State]] = {
+    "waiting": {
+        "answer": "answering",
+        "finish": "finished",
+        "end": "refused",
+        "cut": "refused",
+        "fail": "refused",
+    },
+    "answering": {"finish": "finished", "end": "ended", "cut": "broken", "fail": "broken"},
+    "finished": {"end": "ended", "cut": "ended", "fail": "broken"},
+    "ended": {},
+    "refused": {},
+    "broken": {},
+}
+
+# Usage can be reported in any state, and the last report counts. Until the answer has finished it
+# is what had been used up to some moment; from then on it is all.
+
+
+class Progress:
+    """Of one answer."""
+
+    def __init__(self) -> None:
+        self.state: State = "waiting"
+        self.goes_on = True
+        """More may come that counts."""
+        self.failure: Refusal | None = None
+        """Why it is refused or broken."""
+        self.usage: Usage | None = None
+        self.has_all_usage = False
+        """`usage` is all that was used."""
+
+    def answer(self) -> None:
+        self._see("answer")
+
+    def finish(self) -> None:
+        self._see("finish")
+
+    def end(self) -> None:
+        self._see("end")
+
+    def cut(self) -> None:
+        self._see("cut")
+
+    def fail(self, failure: Refusal) -> None:
+        self._see("fail", failure)
+
+    def report(self, usage: Usage | None) -> None:
+        """None for usage that cannot be read."""
+        self.usage = usage
+        self.has_all_usage = usage is not None and self.state in ("finished", "ended")
+
+    @property
+    def refusal(self) -> ProviderError | None:
+        """The failure for a client that has nothing yet: as good as an error status."""
+        failure = self.failure
+        if failure is None or isinstance(failure, ProviderError):
+            return failure
+        return ProviderError("error in a reply")
+
+    def _see(self, event: Event, failure: Refusal | None = None) -> None:
+        state = _NEXT[self.state].get(event)
+        if state is None:
+            return
+        self.state = state
+        self.goes_on = bool(_NEXT[state])
+        if state in ("refused", "broken"):
+            self.failure = failure or ProviderError("incomplete")
