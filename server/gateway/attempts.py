@@ -5,22 +5,23 @@ from typing import Any, NamedTuple
 from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
-from server.providers import translation
 from server.providers.ask import Ask
 from server.providers.estimate import Prompt
+from server.providers.translation import TRANSLATIONS, Translation
 from server.providers.wire import Wire
 
 
 class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
-    `body` is in the endpoint's protocol, `prompt` an estimate in its tokens, `limit` the asked for
-    or configured output limit of a choice, in tokens. `most` is what the call can cost here, and
-    `least` what must be held for it to make sense: the prompt, a token of each choice, and the
-    thinking that was asked for, which providers want to be below the limit.
+    `body` is what `translation` made of the client's, `prompt` an estimate in the endpoint's
+    tokens, `limit` the asked for or configured output limit of a choice, in tokens. `most` is what
+    the call can cost here, and `least` what must be held for it to make sense: the prompt, a token
+    of each choice, and the thinking that was asked for, which providers want to be below the limit.
     """
 
     target: Target
+    translation: Translation
     body: dict[str, Any]
     prompt: int
     limit: int
@@ -70,7 +71,7 @@ def plan(
 def _attempt(
     body: dict[str, Any], client: Wire, ask: Ask, prompt: Prompt, target: Target
 ) -> Attempt:
-    endpoint = target.endpoint
+    endpoint, translation = target.endpoint, TRANSLATIONS[client.operation, target.wire.operation]
     if prompt.unbounded and not endpoint.unbounded:
         message = f"{prompt.unbounded} may cost more than can be known beforehand"
         raise Unsupported(prompt.unbounded, message)
@@ -80,7 +81,8 @@ def _attempt(
     output = min(budget + 1 if budget < limit else 1, limit)
     return Attempt(
         target,
-        translation.request(body, client.name, target.wire.name),
+        translation,
+        translation.request(body),
         prompt_tokens,
         limit,
         ask,

@@ -19,7 +19,7 @@ from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
 from server.metering.holding import Hold, Holding
 from server.metering.results import Held
-from server.providers import refusals, translation
+from server.providers import refusals
 from server.providers.reading import parse
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
@@ -154,8 +154,7 @@ class Call:
             exchange.tally.see_reply(value)
             refusal = exchange.progress.refusal
             if refusal is None:
-                upstream = exchange.attempt.target.wire.name
-                self._body = translation.reply(raw, value, self._caller.wire.name, upstream)
+                self._body = exchange.attempt.translation.reply(raw, value)
                 return
         except TimedOut:
             raise ProviderTimeout from None

@@ -84,4 +84,5 @@ def _models(endpoint: TextEndpoint) -> list[str]:
 
 
 def _target(name: str, endpoint: TextEndpoint, url: str, model: str) -> Target:
-    return Target(name, endpoint, url, WIRES[endpoint.speaks(name)], model)
+    wire = WIRES[endpoint.speaks(name)]
+    return Target(name, endpoint, wire.url(url), wire, model)

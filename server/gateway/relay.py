@@ -8,7 +8,7 @@ import orjson
 
 from server.errors import ProviderError, ProviderTimeout
 from server.gateway.exchange import Exchange
-from server.providers import sse, translation
+from server.providers import sse
 from server.providers.wire import Wire
 from server.upstream.response import Failed, Response, TimedOut
 
@@ -26,9 +26,7 @@ class Relay:
         self._tally = exchange.tally
         self._progress = exchange.progress
         self._client = client
-        self._stream = translation.stream(
-            client.name, attempt.target.wire.name, attempt.ask.include_usage
-        )
+        self._stream = attempt.translation.stream(attempt.ask.include_usage)
         self._most = exchange.limit * attempt.ask.choices
         self._first = b""
 

@@ -1,19 +1,19 @@
-"""Between a client's protocol and an endpoint's: requests, replies, streams."""
+"""Between what a client asks for and what an endpoint is asked for: requests, replies, streams."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from time import time
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import orjson
 
 from server.providers import sse
-from server.providers.for_chat import reply as chat_reply
-from server.providers.for_chat import request as chat_request
+from server.providers.for_chat.reply import from_message
+from server.providers.for_chat.request import to_messages
 from server.providers.for_chat.stream import ChatStream
-from server.providers.for_messages import reply as message_reply
-from server.providers.for_messages import request as message_request
+from server.providers.for_messages.reply import from_completion
+from server.providers.for_messages.request import to_chat
 from server.providers.for_messages.stream import MessageStream
-from server.providers.wire import Name
+from server.providers.wire import Operation
 
 _DONE = sse.frame(b"[DONE]")
 
@@ -28,32 +28,17 @@ class Stream(Protocol):
         """What the client gets when the provider is done."""
 
 
-def request(body: dict[str, Any], client: Name, upstream: Name) -> dict[str, Any]:
-    """The body as the endpoint takes it, apart from model, limit and stream.
+class Translation(NamedTuple):
+    """For clients of one operation, where the endpoint has the same or another.
 
-    Raises Unsupported.
+    `request`: a client's body as the endpoint takes it, apart from model, limit and stream; raises
+    Unsupported. `reply`: a whole reply as the client takes it, given raw and parsed. `stream`: of
+    one reply, given whether a client of chat completions asked for its usage.
     """
-    if client == upstream:
-        return body
-    return chat_request.to_messages(body) if client == "openai" else message_request.to_chat(body)
 
-
-def reply(raw: bytes, value: dict[str, Any], client: Name, upstream: Name) -> bytes:
-    """A whole reply as the client takes it; `value` is `raw` parsed."""
-    if client == upstream:
-        return raw
-    if client == "openai":
-        return orjson.dumps(chat_reply.from_message(value, int(time())))
-    return orjson.dumps(message_reply.from_completion(value))
-
-
-def stream(client: Name, upstream: Name, include_usage: bool) -> Stream:
-    """`include_usage`: whether a client of OpenAI's protocol asked for it."""
-    if client == "openai":
-        if upstream == "openai":
-            return _Chunks(include_usage)
-        return _ChunksOfMessages(include_usage)
-    return _Events() if upstream == "anthropic" else _EventsOfChunks()
+    request: Callable[[dict[str, Any]], dict[str, Any]]
+    reply: Callable[[bytes, dict[str, Any]], bytes]
+    stream: Callable[[bool], Stream]
 
 
 class _Chunks:
@@ -73,7 +58,7 @@ class _Chunks:
 
 
 class _Events:
-    def __init__(self) -> None:
+    def __init__(self, _: bool) -> None:
         self._last = b""
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
@@ -87,7 +72,7 @@ class _Events:
         return self._last or sse.frame(b'{"type":"message_stop"}', "message_stop")
 
 
-class _ChunksOfMessages:
+class _ChunksOfMessage:
     def __init__(self, include_usage: bool) -> None:
         self._stream = ChatStream(int(time()), include_usage)
 
@@ -99,7 +84,7 @@ class _ChunksOfMessages:
 
 
 class _EventsOfChunks:
-    def __init__(self) -> None:
+    def __init__(self, _: bool) -> None:
         self._stream = MessageStream()
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
@@ -117,3 +102,28 @@ def _name(event: dict[str, Any]) -> str:
     """Their SDKs skip an event whose name is not its type."""
     name = event.get("type")
     return name if isinstance(name, str) and "\n" not in name else "message"
+
+
+def _same_request(body: dict[str, Any]) -> dict[str, Any]:
+    return body
+
+
+def _same_reply(raw: bytes, value: dict[str, Any]) -> bytes:
+    return raw
+
+
+def _completion_of_message(raw: bytes, message: dict[str, Any]) -> bytes:
+    return orjson.dumps(from_message(message, int(time())))
+
+
+def _message_of_completion(raw: bytes, completion: dict[str, Any]) -> bytes:
+    return orjson.dumps(from_completion(completion))
+
+
+TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
+    ("chat", "chat"): Translation(_same_request, _same_reply, _Chunks),
+    ("chat", "messages"): Translation(to_messages, _completion_of_message, _ChunksOfMessage),
+    ("messages", "messages"): Translation(_same_request, _same_reply, _Events),
+    ("messages", "chat"): Translation(to_chat, _message_of_completion, _EventsOfChunks),
+}
+"""By what the client asks for, and what the endpoint is asked for."""

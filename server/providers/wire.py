@@ -1,4 +1,4 @@
-"""The two protocols on the wire: what is sent upstream, and how errors reach the client.
+"""Operations on the wire: what is sent upstream, and how errors reach the client.
 
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 """
@@ -15,6 +15,8 @@ from server.providers.ask import Ask
 from server.providers.tally import ChatTally, MessageTally, Tally
 
 Name = Literal["openai", "anthropic"]
+"""A protocol."""
+Operation = Literal["chat", "messages"]
 
 ANTHROPIC_VERSION = "2023-06-01"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -25,10 +27,13 @@ _LIMITS = ("max_completion_tokens", "max_tokens")
 
 
 class Wire(Protocol):
-    """One protocol, for clients and for endpoints that speak it."""
+    """One operation, for clients that ask for it and endpoints that are asked for it."""
 
-    name: ClassVar[Name]
+    operation: ClassVar[Operation]
     tally: ClassVar[type[Tally]]
+
+    def url(self, configured: str) -> str:
+        """Where the request upstream is sent, for an endpoint's configured URL."""
 
     def ask(self, body: dict[str, Any]) -> Ask:
         """Raises Unsupported."""
@@ -51,9 +56,14 @@ class Wire(Protocol):
         """The event that ends a client's stream."""
 
 
-class OpenAi:
-    name: ClassVar[Name] = "openai"
+class ChatCompletions:
+    """Of OpenAI's protocol."""
+
+    operation: ClassVar[Operation] = "chat"
     tally: ClassVar[type[Tally]] = ChatTally
+
+    def url(self, configured: str) -> str:
+        return configured
 
     def ask(self, body: dict[str, Any]) -> Ask:
         return ask.of_chat(body)
@@ -85,9 +95,14 @@ class OpenAi:
         return sse.frame(orjson.dumps(self.error(refusal)))
 
 
-class Anthropic:
-    name: ClassVar[Name] = "anthropic"
+class Messages:
+    """Of Anthropic's protocol."""
+
+    operation: ClassVar[Operation] = "messages"
     tally: ClassVar[type[Tally]] = MessageTally
+
+    def url(self, configured: str) -> str:
+        return configured
 
     def ask(self, body: dict[str, Any]) -> Ask:
         return ask.of_messages(body)
@@ -125,4 +140,5 @@ class Anthropic:
         return sse.frame(orjson.dumps(self.error(refusal)), "error")
 
 
-WIRES: dict[Name, Wire] = {"openai": OpenAi(), "anthropic": Anthropic()}
+WIRES: dict[Name, Wire] = {"openai": ChatCompletions(), "anthropic": Messages()}
+"""How text is asked for in each protocol."""
