@@ -19,6 +19,7 @@ from server import logs
 from server.app import Deps, create_app
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.http import Reply
+from server.metering.holding import Ending
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
 from server.process.worker import serve
@@ -39,6 +40,8 @@ CLIENTS = {
 """Waits for clients no longer than a moment."""
 PROVIDERS = {"first_byte": 2 * LIMIT_SECONDS, "idle": LIMIT_SECONDS, "read_on": LIMIT_SECONDS}
 """Waits for providers no longer than a moment; twice as long for the first byte, as in earnest."""
+FINDING = "How much was it?"
+"""What /calls prints when it is asked what a call cost."""
 HOLD_SECONDS = 2
 HOLDS = {"hold": HOLD_SECONDS, "extend": 0.5}
 """Holds that go back soon."""
@@ -77,15 +80,19 @@ async def think(_: Request) -> Reply:
 @of_tenant.post("/calls/<seconds:float>", stream=True)
 async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
     """Holds tokens as a call to a provider does, that takes `seconds` and then costs what the body
-    says."""
+    says; to find that takes `finding` seconds."""
     who = await request.who()
     body = await request.read_any_object(BODY_BYTES)
-    holds = request.services.holding.hold(who, body["tokens"], 1, request.ref)
-    async with holds as opened:
-        # A provider has produced it, whatever becomes of us now.
-        opened.cost = body["cost"]
+
+    async def end() -> Ending:
+        # A provider has produced it, whatever has become of us.
+        print(FINDING, flush=True)
+        await asyncio.sleep(body.get("finding", 0))
+        return Ending(body["cost"], request.ref)
+
+    async with request.services.holding.hold(who, body["tokens"], 1, request.ref, end) as hold:
         await asyncio.sleep(seconds)
-    return reply({"held": opened.held.tokens})
+    return reply({"held": hold.held.tokens})
 
 
 def main() -> None:

@@ -23,10 +23,11 @@ from server.errors import (
     Unsupported,
 )
 from server.gateway.attempts import plan
-from server.gateway.calls import Call, Caller, Completed
+from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
 from server.gateway.large_bodies import LargeBody
 from server.gateway.streams import StreamedCall
+from server.gateway.whole import Completed, complete
 from server.http import Reply
 from server.openapi.headers import RATE, SPENT
 from server.openapi.provider_bodies import (
@@ -134,10 +135,10 @@ async def _metered(
         attempts = plan(body, wire, ask, measure(body), targets)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
-    if ask.stream:
-        await _stream(request, StreamedCall(services.holding, services.upstream, caller, attempts))
-        return None
     call = Call(services.holding, services.upstream, caller, attempts)
+    if ask.stream:
+        await _stream(request, StreamedCall(call))
+        return None
     completed = await _complete(request, call, large)
     # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
     headers = {**completed.headers, "request-id": str(request.id)}
@@ -146,7 +147,7 @@ async def _metered(
 
 async def _complete(request: Request, call: Call, large: LargeBody) -> Completed:
     """As a task, which comes to its end without a client that has gone."""
-    task = request.services.holding.run(call.complete())
+    task = request.services.holding.run(complete(call))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
@@ -156,9 +157,9 @@ async def _complete(request: Request, call: Call, large: LargeBody) -> Completed
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:
-    async with call.hold() as opened:
-        relay = await call.open(opened)
-        headers = {**opened.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
+    async with call.hold() as hold:
+        relay = await call.open(hold.held)
+        headers = {**hold.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
         response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
         if request.version == "1.0":
             await response.begin_unchunked()

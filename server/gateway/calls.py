@@ -1,11 +1,13 @@
-"""Calls to providers: tokens are held, endpoints tried in order, and the true cost settled."""
+"""Calls to providers: tokens are held, endpoints tried in order until one's reply is accepted.
+
+A whole reply (whole.py) and a streamed one (streams.py) each say when theirs is accepted, and how
+the call ends.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import NamedTuple
-
-import orjson
+from typing import NamedTuple, TypeVar
 
 from server import metrics
 from server.errors import (
@@ -17,10 +19,9 @@ from server.errors import (
 )
 from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
-from server.metering.holding import Hold, Holding
+from server.metering.holding import Ending, Hold, Holding
 from server.metering.results import Held
 from server.providers import refusals
-from server.providers.reading import parse
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
 from server.upstream.response import Failed, Response, TimedOut, Unreachable
@@ -28,8 +29,9 @@ from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
-MOST_REPLY_BYTES = 32 * 1024 * 1024
 MOST_ERROR_BYTES = 64 * 1024
+
+T = TypeVar("T")
 
 
 class Caller(NamedTuple):
@@ -41,60 +43,34 @@ class Caller(NamedTuple):
     wire: Wire
 
 
-class Completed(NamedTuple):
-    """The reply to a call that is not streamed."""
-
-    body: bytes
-    headers: dict[str, str]
-
-
 class Call:
     """One call. It costs nothing until an endpoint has it, and then what is used there."""
 
     def __init__(
         self, holding: Holding, upstream: Upstream, caller: Caller, attempts: list[Attempt]
     ) -> None:
+        self.caller = caller
+        self.timeouts = upstream.timeouts
+        self.exchange: Exchange | None = None
+        """The one that costs."""
         self._holding = holding
         self._upstream = upstream
-        self._caller = caller
         self._attempts = attempts
-        self._exchange: Exchange | None = None
-        """The one that costs."""
-        self._body = b""
+        self._ref = ref_of(attempts[0], caller.ref)
 
-    def hold(self) -> Hold:
+    def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
-        caller, attempts = self._caller, self._attempts
-        least = attempts[0].least
-        most = max(attempt.most for attempt in attempts)
-        ref = ref_of(attempts[0], caller.ref)
-        return self._holding.hold(caller.who, most, least, ref)
+        most = max(attempt.most for attempt in self._attempts)
+        return self._holding.hold(self.caller.who, most, self._attempts[0].least, self._ref, end)
 
-    async def complete(self) -> Completed:
-        """Makes the call, to its end, whether or not somebody waits for it. Raises Refusal."""
-        failure = None
-        async with self.hold() as opened:
-            try:
-                await self._try_each(opened.held)
-                self._settle_to_cost(opened, "completed")
-            except Refusal as refusal:
-                failure = refusal
-        headers = opened.held.rate.headers()
-        if opened.settled is not None:
-            headers["x-tokens-charged"] = str(opened.settled.tokens)
-            headers["x-tokens-left"] = str(opened.settled.tokens_left)
-        if failure is not None:
-            failure.headers = {**headers, **failure.headers}
-            raise failure
-        return Completed(self._body, headers)
+    async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
+        """What `accept` makes of the first response that it does not refuse by ProviderError.
 
-    async def _try_each(self, held: Held) -> None:
-        """Until a reply is accepted; if none is, raises what the first endpoint said.
-
-        Together they have Timeouts.first_byte to begin it: no client waits for them one by one.
+        If there is none, raises what the first endpoint said. Together they have
+        Timeouts.first_byte to begin a reply: no client waits for them one by one.
         """
         first: Refusal | None = None
-        until = monotonic() + self._upstream.timeouts.first_byte
+        until = monotonic() + self.timeouts.first_byte
         limits = [attempt.limit_within(held.tokens) for attempt in self._attempts]
         left = len(limits) - limits.count(None)
         for attempt, limit in zip(self._attempts, limits, strict=True):
@@ -104,26 +80,47 @@ class Call:
             if first is not None and seconds <= 0:
                 break
             left -= 1
-            self._exchange = Exchange(attempt, limit)
+            self.exchange = exchange = Exchange(attempt, limit, held.tokens)
             try:
-                response = await self._send(self._exchange, seconds)
-                await self._accept(self._exchange, response)
-                return
+                return await accept(exchange, await self._send(exchange, seconds))
             except ProviderError as refusal:
-                self._give_up(refusal)
+                self.give_up(exchange, refusal)
                 first = first or refusal
                 if isinstance(refusal, ProviderAuthError):
                     break
             except Refusal as refusal:
-                self._give_up(refusal)
+                self.give_up(exchange, refusal)
                 raise
         raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
+
+    def give_up(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Nothing is charged for the exchange."""
+        name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
+        log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
+        self._report(exchange, refusal.label, 0)
+        self.exchange = None
+
+    def free(self) -> Ending:
+        """It costs nothing."""
+        return Ending(0, self._ref)
+
+    def charged(self, outcome: str) -> Ending:
+        """It costs what was used until now, if an endpoint has it; `outcome` is for the metrics."""
+        exchange = self.exchange
+        if exchange is None or not exchange.was_sent:
+            return self.free()
+        cost = exchange.cost()
+        used: Ref = {"input": cost.usage.input, "output": cost.usage.output}
+        if cost.is_estimate:
+            used["estimated"] = True
+        self._report(exchange, outcome, cost.tokens)
+        return Ending(cost.tokens, {**ref_of(exchange.attempt, self.caller.ref), **used})
 
     async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, of status 200. Raises Refusal."""
         target = exchange.attempt.target
         api_key = target.endpoint.api_key or ""
-        headers = target.wire.headers(api_key, self._caller.headers)
+        headers = target.wire.headers(api_key, self.caller.headers)
         try:
             # Without a name here the body is gone as soon as it is sent.
             response = await self._upstream.post(
@@ -143,46 +140,6 @@ class Call:
         refusal.reason = f"status {response.status}"
         raise refusal
 
-    async def _accept(self, exchange: Exchange, response: Response) -> None:
-        """Reads the reply as the client takes it. Raises ProviderError for one that is as bad as
-        none; nothing is charged then."""
-        try:
-            raw = await response.read(MOST_REPLY_BYTES)
-            value = parse(raw)
-            if not isinstance(value, dict):
-                raise ProviderError("not an object")
-            exchange.tally.see_reply(value)
-            refusal = exchange.progress.refusal
-            if refusal is None:
-                self._body = exchange.attempt.translation.reply(raw, value)
-                return
-        except TimedOut:
-            raise ProviderTimeout from None
-        except (Failed, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
-            raise ProviderError(type(error).__name__) from None
-        raise refusal
-
-    def _give_up(self, refusal: Refusal) -> None:
-        """Nothing is charged for the exchange."""
-        assert self._exchange is not None
-        name, tenant_id = self._exchange.attempt.target.name, self._caller.who.tenant_id
-        log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
-        self._report(refusal.label, 0)
-        self._exchange = None
-
-    def _settle_to_cost(self, opened: Hold, outcome: str) -> None:
-        exchange = self._exchange
-        if exchange is None or not exchange.was_sent:
-            return
-        cost = exchange.cost(opened.held.tokens)
-        opened.cost = cost.tokens
-        usage = {"input": cost.usage.input, "output": cost.usage.output}
-        opened.ref = {**ref_of(exchange.attempt, self._caller.ref), **usage}
-        if cost.is_estimate:
-            opened.ref["estimated"] = True
-        self._report(outcome, cost.tokens)
-
-    def _report(self, outcome: str, tokens: int) -> None:
-        assert self._exchange is not None
-        endpoint, seconds = self._exchange.attempt.target.name, self._exchange.seconds
-        metrics.call_ended(self._caller.who.tenant_id, endpoint, outcome, seconds, tokens)
+    def _report(self, exchange: Exchange, outcome: str, tokens: int) -> None:
+        endpoint, seconds = exchange.attempt.target.name, exchange.seconds
+        metrics.call_ended(self.caller.who.tenant_id, endpoint, outcome, seconds, tokens)

@@ -66,7 +66,8 @@ def _find(text: TextEndpoints, model: str) -> tuple[str, str]:
         return name, rest
     names = _names(text)
     for name in names:
-        if model and model in _models(text.endpoints[name]):
+        endpoint = text.endpoints[name]
+        if model and (model == endpoint.default_model or model in endpoint.models):
             return name, model
     if text.default is None and len(names) > 1:
         raise NoModel(f"No endpoint has the model {model[:100]!r}, and none is the default")

@@ -25,10 +25,12 @@ class Cost(NamedTuple):
 class Exchange:
     """From the moment an endpoint is tried: whatever happens then, `cost` can be told."""
 
-    def __init__(self, attempt: Attempt, limit: int) -> None:
-        """`limit`: the output limit that is sent, in tokens a choice."""
+    def __init__(self, attempt: Attempt, limit: int, held: int) -> None:
+        """`limit`: the output limit that is sent, in tokens a choice; `held`: all that is held for
+        the call, in tokens."""
         self.attempt = attempt
         self.limit = limit
+        self._held = held
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
         self.progress = self.tally.progress
@@ -50,8 +52,8 @@ class Exchange:
     def seconds(self) -> float:
         return monotonic() - self._started
 
-    def cost(self, held: int) -> Cost:
-        """What to settle a hold of `held` tokens to, if nothing more comes."""
+    def cost(self) -> Cost:
+        """What to settle the hold to, if nothing more comes."""
         attempt, progress = self.attempt, self.progress
         reported = progress.usage
         if reported is not None and reported.total * attempt.weight > LARGEST:
@@ -65,7 +67,7 @@ class Exchange:
         tokens = min(usage.total * attempt.weight, LARGEST)
         if progress.state != "ended" and attempt.may_reason():
             # It broke off, and nobody knows what had been produced unseen.
-            tokens = max(tokens, held)
+            tokens = max(tokens, self._held)
         return Cost(tokens, usage, is_estimate=True)
 
 

@@ -5,59 +5,64 @@ from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
 from server.gateway.relay import Relay
-from server.metering.holding import Hold
+from server.metering.holding import Ending, Hold
+from server.metering.results import Held
 from server.upstream.response import Response
 
 
-class StreamedCall(Call):
+class StreamedCall:
     """A call whose reply is passed on in pieces while its hold is open."""
 
-    _opened: Hold
-    _relay: Relay | None = None
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self._relay: Relay | None = None
 
-    async def open(self, opened: Hold) -> Relay:
-        """The stream, when its first piece is here. Raises Refusal."""
-        self._opened = opened
-        opened.before_settle = self._end
+    def hold(self) -> Hold:
+        return self._call.hold(self._end)
+
+    async def open(self, held: Held) -> Relay:
+        """The stream, when its first piece is here. Whoever holds calls this first. Raises
+        Refusal."""
         metrics.stream_opened()
         try:
-            await self._try_each(opened.held)
+            return await self._call.try_each(held, self._accept)
         except Refusal as refusal:
-            refusal.headers = {**opened.held.rate.headers(), **refusal.headers}
+            refusal.headers = {**held.rate.headers(), **refusal.headers}
             raise
-        assert self._relay is not None
-        return self._relay
 
-    async def _accept(self, exchange: Exchange, response: Response) -> None:
-        self._relay = Relay(response, exchange, self._caller.wire)
+    async def _accept(self, exchange: Exchange, response: Response) -> Relay:
+        self._relay = relay = Relay(response, exchange, self._call.caller.wire)
         try:
-            await self._relay.begin()
+            await relay.begin()
         except Refusal:
-            self._relay.close()
+            relay.close()
             raise
+        return relay
 
-    async def _end(self) -> None:
-        """Before the settle: finds the cost, wherever the call has got to."""
+    async def _end(self) -> Ending:
+        """Finds the cost, wherever the call has got to."""
         metrics.stream_closed()
-        if self._exchange is None:
-            return
         try:
-            await self._find_cost(self._exchange)
+            return await self._find_cost()
         finally:
             if self._relay is not None:
                 self._relay.close()
 
-    async def _find_cost(self, exchange: Exchange) -> None:
-        progress, outcome = exchange.progress, "completed"
-        refusal = progress.refusal if progress.state == "refused" else None
-        if refusal is not None:
-            # Comments had gone to the client, and then came no answer.
-            self._give_up(refusal)
-        elif progress.failure is not None:
-            outcome = progress.failure.label
-        elif progress.state != "ended":
-            outcome = "client_gone"
+    async def _find_cost(self) -> Ending:
+        exchange = self._call.exchange
+        if exchange is None:
+            return self._call.free()
+        progress = exchange.progress
+        if progress.state == "ended":
+            return self._call.charged("completed")
+        if progress.failure is None:
             if progress.state == "finished" and self._relay is not None:
                 # The provider has done all its work, and is about to say what it was.
-                await self._relay.read_on(self._upstream.timeouts.read_on)
-        self._settle_to_cost(self._opened, outcome)
+                await self._relay.read_on(self._call.timeouts.read_on)
+            return self._call.charged("client_gone")
+        if progress.state == "broken":
+            return self._call.charged(progress.failure.label)
+        # Comments had gone to the client, and then came no answer.
+        assert progress.refusal is not None
+        self._call.give_up(exchange, progress.refusal)
+        return self._call.free()

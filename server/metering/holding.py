@@ -8,7 +8,7 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
@@ -22,6 +22,13 @@ log = logging.getLogger(__name__)
 EXTENDED_AT_ONCE = 32
 
 T = TypeVar("T")
+
+
+class Ending(NamedTuple):
+    """What a hold is settled to: `tokens` are taken, 0 releases it; the ledger says `ref`."""
+
+    tokens: int
+    ref: Ref
 
 
 class Holding:
@@ -40,15 +47,18 @@ class Holding:
         """A call as a task that goes on without its caller; a shutdown waits for it."""
         return _start(call, self._calls)
 
-    def hold(self, who: Who, wanted: int, minimum: int, ref: Ref) -> "Hold":
-        """Holds tokens while the body of `async with` runs, then settles to its `cost`; also when
-        it is cancelled.
+    def hold(
+        self, who: Who, most: int, least: int, ref: Ref, end: Callable[[], Awaitable[Ending]]
+    ) -> "Hold":
+        """Holds `most` tokens, or what is left of them but at least `least`, while the body of
+        `async with` runs, and then settles to what `end` returns.
 
-        The settle goes on by itself: nothing that happens to the caller can stop it. Entering
-        raises as Meter.hold. A hold whose outcome is unknown is released, and the body does not
-        run.
+        `end` is called when the body has run, however that ended: once, unless the caller is
+        cancelled while it waits, then again. Nothing that happens to the caller can stop the
+        settle. Entering raises as Meter.hold; a hold whose outcome is unknown is released, and the
+        body does not run.
         """
-        return Hold(self, self._meter, who, wanted, minimum, ref)
+        return Hold(self, self._meter, who, most, least, ref, end)
 
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
@@ -95,13 +105,8 @@ class Holding:
 
 
 class Hold:
-    """A hold for the body of `async with`. The call sets `cost` (tokens; 0 releases the hold) and
-    `ref`; `held` is what it got.
-
-    `before_settle`, if the call sets it, runs when the body has ended, however it ended, and may
-    still set both. `settled` is what the settle took, for after the body; None if that is not
-    known yet.
-    """
+    """A hold for the body of `async with`, where `held` is what it got. `settled` is what the
+    settle took, for after a body that came to its end; None if that is not known yet."""
 
     held: Held
 
@@ -111,19 +116,20 @@ class Hold:
         holding: Holding,
         meter: Meter,
         who: Who,
-        wanted: int,
-        minimum: int,
+        most: int,
+        least: int,
         ref: Ref,
+        end: Callable[[], Awaitable[Ending]],
     ) -> None:
-        self.cost = 0
-        self.ref = ref
-        self.before_settle: Callable[[], Awaitable[None]] | None = None
         self.settled: Settled | None = None
         self._holding = holding
         self._meter = meter
         self._who = who
-        self._wanted = wanted
-        self._minimum = minimum
+        self._most = most
+        self._least = least
+        self._ref = ref
+        self._end = end
+        self._ending: Ending | None = None
         self._hold_id = new_hold_id()
         self._timeouts = holding.timeouts
         self._ttl_ms = int(holding.timeouts.hold * 1000)
@@ -132,16 +138,17 @@ class Hold:
         try:
             self.held = await self._meter.hold(
                 self._who,
-                self._wanted,
-                self._minimum,
+                self._most,
+                self._least,
                 self._ttl_ms,
                 "own",
-                self.ref,
+                self._ref,
                 hold_id=self._hold_id,
             )
         except NotSent:
             raise
         except (Unavailable, asyncio.CancelledError):
+            self._ending = Ending(0, self._ref)
             self._holding.settle_later(self._settle_for_certain())
             raise
         self._holding.opened(self)
@@ -158,6 +165,7 @@ class Hold:
         if error is not None:
             self._holding.settle_later(self._settle_for_certain())
             return
+        # In this task: one of its own would cost each call several microseconds.
         try:
             await self._settle()
         except BaseException as failure:
@@ -175,19 +183,25 @@ class Hold:
 
     async def _settle(self) -> None:
         """Raises Unavailable, and what Redis says of a record that is broken."""
-        if self.before_settle is not None:
-            try:
-                await self.before_settle()
-            except Exception:
-                log.exception("The cost of a call could not be found; settled to what was known")
-            self.before_settle = None
-        owner = self._who._replace(api_key="")
-        # A user that has expired has nothing to settle.
-        with suppress(InvalidApiKey):
-            settled = await self._meter.settle(owner, self._hold_id, self.cost, "own", self.ref)
-            self.settled = settled
-            if settled.tokens < self.cost and not settled.replayed:
-                metrics.overrun(self._who.tenant_id, self.cost - settled.tokens)
+        if self._ending is None:
+            self._ending = await self._find_ending()
+        tokens, ref = self._ending
+        tenant_id, user_id, _ = self._who
+        owner = Who(tenant_id, user_id, "")
+        try:
+            settled = await self._meter.settle(owner, self._hold_id, tokens, "own", ref)
+        except InvalidApiKey:
+            return  # a user that has expired has nothing to settle
+        self.settled = settled
+        if settled.tokens < tokens and not settled.replayed:
+            metrics.overrun(tenant_id, tokens - settled.tokens)
+
+    async def _find_ending(self) -> Ending:
+        try:
+            return await self._end()
+        except Exception:
+            log.exception("The cost of a call could not be found, and is not charged")
+            return Ending(0, self._ref)
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""
@@ -200,7 +214,8 @@ class Hold:
             except Exception as error:
                 if loop.time() > deadline:
                     reason = error.reason if isinstance(error, Unavailable) else repr(error)
-                    log.error("Lost a settle of %d tokens: %s", self.cost, reason)
+                    tokens = self._ending.tokens if self._ending else 0
+                    log.error("Lost a settle of %d tokens: %s", tokens, reason)
                     return
             metrics.settle_repeated()
             await asyncio.sleep(pause)

@@ -15,7 +15,7 @@ import pytest
 from tests.api import Api, User
 from tests.faults.checks import audit
 from tests.faults.topologies import OneServer, value_of
-from tests.hurried import HOLD_SECONDS, HOLDS, Hurried
+from tests.hurried import FINDING, HOLD_SECONDS, HOLDS, Hurried
 from tests.processes import eventually
 
 
@@ -40,8 +40,9 @@ def api(holder: Hurried) -> Iterator[Api]:
 class Calls:
     """Calls under way, from a client that can vanish."""
 
-    def __init__(self, holder: Hurried, users: list[User], seconds: float, cost: int) -> None:
-        self.holder, self.users, self.seconds, self.cost = holder, users, seconds, cost
+    def __init__(self, holder: Hurried, users: list[User], seconds: float, **body: int) -> None:
+        self.holder, self.users, self.seconds = holder, users, seconds
+        self.body = {"tokens": 60, **body}
 
     async def __aenter__(self) -> "Calls":
         self.session = aiohttp.ClientSession()
@@ -50,8 +51,7 @@ class Calls:
 
     async def _call(self, user: User) -> Any:
         url = f"{self.holder.url}/{user.api.tenant_id}/calls/{self.seconds}"
-        body = {"tokens": 60, "cost": self.cost}
-        async with self.session.post(url, json=body, headers=user.headers) as reply:
+        async with self.session.post(url, json=self.body, headers=user.headers) as reply:
             return reply.status
 
     async def __aexit__(self, *_: object) -> None:
@@ -103,6 +103,33 @@ async def test_a_client_that_leaves_pays_what_the_call_cost(
     audit(one.url, api.tenant_id)
 
 
+async def test_a_client_that_leaves_while_the_cost_is_found_pays_it(
+    one: OneServer, holder: Hurried, api: Api
+) -> None:
+    """The call had come to its end; what is interrupted then is done again."""
+    user = api.login()
+    async with Calls(holder, [user], seconds=0, cost=25, finding=2):
+        await asyncio.to_thread(eventually, lambda: FINDING in holder.text(), 5)
+    await until_held([user], 0, 10)
+    assert user.balance()["tokensLeft"] == 75
+    assert holder.text().count(FINDING) == 2
+    audit(one.url, api.tenant_id)
+
+
+async def test_a_cost_that_cannot_be_found_is_not_charged(
+    one: OneServer, holder: Hurried, api: Api
+) -> None:
+    users = [api.login() for _ in range(2)]
+    async with Calls(holder, users[:1], seconds=0) as calls:
+        assert await asyncio.gather(*calls.tasks) == [200]
+    async with Calls(holder, users[1:], seconds=60):
+        await until_held(users[1:], 60)
+    await until_held(users, 0)
+    assert [user.balance()["tokensLeft"] for user in users] == [100] * 2
+    assert holder.text().count("The cost of a call could not be found") == 2
+    audit(one.url, api.tenant_id)
+
+
 async def test_a_shutdown_settles_before_it_ends(one: OneServer, holder: Hurried, api: Api) -> None:
     """The calls outlast the grace period: they are cut off, and still settled."""
     users = [api.login() for _ in range(20)]
@@ -135,6 +162,7 @@ async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
             assert time.monotonic() < deadline
             await asyncio.sleep(0.05)
     assert [user.balance()["tokensLeft"] for user in users] == [75] * 10
+    assert holder.text().count(FINDING) == 10, "a settle is repeated, its cost is not found anew"
     audit(one.url, api.tenant_id)
 
 
