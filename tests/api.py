@@ -40,6 +40,25 @@ class User:
         assert reply.status_code == 200, reply.text
         return dict(reply.json())
 
+    def hold(self, body: object, **headers: str) -> httpx.Response:
+        return self.api.post("/holds", body, {**self.headers, **headers})
+
+    def settle(self, hold_id: str, tokens: object) -> httpx.Response:
+        return self.api.post(f"/holds/{hold_id}/settle", {"tokens": tokens}, self.headers)
+
+    def ledger(self, query: str = "") -> list[dict[str, Any]]:
+        """The newest entry first."""
+        reply = self.api.get(f"/ledger{query}", self.headers)
+        assert reply.status_code == 200, reply.text
+        entries: list[dict[str, Any]] = reply.json()["entries"]
+        return entries
+
+    def changes(self) -> list[tuple[str, int, int]]:
+        """The ledger as (op, tokens, tokensLeft), the oldest first."""
+        return [(entry["op"], entry["tokens"], entry["tokensLeft"]) for entry in self.ledger()][
+            ::-1
+        ]
+
     def grant(self, body: object, **headers: str) -> httpx.Response:
         return self.api.post(f"/admin/users/{self.user_id}/grants", body, {**ADMIN, **headers})
 
@@ -72,6 +91,9 @@ class Api:
         return self.client.put(
             f"/{self.tenant_id}/admin/config", json={"config": value}, headers={**ADMIN, **headers}
         )
+
+    def revoke(self, api_key: str) -> httpx.Response:
+        return self.client.delete(f"/{self.tenant_id}/admin/keys/{api_key}", headers=ADMIN)
 
     def login(self) -> User:
         reply = self.client.post(f"/{self.tenant_id}/auth/anonymous")

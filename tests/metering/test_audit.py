@@ -1,0 +1,169 @@
+"""`python -m server audit`: finds nothing where nothing is wrong, and each way to be wrong."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.api import Api, User
+from tests.processes import ROOT, Valkey
+from tests.stored import ledger_key, now_ms, put, record, user_key
+
+
+def audit(valkey: Valkey, api: Api) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "server", "audit", "--tenant", api.tenant_id]
+    env = {"REDIS_URL": valkey.url}
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def api(client: httpx.Client, valkey: Valkey) -> Iterator[Api]:
+    """Its users are removed in the end: the audits of other tests must not find them."""
+    api = Api.new_tenant(client)
+    yield api
+    for key in valkey.client.scan_iter("user:*"):
+        if f'"{api.tenant_id}"' in str(valkey.client.get(key)):
+            valkey.client.delete(key)
+
+
+def busy_user(api: Api) -> User:
+    """One with a ledger of five entries: [grant, charge, hold, hold, settle]."""
+    user = api.login()
+    user.charge(7)
+    user.hold({"tokens": 20})
+    user.settle(user.hold({"tokens": 10}).json()["holdId"], 4)
+    return user
+
+
+def test_nothing_is_found_where_nothing_is_wrong(api: Api, valkey: Valkey) -> None:
+    users = [busy_user(api) for _ in range(3)]
+    users[1].grant({"group": "paid"})
+    users[2].grant({"tokens": 5})
+    users[2].settle(users[2].hold({"tokens": 5}).json()["holdId"], 1_000)
+    api.revoke(users[0].api_key)
+    busy_user(Api.new_tenant(api.client))
+    clean = audit(valkey, api)
+    assert (clean.returncode, clean.stdout) == (0, "audit: 3 users checked, 0 broken\n"), clean
+
+
+def change(**values: object) -> Callable[[Valkey, User], None]:
+    """Members of the record."""
+    return lambda valkey, user: put(valkey, user, record(valkey, user) | values)
+
+
+def change_entry(index: int, member: int, value: object) -> Callable[[Valkey, User], None]:
+    """A member of an entry of the ledger, the newest first."""
+
+    def make(valkey: Valkey, user: User) -> None:
+        entry: list[Any] = json.loads(str(valkey.client.lindex(ledger_key(user), index)))
+        entry[member] = value
+        valkey.client.lset(ledger_key(user), index, json.dumps(entry))
+
+    return make
+
+
+def of_another(valkey: Valkey, user: User) -> None:
+    valkey.client.set(f"apiKey:{user.api_key}", "another-user", keepttl=True)
+
+
+NUMBER, TOKENS = 0, 3
+EXPIRY = "the ledger expires at another time than the user"
+# Of a user that has 69 tokens left, 20 held and 11 used.
+FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
+    "tokens too many": (
+        change(tokensLeft=70),
+        [
+            "granted 100 is not left 70 + held 20 + used 11",
+            "newest entry leaves 69, the user has 70",
+        ],
+    ),
+    "a negative balance": (
+        change(tokensLeft=-1, tokensUsed=81),
+        ["tokensLeft is -1", "newest entry leaves 69, the user has -1"],
+    ),
+    "a broken count": (change(overrun=10**13 + 1), [f"overrun is {10**13 + 1}"]),
+    "a count of another type": (change(overrun=True), ["overrun is True"]),
+    "no ledger": (
+        lambda valkey, user: valkey.client.delete(ledger_key(user)),
+        ["no ledger", EXPIRY],
+    ),
+    "a lost newest entry": (
+        lambda valkey, user: valkey.client.lpop(ledger_key(user)),
+        ["newest entry is 4, the user counts 5", "newest entry leaves 63, the user has 69"],
+    ),
+    "a gap": (
+        lambda valkey, user: valkey.client.lrem(
+            ledger_key(user), 1, str(valkey.client.lindex(ledger_key(user), 2))
+        ),
+        ["entry 4 follows 2", "entry 4 does not add up"],
+    ),
+    "a wrong number": (
+        change_entry(4, NUMBER, 0),
+        ["entry 2 follows 0"],
+    ),
+    "a wrong change": (change_entry(1, TOKENS, -11), ["entry 4 does not add up"]),
+    "a wrong start": (change_entry(4, TOKENS, 99), ["the first entry does not start from 0"]),
+    "a key of another": (of_another, ["API key 1 is not its own"]),
+    "a lost key": (
+        lambda valkey, user: valkey.client.delete(f"apiKey:{user.api_key}"),
+        ["API key 1 is not its own"],
+    ),
+    "a permanent key": (
+        lambda valkey, user: valkey.client.persist(f"apiKey:{user.api_key}"),
+        ["API key 1 expires at another time than the user"],
+    ),
+    "a key that expires early": (
+        lambda valkey, user: valkey.client.pexpireat(
+            f"apiKey:{user.api_key}", now_ms(valkey) + 3_600_000
+        ),
+        ["API key 1 expires at another time than the user"],
+    ),
+    "a permanent ledger": (
+        lambda valkey, user: valkey.client.persist(ledger_key(user)),
+        [EXPIRY],
+    ),
+    "a permanent user of a temporary group": (
+        lambda valkey, user: [
+            valkey.client.persist(key)
+            for key in (user_key(user), ledger_key(user), f"apiKey:{user.api_key}")
+        ],
+        ["of group anonymous, and permanent"],
+    ),
+    "a temporary user of a permanent group": (
+        change(group="paid"),
+        ["of group paid, and temporary"],
+    ),
+    "no number": (change(tokensLeft=None), ["unreadable: TypeError"]),
+    "no holds": (change(holds=[5]), ["unreadable: AttributeError"]),
+    "no count": (
+        lambda valkey, user: put(valkey, user, {"tenantId": user.api.tenant_id}),
+        ["unreadable: KeyError"],
+    ),
+    "no entry": (
+        lambda valkey, user: valkey.client.lset(ledger_key(user), 0, "x"),
+        ["unreadable: JSONDecodeError"],
+    ),
+}
+
+
+def test_each_fault_is_found(api: Api, valkey: Valkey) -> None:
+    users = {name: busy_user(api) for name in FAULTS}
+    sound = busy_user(api)
+    for name, (make, _) in FAULTS.items():
+        make(valkey, users[name])
+    broken = audit(valkey, api)
+    *lines, verdict = broken.stdout.splitlines()
+    assert broken.returncode == 1
+    total = len(FAULTS)
+    assert verdict == f"audit: {total + 1} users checked, {total} broken"
+    found = dict(line.removeprefix("user:").split(": ", 1) for line in lines)
+    assert sound.user_id not in found
+    for name, (_, faults) in FAULTS.items():
+        # An exception's text is Python's.
+        assert found[users[name].user_id].partition("(")[0] == "; ".join(faults), name
+    for user in users.values():
+        assert user.api_key not in broken.stdout + broken.stderr, "it is a secret"
