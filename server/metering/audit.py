@@ -80,7 +80,7 @@ class Audit:
             faults += _faults_of_ledger(user, [Entry(*orjson.loads(entry)) for entry in ledger])
             faults += _faults_of_expiry(user, user_expiry, ledger_expiry)
             return faults + await self._faults_of_keys(user_id, user, user_expiry)
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             return [f"unreadable: {error!r}"]
 
     async def _faults_of_keys(
