@@ -170,6 +170,16 @@ async def test_a_script_that_redis_forgot_is_sent_again(
     assert user.balance()["tokensLeft"] == 9_000
 
 
+def test_a_connection_that_was_closed_is_noticed_before_it_is_used(
+    api: Api, client: httpx.Client, valkey: Valkey
+) -> None:
+    user = api.login()
+    for left in range(99, 79, -1):
+        valkey.client.client_kill_filter(_type="normal", skipme=True)
+        assert client.get("/livez").status_code == 200  # its end has come to the server, too
+        assert user.charge().json() == {"tokensLeft": left}
+
+
 @pytest.mark.parametrize("stored", ["{", '{"auth": {}}', "[]", "\x00", ""])
 def test_a_config_that_is_not_valid_is_503_for_its_tenant(
     client: httpx.Client, api: Api, server: Server, valkey: Valkey, stored: str

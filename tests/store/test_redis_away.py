@@ -1,6 +1,7 @@
 """Redis stalls, dies, refuses or cuts connections: fail closed, fast, never twice, and back."""
 
 import asyncio
+import shlex
 import signal
 import time
 from collections.abc import Iterator
@@ -91,7 +92,7 @@ async def test_a_redis_that_stalls(user: User, server: Server, valkey: Valkey) -
             assert max(answer.seconds for answer in first) < TIMEOUT + SLACK
             later = [await load.charge(user) for _ in range(20)]
             assert all(map(is_unavailable, later))
-            assert sum(answer.seconds for answer in later) < TIMEOUT  # at once, each of them
+            assert max(answer.seconds for answer in later) < TIMEOUT / 2  # at once, each of them
             ready, alive = await load.call("GET", "/readyz"), await load.call("GET", "/livez")
             assert (ready.status, ready.body) == (503, {"status": "unavailable"})
             assert (alive.status, alive.body) == (200, {"status": "ok"})
@@ -138,33 +139,50 @@ async def test_connections_that_are_cut(user: User, server: Server, valkey: Valk
     assert charged <= user.balance()["tokensUsed"] <= charged + unknown
 
 
-@pytest.mark.parametrize(
-    ("broken", "mended"),
-    [
-        pytest.param(["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"], id="OOM"),
-        pytest.param(
-            ["CONFIG SET min-replicas-to-write 1"],
-            ["CONFIG SET min-replicas-to-write 0"],
-            id="NOREPLICAS",
-        ),
-        pytest.param(["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"], id="READONLY"),
-        pytest.param(
-            ["CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 1"],
-            ["CONFIG SET replica-serve-stale-data yes", "REPLICAOF NO ONE"],
-            id="MASTERDOWN",
-        ),
-    ],
-)
+# What makes Redis refuse writes, with this error, and what ends that.
+REFUSALS = {
+    "OOM": (["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"]),
+    "NOREPLICAS": (["CONFIG SET min-replicas-to-write 1"], ["CONFIG SET min-replicas-to-write 0"]),
+    "READONLY": (["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]),
+    "MASTERDOWN": (
+        ["CONFIG SET replica-serve-stale-data no", "REPLICAOF 127.0.0.1 1"],
+        ["CONFIG SET replica-serve-stale-data yes", "REPLICAOF NO ONE"],
+    ),
+    # A snapshot fails whose file is to take the place of a folder.
+    "MISCONF": (
+        ["CONFIG SET save '3600 1'", "BGSAVE"],
+        ["CONFIG SET save ''"],
+    ),
+}
+
+
+def configure(valkey: Valkey, commands: list[str]) -> None:
+    for command in commands:
+        valkey.client.execute_command(*shlex.split(command))
+
+
+def refuses_with(valkey: Valkey, error: str) -> bool:
+    for ask in (("GET", "probe"), ("SET", "probe", "1")):
+        with suppress(redis.RedisError):
+            valkey.client.execute_command(*ask)
+    return f"errorstat_{error}" in valkey.client.info("errorstats")
+
+
+@pytest.mark.parametrize("error", REFUSALS)
 async def test_a_redis_that_refuses(
-    user: User, server: Server, valkey: Valkey, broken: list[str], mended: list[str]
+    user: User, server: Server, valkey: Valkey, folder: Path, error: str
 ) -> None:
+    (folder / "valkey" / "dump.rdb").mkdir(exist_ok=True)
+    broken, mended = REFUSALS[error]
+    valkey.client.config_resetstat()
+    configure(valkey, broken)
+    eventually(lambda: refuses_with(valkey, error))
     async with Load(server.url) as load:
-        for command in broken:
-            valkey.client.execute_command(*command.split())
         answers = await asyncio.gather(*(load.charge(user) for _ in range(32)))
         assert all(map(is_unavailable, answers))
-        for command in mended:
-            valkey.client.execute_command(*command.split())
+        # Only what Redis does not know is sent again, as text.
+        assert "cmdstat_eval" not in valkey.client.info("commandstats")
+        configure(valkey, mended)
         await until_served(load, user)
     assert user.balance()["tokensLeft"] == 9_999
 
