@@ -159,6 +159,12 @@ class Server(Process):
         children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return [int(pid) for pid in children]
 
+    def resident(self) -> int:
+        """Bytes of memory of its only worker."""
+        (pid,) = self.worker_pids()
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
 
 def until_up(server: Server) -> None:
     """Waits until it serves; fails the test when it ends instead."""

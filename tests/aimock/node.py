@@ -9,6 +9,10 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
+GREETING = "Hello from another double, in several chunks."
+GREETING_TOKENS = 58
+"""What fixtures.json says of it, input and output."""
+
 _SOURCE = Path(__file__).parent
 _PACKAGES = ROOT / "build" / "aimock"
 _NODE = ROOT / "build" / "node"

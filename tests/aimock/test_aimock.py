@@ -9,11 +9,10 @@ import openai
 import pytest
 
 from tests.aimock.conftest import Aimock
+from tests.aimock.node import GREETING, GREETING_TOKENS
 from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
 from tests.processes import Server
 
-GREETING = "Hello from another double, in several chunks."
-GREETING_TOKENS = 58
 NAMES = ("weather", "time")
 OF_OPENAI = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from tests.aimock.conftest import Aimock
-from tests.aimock.node import Node
-from tests.aimock.test_aimock import GREETING, GREETING_TOKENS
+from tests.aimock.node import GREETING, GREETING_TOKENS, Node
 from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
 from tests.processes import Server
 

@@ -10,7 +10,6 @@ import pytest
 
 from tests.gateway.asking import PROTOCOLS, ask, used, user_at
 from tests.gateway.raw_provider import HEAD, Answer, RawProvider, chunked, sending, whole
-from tests.gateway.test_pressure import resident
 from tests.processes import Server
 
 MEBIBYTE = 1024 * 1024
@@ -40,12 +39,12 @@ def spaces(size: int) -> bytes:
 @pytest.fixture(autouse=True)
 def nothing_goes_wrong(gateway: Server) -> Iterator[None]:
     """Memory stays bounded, no fault is logged, and the worker lives."""
-    (pid,), logged, memory = gateway.worker_pids(), len(gateway.text()), resident(gateway)
+    (pid,), logged, memory = gateway.worker_pids(), len(gateway.text()), gateway.resident()
     yield
     assert gateway.worker_pids() == [pid]
     assert "Traceback" not in gateway.text()[logged:]
     assert "[ERROR]" not in gateway.text()[logged:]
-    assert resident(gateway) - memory < GROWTH
+    assert gateway.resident() - memory < GROWTH
 
 
 LENGTH = (

@@ -11,7 +11,6 @@ import pytest
 from tests.api import User
 from tests.doubles import Answer, Double
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, used, user_at
-from tests.gateway.test_pressure import resident
 from tests.processes import Server, eventually
 from tests.raw import connect, parse
 
@@ -88,13 +87,13 @@ def test_a_call_counts_as_long_as_it_lasts_also_without_its_client(
     user = user_at(client, double.url, tokens=10**9)
     prompt = double.script("x", Answer(stop_at=0)) + " " * (LARGEST - 10_000)
     body = json.dumps(body_of("openai", prompt)).encode()
-    memory = resident(gateway)
+    memory = gateway.resident()
     with ExitStack() as stack:
         for _ in range(ADMITTED):
             one = stack.enter_context(upload(client, user, size=len(body)))
             one.connection.sendall(body)
         eventually(lambda: len(double.calls("x")) == ADMITTED)
-        assert resident(gateway) - memory < 2 * ADMITTED * LARGEST
+        assert gateway.resident() - memory < 2 * ADMITTED * LARGEST
         with_clients = descriptors(gateway)
         assert is_refused(client, user)
     eventually(lambda: descriptors(gateway) <= with_clients - ADMITTED)

@@ -7,21 +7,14 @@ import httpx
 import pytest
 
 from server import errors
-from tests.api import ADMIN
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PROTOCOLS, ask, streaming, used, user_at, user_of
-from tests.metrics.test_metrics import Scrape
+from tests.metrics.scrape import scrape
 from tests.processes import Server, Valkey, eventually, free_port
 
 CALLS = "vibe_upstream_calls_total"
 TOKENS = "vibe_upstream_tokens_total"
-
-
-def scrape(client: httpx.Client) -> Scrape:
-    reply = client.get("/metrics", headers=ADMIN)
-    assert reply.status_code == 200
-    return Scrape(reply.text)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Clients that read slowly, not at all, or go: the provider feels it, and memory stays bounded."""
 
 import json
-import os
 import socket
 import time
 from collections.abc import Iterator
@@ -41,13 +40,6 @@ QUIET_SECONDS = 0.5
 SOON_SECONDS = 2
 
 
-def resident(server: Server) -> int:
-    """Bytes of memory of its only worker."""
-    (pid,) = server.worker_pids()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 @contextmanager
 def unread(client: httpx.Client, user: User, prompt: str, protocol: str) -> Iterator[socket.socket]:
     """A connection with a streamed call, nothing of its reply read yet."""
@@ -83,11 +75,11 @@ def test_a_client_that_does_not_read_stops_the_provider(
 ) -> None:
     prompt = double.script("much", Answer(pieces=Filler(COUNT, PIECE)))
     user = user_at(client, double.url, protocol, tokens=RICH)
-    before = resident(gateway)
+    before = gateway.resident()
     with unread(client, user, prompt, protocol) as connection:
         written = until_quiet(double, "much")
         assert written < BUFFERED
-        assert resident(gateway) - before < GROWTH
+        assert gateway.resident() - before < GROWTH
         size, last = 0, b""
         while not last.endswith(b"0\r\n\r\n"):
             last = connection.recv(1024 * 1024)
@@ -95,7 +87,7 @@ def test_a_client_that_does_not_read_stops_the_provider(
             size += len(last)
         assert size > LIMIT
     assert used(user) == double.calls("much")[0].used
-    assert resident(gateway) - before < GROWTH
+    assert gateway.resident() - before < GROWTH
 
 
 def test_a_client_that_reads_costs_no_memory_either(
@@ -103,11 +95,11 @@ def test_a_client_that_reads_costs_no_memory_either(
 ) -> None:
     prompt = double.script("much", Answer(pieces=Filler(COUNT, PIECE)))
     user = user_at(client, double.url, tokens=RICH)
-    before, most, size = resident(gateway), 0, 0
+    before, most, size = gateway.resident(), 0, 0
     with streaming(user, prompt, max_tokens=LIMIT) as reply:
         for portion in reply.iter_raw():
             if size // (8 * PIECE) != (size + len(portion)) // (8 * PIECE):
-                most = max(most, resident(gateway))
+                most = max(most, gateway.resident())
             size += len(portion)
     assert size > LIMIT
     assert most - before < GROWTH

@@ -12,37 +12,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from server import metrics
 from server.metrics.families import MOST_NAMED, OTHER, Counter, Histogram
 from server.metrics.shared import HALF_BYTES, Shared, ThisWorker
 from server.metrics.text import render
 from tests.api import ADMIN, Api, config
+from tests.metrics.scrape import Labels, Scrape, scrape
 from tests.processes import Server, Valkey, eventually, free_port
 
-Labels = frozenset[tuple[str, str]]
 ROUTES = "vibe_requests_total"
-
-
-class Scrape:
-    """What one scrape says."""
-
-    def __init__(self, text: str) -> None:
-        self.values: dict[tuple[str, Labels], float] = {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-
-    def value(self, name: str, **labels: object) -> float:
-        """Of the metrics of that name with these labels, whatever else they have: the sum."""
-        wanted = {(label, str(value)) for label, value in labels.items()}
-        return sum(v for (n, found), v in self.values.items() if n == name and wanted <= found)
-
-    def labels(self, name: str) -> set[str]:
-        """All values of a label, in all metrics."""
-        return {value for _, found in self.values for label, value in found if label == name}
 
 
 class Service:
@@ -54,9 +33,7 @@ class Service:
         self.client = httpx.Client(base_url=server.url, timeout=10, headers={"Connection": "close"})
 
     def scrape(self) -> Scrape:
-        reply = self.client.get("/metrics", headers=ADMIN)
-        assert reply.status_code == 200, reply.text
-        return Scrape(reply.text)
+        return scrape(self.client)
 
     def eventually(self, expected: float, name: str, **labels: object) -> None:
         eventually(lambda: self.scrape().value(name, **labels) == expected)

@@ -82,7 +82,7 @@ async def test_a_command_that_had_to_wait_does_not_condemn_the_next_ones(
 
 
 async def test_nobody_waits_longer_than_the_timeout(server: Server, link: RedisLink) -> None:
-    """A flush has as long as its oldest command."""
+    """A flush has as long as its oldest command, and who comes after it failed hears so at once."""
     async with Load(server.url) as load:
         asked = Asked(load, link)
         first = await asked.first()
@@ -92,10 +92,11 @@ async def test_nobody_waits_longer_than_the_timeout(server: Server, link: RedisL
         await load.call("GET", "/livez")
         link.let_one_through()
         assert (await first).status == 400
-        answers = [await old, await young]
-    assert [answer.status for answer in answers] == [503, 503]
+        answers = [await old, await young, await asked.ask("later")]
+    assert [answer.status for answer in answers] == [503, 503, 503]
     assert answers[0].seconds < TIMEOUT + SLACK
     assert answers[1].seconds < TIMEOUT
+    assert answers[2].seconds < TIMEOUT / 2
 
 
 async def test_what_nobody_waits_for_any_more_is_not_sent(server: Server, link: RedisLink) -> None:
