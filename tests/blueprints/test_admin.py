@@ -23,10 +23,6 @@ ROUTES = [
 ]
 
 
-def revoke(api: Api, api_key: str) -> httpx.Response:
-    return api.client.delete(f"/{api.tenant_id}/admin/keys/{api_key}", headers=ADMIN)
-
-
 def read_user(api: Api, user_id: str) -> httpx.Response:
     return api.get(f"/admin/users/{user_id}", ADMIN)
 
@@ -106,7 +102,7 @@ def test_unknown_users_and_keys_are_404(api: Api) -> None:
             read_user(api, user_id),
             api.post(grants, {"tokens": 1}, ADMIN),
             api.post(grants, {"group": "paid"}, ADMIN),
-            revoke(api, user_id),
+            api.revoke(user_id),
         ):
             assert (reply.status_code, reply.json()) == (404, {"error": "Not Found"})
 
@@ -117,7 +113,7 @@ def test_another_tenants_users_and_keys_are_404(api: Api) -> None:
     assert read_user(api, user.user_id).status_code == 404
     assert api.post(grants, {"tokens": 1}, ADMIN).status_code == 404
     assert api.post(grants, {"group": "paid"}, ADMIN).status_code == 404
-    assert revoke(api, user.api_key).status_code == 404
+    assert api.revoke(user.api_key).status_code == 404
     assert (user.balance()["tokensLeft"], user.balance()["group"]) == (100, "anonymous")
 
 
@@ -175,6 +171,15 @@ def test_a_move_to_another_group_makes_permanent_and_back_temporary(
     assert user.balance()["rateLimit"] == 10_000
 
 
+def test_a_move_within_temporary_groups_prolongs_nothing(api: Api, valkey: Valkey) -> None:
+    user = api.login()
+    key = f"user:{user.user_id}"
+    for name in (key, f"apiKey:{user.api_key}", f"{{{key}}}:ledger"):
+        valkey.client.pexpire(name, DAY_MS)
+    assert user.grant({"group": "anonymous"}).status_code == 200
+    assert all(DAY_MS - 10_000 < ms <= DAY_MS for ms in expiries(valkey, user))
+
+
 def test_a_grant_with_an_idempotency_key_is_made_once(api: Api, valkey: Valkey) -> None:
     user = api.login()
     key = {"Idempotency-Key": "one"}
@@ -208,14 +213,14 @@ def test_a_revoked_key_is_refused_at_once_on_every_worker(api: Api, valkey: Valk
     path = f"/{api.tenant_id}/balance"
     try:
         assert {client.get(path, headers=user.headers).status_code for client in clients} == {200}
-        reply = revoke(api, user.api_key)
+        reply = api.revoke(user.api_key)
         assert (reply.status_code, reply.content) == (204, b"")
         assert {client.get(path, headers=user.headers).status_code for client in clients} == {401}
     finally:
         for client in clients:
             client.close()
     assert user.charge().json() == {"error": "Invalid API key"}
-    assert revoke(api, user.api_key).status_code == 404
+    assert api.revoke(user.api_key).status_code == 404
     assert not valkey.client.exists(f"apiKey:{user.api_key}")
     assert read_user(api, user.user_id).json()["tokensLeft"] == 100
     assert other.charge().status_code == 200

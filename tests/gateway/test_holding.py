@@ -22,7 +22,8 @@ from tests.gateway.asking import (
     user_at,
     user_of,
 )
-from tests.processes import eventually
+from tests.processes import Valkey, eventually
+from tests.stored import record, settled_key
 
 PROMPT = "Tell me a story. #waits"
 ESTIMATE = estimate(turns(PROMPT))
@@ -73,6 +74,22 @@ def test_held_is_what_the_call_may_cost(client: httpx.Client, double: Double, na
         assert held(user) == (ESTIMATE + limit * choices) * weight
         assert sent["max_tokens"] == limit
         assert "max_completion_tokens" not in sent
+
+
+def test_its_hold_is_none_that_a_user_can_settle(
+    client: httpx.Client, valkey: Valkey, double: Double
+) -> None:
+    """Even one that knows its ID, which no reply tells; neither while it is open nor after."""
+    user = user_at(client, double.url)
+    with under_way(double, user):
+        (hold_id,) = record(valkey, user)["holds"]
+        before = held(user)
+        for tokens in (0, 1):
+            assert user.settle(hold_id, tokens).status_code == 404
+        assert held(user) == before
+    assert used(user) == 25
+    assert valkey.client.exists(settled_key(user, hold_id))
+    assert user.settle(hold_id, 0).status_code == 404
 
 
 def test_held_for_anthropic(client: httpx.Client, double: Double) -> None:
@@ -420,6 +437,12 @@ def test_the_ledger_says_what_a_call_cost(
     if not streamed:
         assert reply.headers["x-tokens-charged"] == "129"
         assert reply.headers["x-tokens-left"] == str(user.balance()["tokensLeft"])
+
+
+def test_a_long_name_of_a_model_is_cut_in_the_ledger(client: httpx.Client, double: Double) -> None:
+    user = user_at(client, double.url)
+    assert ask(user, "Hi", model="m" * 10_000).status_code == 200
+    assert [entry["ref"].get("model") for entry in ledger(user)] == ["m" * 100] * 2 + [None]
 
 
 _NO_COUNTS: list[Any] = ["12", 1.5, -1, True, 10**13 + 1, [], {}]

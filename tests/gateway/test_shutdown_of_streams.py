@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import httpx
@@ -11,12 +12,14 @@ from tests.api import User
 from tests.doubles import Answer, Double
 from tests.gateway.asking import ask, data_of, objects, streaming, text_of, used, user_at
 from tests.processes import Server, Valkey, eventually
+from tests.redis_link import RedisLink
 
 
-def server_of(valkey: Valkey, output: Path, grace_seconds: str) -> Server:
+def server_of(redis_url: str, output: Path, grace_seconds: str) -> Server:
     return Server(
         output,
-        REDIS_URL=valkey.url,
+        REDIS_URL=redis_url,
+        REDIS_TIMEOUT="0.3",
         ALLOW_PRIVATE_UPSTREAMS="1",
         GRACE_SECONDS=grace_seconds,
     )
@@ -35,7 +38,7 @@ def test_a_running_stream_and_a_running_call_finish(
     double.script("call", Answer(stop_at=0))
     found: list[httpx.Response] = []
     with (
-        server_of(valkey, tmp_path / "out", "20") as server,
+        server_of(valkey.url, tmp_path / "out", "20") as server,
         httpx.Client(base_url=server.url, timeout=20) as here,
     ):
         user = user_at(here, double.url)
@@ -66,7 +69,7 @@ def test_a_stream_that_outlasts_the_grace_period_is_cut_and_charged(
 ) -> None:
     prompt = double.script("x", Answer(stop_at=3, input_tokens=30))
     with (
-        server_of(valkey, tmp_path / "out", "0.5") as server,
+        server_of(valkey.url, tmp_path / "out", "0.5") as server,
         httpx.Client(base_url=server.url, timeout=20) as here,
     ):
         user = user_at(here, double.url, protocol)
@@ -82,3 +85,53 @@ def test_a_stream_that_outlasts_the_grace_period_is_cut_and_charged(
     balance = seen_by(client, user).balance()
     assert balance["tokensHeld"] == 0
     assert 0 < balance["tokensUsed"] < 50
+
+
+def test_a_call_whose_client_has_gone_has_the_grace_period_too(
+    client: httpx.Client, valkey: Valkey, double: Double, tmp_path: Path
+) -> None:
+    """No connection is left that would keep the server from ending."""
+    prompt = double.script("x", Answer(stop_at=0, output_tokens=77))
+    with (
+        server_of(valkey.url, tmp_path / "out", "20") as server,
+        httpx.Client(base_url=server.url, timeout=0.5) as here,
+    ):
+        user = user_at(here, double.url)
+        with pytest.raises(httpx.ReadTimeout):
+            ask(user, prompt)
+        here.close()
+        server.send_signal(signal.SIGTERM)
+        eventually(lambda: not server.is_up())
+        time.sleep(0.3)  # nothing comes of it: the call goes on
+        assert not double.calls("x")[0].peer_gone
+        double.release("x")
+        assert server.wait() == 0
+    assert used(seen_by(client, user)) == 97
+    assert "estimated" not in user.ledger()[0]["ref"]
+
+
+def test_a_settle_has_a_moment_more_than_the_grace_period(
+    client: httpx.Client, valkey: Valkey, double: Double, tmp_path: Path
+) -> None:
+    """Redis stalls at the end of a stream, and is back when the period is over."""
+    prompt, grace = double.script("x", Answer(stop_at=3)), 0.5
+    with (
+        RedisLink(valkey) as link,
+        server_of(link.redis_url, tmp_path / "out", str(grace)) as server,
+        httpx.Client(base_url=server.url, timeout=20) as here,
+    ):
+        user = user_at(here, double.url)
+        with streaming(user, prompt) as reply:
+            lines = data_of(reply.iter_lines())
+            next(lines)
+            link.hold()
+            double.release("x")
+            assert list(lines)[-1] == "[DONE]"
+        here.close()
+        server.send_signal(signal.SIGTERM)
+        time.sleep(2 * grace)  # the period
+        assert server.popen.poll() is None
+        link.release()
+        assert server.wait() == 0
+        assert "[ERROR]" not in server.text()
+    assert used(seen_by(client, user)) == 25
