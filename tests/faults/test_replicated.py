@@ -4,11 +4,16 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
+import redis
+
+from tests.api import Api, User
 from tests.faults.checks import check
 from tests.faults.conftest import traffic_to
 from tests.faults.topologies import SLOTS, ClusterSet, SentinelSet, value_of
-from tests.processes import Server, Valkey
+from tests.processes import Server, Valkey, eventually
 
 StartServer = Callable[..., Server]
 
@@ -79,20 +84,58 @@ async def test_slots_migrate_under_load(cluster: ClusterSet, start_server: Start
     assert moved > 0
 
 
+def test_a_charge_of_a_user_that_is_just_being_moved(
+    cluster: ClusterSet, start_server: StartServer
+) -> None:
+    """Some of its keys, then all, then the slot itself: each time it is charged once."""
+    server = start_server(cluster.url, WORKERS="1")
+    with httpx.Client(base_url=server.url, timeout=10) as client, ThreadPoolExecutor() as threads:
+        user = Api.new_tenant(client).login()
+        # All keys that a charge works on: until a slot is moved, a node asks for those it lacks.
+        user.charge(1, **{"Idempotency-Key": "one"})
+        key, (source, target) = f"user:{user.user_id}", _owner_and_another(cluster, user)
+        slot = str(value_of(source.client, "CLUSTER KEYSLOT", key))
+        cluster.begin_migration(source, target, slot)
+        cluster.move_key(source, target, key)
+        charging = threads.submit(user.charge)
+        # While the keys are apart, it is told to try again.
+        eventually(lambda: "errorstat_TRYAGAIN" in source.client.info("errorstats"))
+        for rest in value_of(source.client, "CLUSTER GETKEYSINSLOT", slot, "100"):
+            cluster.move_key(source, target, rest)
+        assert charging.result().json() == {"tokensLeft": 98}
+        assert [user.charge().json()["tokensLeft"] for _ in range(3)] == [97, 96, 95]
+        cluster.end_migration(source, target, slot)
+        assert user.charge().json() == {"tokensLeft": 94}
+        source.client.config_resetstat()
+        assert [user.charge().json()["tokensLeft"] for _ in range(3)] == [93, 92, 91]
+        assert "errorstat_MOVED" not in source.client.info("errorstats"), "it was told once"
+        assert user.changes()[2:] == [("charge", -1, left) for left in range(98, 90, -1)]
+
+
+def _owner_and_another(cluster: ClusterSet, user: User) -> tuple[Valkey, Valkey]:
+    """The primary that has the user, and one that has not."""
+
+    def has_user(node: Valkey) -> bool:
+        try:
+            return bool(node.client.exists(f"user:{user.user_id}"))
+        except redis.ResponseError:  # MOVED
+            return False
+
+    first, second = sorted(cluster.nodes[:3], key=has_user, reverse=True)[:2]
+    return first, second
+
+
 def _migrate(cluster: ClusterSet, source: Valkey, target: Valkey) -> int:
-    source_id, target_id = cluster.node_id(source), cluster.node_id(target)
     moved = 0
-    for slot in range(SLOTS // 3):
-        if not value_of(source.client, "CLUSTER COUNTKEYSINSLOT", str(slot)):
+    for number in range(SLOTS // 3):
+        slot = str(number)
+        if not value_of(source.client, "CLUSTER COUNTKEYSINSLOT", slot):
             continue
-        value_of(target.client, "CLUSTER SETSLOT", str(slot), "IMPORTING", source_id)
-        value_of(source.client, "CLUSTER SETSLOT", str(slot), "MIGRATING", target_id)
-        while keys := value_of(source.client, "CLUSTER GETKEYSINSLOT", str(slot), "100"):
+        cluster.begin_migration(source, target, slot)
+        while keys := value_of(source.client, "CLUSTER GETKEYSINSLOT", slot, "100"):
             for key in keys:
-                arguments = ("127.0.0.1", str(target.port), key, "0", "5000")
-                value_of(source.client, "MIGRATE", *arguments)
-        for node in (target, source, *cluster.nodes[2:3]):
-            value_of(node.client, "CLUSTER SETSLOT", str(slot), "NODE", target_id)
+                cluster.move_key(source, target, key)
+        cluster.end_migration(source, target, slot)
         moved += 1
     return moved
 

@@ -146,6 +146,21 @@ class ClusterSet:
         alive = [node for node in self.nodes if node.popen.poll() is None]
         return [node.client for node in alive if value_of(node.client, "ROLE")[0] == "master"]
 
+    def begin_migration(self, source: Valkey, target: Valkey, slot: str) -> None:
+        """From now on what the source no longer has is asked of the target."""
+        for node, word, other in ((target, "IMPORTING", source), (source, "MIGRATING", target)):
+            value_of(node.client, "CLUSTER SETSLOT", slot, word, self.node_id(other))
+
+    @staticmethod
+    def move_key(source: Valkey, target: Valkey, key: str) -> None:
+        value_of(source.client, "MIGRATE", "127.0.0.1", str(target.port), key, "0", "5000")
+
+    def end_migration(self, source: Valkey, target: Valkey, slot: str) -> None:
+        """The slot is the target's, and all primaries know it."""
+        rest = [node for node in self.nodes[:3] if node not in (source, target)]
+        for node in (target, source, *rest):
+            value_of(node.client, "CLUSTER SETSLOT", slot, "NODE", self.node_id(target))
+
     def stop(self) -> None:
         for node in self.nodes:
             node.stop()
