@@ -20,7 +20,7 @@ from tests.doubles import Answer, Call, Double
 from tests.doubles.plan import Fragment, Plan
 from tests.doubles.prompt import estimate as count_of_the_double
 from tests.endpoints import endpoint
-from tests.gateway.asking import PATHS, body_of, estimate, text_of
+from tests.gateway.asking import LAST, PATHS, body_of, estimate, text_of
 from tests.processes import until
 
 Leaves = Literal["never", "before the head", "in mid-stream", "after the finish"]
@@ -29,7 +29,6 @@ CALL_SECONDS = 60
 ENDLESS = 10**9
 """Steps."""
 WORDS = ["time", "year", "people", "way", "day", "thing", "life", "child", "world", "school"]
-LAST = {"openai": "[DONE]", "anthropic": '{"type":"message_stop"}'}
 SECOND = "second"
 NOWHERE = "nowhere"
 # What an endpoint weighs, and whether its models may reason unseen.

@@ -14,6 +14,8 @@ from tests.processes import eventually
 
 PROTOCOLS = ("openai", "anthropic")
 PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+LAST = {"openai": "[DONE]", "anthropic": '{"type":"message_stop"}'}
+"""The data of a stream's last event."""
 TOKENS = 100_000
 """A balance that is enough for any call with the usual limits."""
 

@@ -6,7 +6,18 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.asking import PROTOCOLS, ask, ledger, objects, stream, streaming, used, user_at
+from tests.gateway.asking import (
+    LAST,
+    PROTOCOLS,
+    ask,
+    data_of,
+    ledger,
+    objects,
+    stream,
+    streaming,
+    used,
+    user_at,
+)
 from tests.gateway.raw_provider import HEAD, RawProvider, chunked, sending
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
@@ -102,8 +113,9 @@ def test_an_event_that_cannot_be_read(client: httpx.Client, name: str) -> None:
     assert last["error"]["code"] == "provider_error"
     assert "estimated" in ledger(user)[0]["ref"]
     with RawProvider(sending(HEAD, UNREADABLE[name])) as provider:
-        reply = ask(user_at(client, provider.url), "Hi", stream=True)
-        assert reply.status_code == 502
+        user = user_at(client, provider.url)
+        assert ask(user, "Hi", stream=True).status_code == 502
+    assert used(user) == 0
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -111,13 +123,15 @@ def test_an_event_that_cannot_be_read(client: httpx.Client, name: str) -> None:
 def test_events_of_an_unknown_kind_do_no_harm(
     client: httpx.Client, protocol: str, event: str
 ) -> None:
-    """Passed on where nothing is translated; left out, or an error at the worst, where it is."""
+    """Passed on where nothing is translated, left out where it is."""
     odd = b"data: " + event.encode() + b"\n\n"
     with RawProvider(sending(HEAD, odd, framed(b"\n"))) as provider:
         user = user_at(client, provider.url)
         reply = ask(user, "Hi", protocol, stream=True)
-    assert reply.status_code in (200, 502)
-    assert reply.text.strip().endswith("[DONE]") or protocol == "anthropic"
+    data = list(data_of(reply.text.splitlines()))
+    assert (reply.status_code, data[-1]) == (200, LAST[protocol])
+    assert (event in data) == (protocol == "openai")
+    assert (used(user), "estimated" in ledger(user)[0]["ref"]) == (25, False)
 
 
 def test_a_reply_that_is_no_stream(client: httpx.Client) -> None:
@@ -133,10 +147,19 @@ def test_a_reply_that_is_no_stream(client: httpx.Client) -> None:
             assert ask(user_at(client, provider.url), "Hi", stream=True).status_code == 200
 
 
-def test_an_empty_stream(client: httpx.Client) -> None:
-    for body in (b"", b"\n\n", b": only a comment"):
-        pieces = [body] if body else []
-        with RawProvider(chunked(pieces, b"Content-Type: text/event-stream\r\n")) as provider:
-            user = user_at(client, provider.url)
-            reply = ask(user, "Hi", stream=True)
-            assert reply.status_code == 502 or '"provider_error"' in reply.text
+@pytest.mark.parametrize("body", [b"", b"\n\n", b": only a comment", b": a whole comment\n\n"])
+def test_an_empty_stream(client: httpx.Client, body: bytes) -> None:
+    pieces = [body] if body else []
+    with RawProvider(chunked(pieces, b"Content-Type: text/event-stream\r\n")) as provider:
+        user = user_at(client, provider.url)
+        reply = ask(user, "Hi", stream=True)
+    if body.endswith(b"comment\n\n"):
+        # That had gone to the client when the stream ended.
+        comment, last = reply.text.split("\n\n", 1)
+        assert (reply.status_code, comment) == (200, ":")
+        (error,) = objects(data_of(last.splitlines()))
+    else:
+        assert reply.status_code == 502
+        error = reply.json()
+    assert error["error"]["code"] == "provider_error"
+    assert used(user) == 0

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.asking import PROTOCOLS, ask, used, user_at
+from tests.gateway.asking import PROTOCOLS, ask, estimate, turns, used, user_at
 from tests.gateway.raw_provider import HEAD, Answer, RawProvider, chunked, sending, whole
 from tests.processes import Server
 
@@ -72,10 +72,14 @@ def test_a_reply_that_cannot_be_taken(client: httpx.Client, name: str, protocol:
 def test_a_gzip_bomb_of_an_error_and_of_a_stream(client: httpx.Client) -> None:
     bomb = b"".join(compressed(zeros(300)))
     with RawProvider(whole(bomb, "400 Bad Request", b"Content-Encoding: gzip\r\n")) as provider:
-        assert ask(user_at(client, provider.url), "Hi").status_code in (400, 502)
+        user = user_at(client, provider.url)
+        assert ask(user, "Hi").status_code == 400  # the status says enough
+        assert used(user) == 0
     head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n")
     with RawProvider(sending(head, bomb)) as provider:
-        assert ask(user_at(client, provider.url), "Hi", stream=True).status_code == 502
+        user = user_at(client, provider.url)
+        assert ask(user, "Hi", stream=True).status_code == 502
+        assert used(user) == 0
 
 
 def test_a_compressed_reply_is_read(client: httpx.Client) -> None:
@@ -114,6 +118,8 @@ def tool_of(arguments: str) -> dict[str, Any]:
     return {"id": "a", "type": "function", "function": {"name": "f", "arguments": arguments}}
 
 
+MOST_LEVELS = 1024
+"""More are not read at all."""
 DEEP_REPLIES = {
     levels: {
         "openai": {
@@ -137,13 +143,35 @@ DEEP_REPLIES = {
 @pytest.mark.parametrize("asked", PROTOCOLS)
 @pytest.mark.parametrize("levels", DEEP_REPLIES)
 def test_a_deep_reply(client: httpx.Client, levels: int, asked: str) -> None:
+    """What can be read, and written again, is passed on and costs its usage."""
     for spoken, replies in DEEP_REPLIES[levels].items():
         for name, body in replies.items():
             with RawProvider(whole(body.encode())) as provider:
-                reply = ask(user_at(client, provider.url, spoken), "Hi", asked)
-            assert reply.status_code in (200, 502), (name, reply.text)
-            if levels < 200 and asked == spoken:
-                assert (reply.status_code, reply.text) == (200, body)
+                user = user_at(client, provider.url, spoken)
+                reply = ask(user, "Hi", asked)
+            is_read = levels < MOST_LEVELS or name == "arguments"  # a text, however deep
+            if name == "arguments" and asked == "anthropic":
+                # Which becomes an object, if it can be read; not so deep a one can be written.
+                is_read = levels != 300
+            expected = (200, 25) if is_read else (502, 0)
+            assert (reply.status_code, used(user)) == expected, (spoken, name)
+            if is_read and asked == spoken:
+                assert reply.text == body
+
+
+ESTIMATE = estimate(turns("Hi"))
+# By who asks and who answers: the status, what is charged beyond the prompt, and the end. The
+# stream of OpenAI's ends well, the one of Anthropic's breaks off in its first block.
+READ = {
+    ("openai", "openai"): (200, 1, "[DONE]"),
+    ("anthropic", "openai"): (200, 1, "message_stop"),
+    ("openai", "anthropic"): (502, -ESTIMATE, "provider_error"),
+    ("anthropic", "anthropic"): (200, 1, "provider_error"),
+}
+UNREAD = dict.fromkeys(READ, (502, -ESTIMATE, "provider_error")) | {
+    # Its block had begun.
+    ("anthropic", "anthropic"): (200, 0, "provider_error")
+}
 
 
 @pytest.mark.parametrize("asked", PROTOCOLS)
@@ -157,19 +185,19 @@ def test_a_deep_event(client: httpx.Client, levels: int, asked: str) -> None:
     for spoken, data in (("openai", [chunk, "[DONE]"]), ("anthropic", [start, delta])):
         text = "".join(f"data: {each}\n\n" for each in data).encode()
         with RawProvider(sending(HEAD, text)) as provider:
-            reply = ask(user_at(client, provider.url, spoken), "Hi", asked, stream=True)
-        assert reply.status_code in (200, 502)
-        assert "Internal Server Error" not in reply.text
+            user = user_at(client, provider.url, spoken)
+            reply = ask(user, "Hi", asked, stream=True)
+        expected = READ if levels < MOST_LEVELS else UNREAD
+        status, output, end = expected[asked, spoken]
+        assert (reply.status_code, used(user)) == (status, ESTIMATE + output)
+        assert end in reply.text[-130:]
 
 
+NO_REPLIES = [
+    *("", "null", "5", "[]", '"text"', "{", "<html>", "\ufeff{}"),
+    '{"error":{"message":5}}',
+]
 ODD_REPLIES = [
-    "",
-    "null",
-    "5",
-    "[]",
-    '"text"',
-    "{",
-    "<html>",
     '{"choices":5}',
     '{"choices":[5]}',
     '{"choices":[{"message":5}]}',
@@ -180,22 +208,44 @@ ODD_REPLIES = [
     '{"content":5}',
     '{"content":[5,{"type":5},{"type":"text","text":5},{"type":"tool_use","input":5}]}',
     '{"content":[{"type":"thinking"}],"stop_reason":5,"usage":[]}',
-    '{"error":{"message":5}}',
-    "\ufeff{}",
 ]
+CHARGED = {ESTIMATE, ESTIMATE + 1}
+"""For an answer without usage: there may be a little that can be counted in it."""
 
 
-@pytest.mark.parametrize("body", ODD_REPLIES)
+@pytest.mark.parametrize("body", NO_REPLIES + ODD_REPLIES)
 @pytest.mark.parametrize("asked", PROTOCOLS)
 def test_an_odd_reply(client: httpx.Client, body: str, asked: str) -> None:
+    """An object is an answer, unless it tells of an error."""
+    charged = {0} if body in NO_REPLIES else CHARGED
+    answers = {
+        "200 OK": (502 if body in NO_REPLIES else 200, charged),
+        "400 Bad Request": (400, {0}),
+        "999 Odd": (502, {0}),
+    }
     for spoken in PROTOCOLS:
-        for status in ("200 OK", "400 Bad Request", "999 Odd"):
+        for status, (expected, costs) in answers.items():
             with RawProvider(whole(body.encode(), status)) as provider:
-                reply = ask(user_at(client, provider.url, spoken), "Hi", asked)
-            assert reply.status_code in (200, 400, 502), (spoken, status)
+                user = user_at(client, provider.url, spoken)
+                reply = ask(user, "Hi", asked)
+            assert reply.status_code == expected, (spoken, status)
+            assert used(user) in costs
+
+
+@pytest.mark.parametrize("body", NO_REPLIES + ODD_REPLIES)
+@pytest.mark.parametrize("asked", PROTOCOLS)
+def test_an_odd_stream(client: httpx.Client, body: str, asked: str) -> None:
+    """It is one event, and so not to its end: a refusal, or an error when some of it is sent."""
+    for spoken in PROTOCOLS:
         with RawProvider(sending(HEAD, f"data: {body}\n\n".encode())) as provider:
-            reply = ask(user_at(client, provider.url, spoken), "Hi", asked, stream=True)
-        assert reply.status_code in (200, 502)
+            user = user_at(client, provider.url, spoken)
+            reply = ask(user, "Hi", asked, stream=True)
+        assert "provider_error" in reply.text[-130:]
+        if body in NO_REPLIES:
+            # An event without data is passed on as a comment.
+            assert (reply.status_code, used(user)) == (502 if body else 200, 0)
+        else:
+            assert used(user) in {200: CHARGED, 502: {0}}[reply.status_code]
 
 
 @pytest.mark.parametrize(
