@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -38,21 +38,31 @@ def user_and_ledger(
     raise AssertionError(f"user {user_id} is lost")
 
 
-class Verdict:
-    """Holds what the clients recorded against the ledgers.
+class Loss(NamedTuple):
+    """Which acknowledged changes Redis itself may have lost, on time.monotonic's clock.
 
-    `lossy` (from, until, on time.monotonic's clock) is when Redis itself may have lost its last
-    writes: of a user's changes that were acknowledged before it, a prefix survives; those of the
-    time itself may survive; all later ones are there.
+    All that were acknowledged before `since` or after `until` are there. Of a user's changes
+    acknowledged from `since` to `fault` a prefix survives; any of those after it may.
     """
 
-    def __init__(
-        self, made: Redis, traffic: Traffic, lossy: tuple[float, float] = (0.0, 0.0)
-    ) -> None:
+    since: float
+    fault: float
+    until: float
+
+
+NO_LOSS = Loss(0, 0, 0)
+
+
+class Verdict:
+    """Holds what the clients recorded against the ledgers."""
+
+    def __init__(self, made: Redis, traffic: Traffic, loss: Loss = NO_LOSS) -> None:
         self.lost = 0
         self.unanswered = 0
         self.unanswered_but_done = 0
-        self._lossy_from, self._lossy_until = lossy
+        self._loss = loss
+        if loss != NO_LOSS:
+            assert traffic.first_acknowledged_at() < loss.since, "there is something to be kept"
         for client in traffic.clients:
             self._check(made, client)
         audit(made.url, traffic.tenant_id)
@@ -76,10 +86,11 @@ class Verdict:
                 self.unanswered_but_done += bool(found)
                 continue
             if not found:
-                assert at < self._lossy_until, f"acknowledged, and not in the ledger: {intent}"
+                is_late = self._loss.since <= at < self._loss.until
+                assert is_late, f"acknowledged, and not in the ledger: {intent}"
                 missing_from = missing_from or intent
                 self.lost += 1
-            elif at < self._lossy_from:
+            elif at < self._loss.fault:
                 assert missing_from is None, f"lost {missing_from}, but not {intent}"
 
     @staticmethod
@@ -93,5 +104,5 @@ class Verdict:
             assert op == ("settle" if intent.tokens else "release"), intent
 
 
-async def check(made: Redis, traffic: Traffic, lossy: tuple[float, float] = (0.0, 0.0)) -> Verdict:
-    return await asyncio.to_thread(Verdict, made, traffic, lossy)
+async def check(made: Redis, traffic: Traffic, loss: Loss = NO_LOSS) -> Verdict:
+    return await asyncio.to_thread(Verdict, made, traffic, loss)

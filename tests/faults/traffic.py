@@ -1,6 +1,7 @@
 """Mixed traffic from a client that records each request and what came of it."""
 
 import asyncio
+import math
 import random
 import time
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from tests.api import ADMIN
+from tests.processes import until
 
 _serial = count(1)
 
@@ -51,12 +53,12 @@ class Client:
             await act()
 
     async def charge(self) -> None:
-        intent = self._intent("charge", self.random.randint(1, 9))
+        intent = self.intent("charge", self.random.randint(1, 9))
         await self._send(intent, "/charges", {"tokens": intent.tokens})
 
     async def charge_with_key(self) -> None:
         """Repeated until there is an answer: it must not be charged twice."""
-        intent = self._intent("charge", self.random.randint(1, 9))
+        intent = self.intent("charge", self.random.randint(1, 9))
         key = {"Idempotency-Key": f"key-{next(_serial)}"}
         for _ in range(20):
             if await self._send(intent, "/charges", {"tokens": intent.tokens}, key) is not None:
@@ -65,11 +67,11 @@ class Client:
 
     async def hold_and_settle(self) -> None:
         tokens = self.random.randint(5, 20)
-        intent = self._intent("hold", tokens)
+        intent = self.intent("hold", tokens)
         made = await self._send(intent, "/holds", {"tokens": tokens, "ttl": 30})
         if not made or "holdId" not in made:
             return
-        settling = self._intent("settle", self.random.randint(0, tokens))
+        settling = self.intent("settle", self.random.randint(0, tokens))
         path = f"/holds/{made['holdId']}/settle"
         for _ in range(20):
             if await self._send(settling, path, {"tokens": settling.tokens}) is not None:
@@ -77,10 +79,11 @@ class Client:
             await asyncio.sleep(0.1)
 
     async def grant(self) -> None:
-        intent = self._intent("grant", 50)
+        intent = self.intent("grant", 50)
         await self._send(intent, f"/admin/users/{self.user_id}/grants", {"tokens": 50}, ADMIN)
 
-    def _intent(self, op: str, tokens: int) -> Intent:
+    def intent(self, op: str, tokens: int) -> Intent:
+        """A new one."""
         self.intents.append(Intent(op, tokens))
         return self.intents[-1]
 
@@ -136,9 +139,13 @@ class Traffic:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._stop.set()
+        self.stop()
         await asyncio.gather(*self._tasks)
         await self._session.close()
+
+    def stop(self) -> None:
+        """No client begins anything more."""
+        self._stop.set()
 
     def acknowledged(self) -> int:
         return sum(
@@ -146,6 +153,15 @@ class Traffic:
             for client in self.clients
             for intent in client.intents
         )
+
+    def first_acknowledged_at(self) -> float:
+        """Of all; infinity while there is none."""
+        times = (i.acknowledged_at for client in self.clients for i in client.intents)
+        return min((at for at in times if at is not None), default=math.inf)
+
+    async def until_older_than(self, seconds: float) -> None:
+        """Waits until the first acknowledgement is so long ago."""
+        await until(lambda: time.monotonic() - self.first_acknowledged_at() > seconds)
 
     async def until_served(self, more: int = 50, seconds: float = 15) -> float:
         """Waits for `more` acknowledgements from now; how many seconds it took."""

@@ -117,10 +117,14 @@ async def test_a_user_has_at_most_1000_live_keys(api: Api, server: Server, valke
         )
     assert statuses(answers) == {200: 1_000, 429: 10}
     assert user.balance()["tokensLeft"] == 1_000
-    full = user.charge(1, **{"Idempotency-Key": "one-more"})
-    assert full.status_code == 429
-    assert 86_300 < int(full.headers["retry-after"]) <= 86_400
-    assert user.charge().json() == {"tokensLeft": 999}  # without a key
+    one_more = {"Idempotency-Key": "one-more"}
+    for full in (user.charge(1, **one_more), user.hold({"tokens": 1}, **one_more)):
+        assert full.status_code == 429
+        assert 86_300 < int(full.headers["retry-after"]) <= 86_400
+    # Without a key.
+    held = user.hold({"tokens": 1})
+    assert user.settle(held.json()["holdId"], 0).status_code == 200
+    assert user.charge().json() == {"tokensLeft": 999}
 
     age_replies(valkey, user, most=1)
     codes = [user.charge(1, **{"Idempotency-Key": f"more-{n}"}).status_code for n in range(2)]
