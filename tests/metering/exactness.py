@@ -90,7 +90,7 @@ async def check_idempotency(loads: Sequence[Load], api: Api) -> None:
     assert (balance["tokensLeft"], balance["rateRemaining"]) == (993, 9)
 
 
-async def check_window(loads: Sequence[Load], api: Api, windows: int = 5) -> None:
+async def check_window(loads: Sequence[Load], api: Api, windows: int = 3) -> None:
     """A limit of 50 in any 2 s, under ten times the load and under bursts at random moments, for
     so many windows each."""
     users = login(api, users=2, rate_limit=LIMIT, rate_limit_window=WINDOW)

@@ -231,7 +231,7 @@ def test_a_charge_is_sent_once(tmp_path: Path) -> None:
             Server(tmp_path / "out", REDIS_URL=url, REDIS_TIMEOUT=str(TIMEOUT)) as server,
             httpx.Client(base_url=server.url, timeout=10) as client,
         ):
-            for sent in range(1, 6):
+            for sent in range(1, 4):
                 begin = time.monotonic()
                 reply = client.post("/abc/charges", headers={"X-API-Key": "a"})
                 assert time.monotonic() - begin < TIMEOUT + SLACK
@@ -240,4 +240,4 @@ def test_a_charge_is_sent_once(tmp_path: Path) -> None:
                 eventually(lambda: has_config(client), BACK_SECONDS)
                 assert len(stalling.scripts) == sent
         stalling.shutdown()
-    assert len(stalling.scripts) == 5
+    assert len(stalling.scripts) == 3
