@@ -121,6 +121,11 @@ class Valkey(Process):
             self.stop()
             raise
 
+    def calls(self, command: str) -> int:
+        """How often it was run, by clients and scripts."""
+        stats = self.client.info("commandstats")
+        return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
+
     def _answers(self) -> bool:
         try:
             return bool(self.client.ping())

@@ -64,14 +64,14 @@ def set_admissions(valkey: Valkey, user: User, ages_ms: Sequence[int]) -> None:
     valkey.client.rpush(key, *(now - age for age in ages_ms))
 
 
-def age_replies(valkey: Valkey, user: User, most: int | None = None) -> None:
-    """Lets the first `most` replies kept for Idempotency-Keys (default: all), and what is said of
-    them, expire now."""
+def age_replies(valkey: Valkey, user: User, most: int | None = None, left_ms: int = 0) -> None:
+    """Lets the first `most` replies kept for Idempotency-Keys (default: all) expire so soon, and
+    what is said of them now."""
     key, now = once_key(user), now_ms(valkey)
     kept: dict[str, str] = valkey.client.hgetall(key)  # type: ignore[assignment]
     replies = [field for field in kept if field != "sweep"][:most]
     aged: dict[Any, Any] = {
-        field: json.dumps([now, *json.loads(kept[field])[1:]]) for field in replies
+        field: json.dumps([now + left_ms, *json.loads(kept[field])[1:]]) for field in replies
     }
     valkey.client.hset(key, mapping=aged)
     if "sweep" in kept:

@@ -1,11 +1,12 @@
 """Holds and the ledger over HTTP: each status, each number, nothing counted twice."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
-from tests.api import Api, config
+from tests.api import Api, User, config
 from tests.processes import Valkey, eventually
 from tests.stored import left_ms, let_holds_expire, record, settled_key
 
@@ -104,6 +105,28 @@ def test_an_expired_hold_goes_back_with_the_next_script(api: Api, valkey: Valkey
     assert user.charge(100).json() == {"tokensLeft": 0}
     assert user.settle(hold_id, 60).status_code == 404
     assert user.changes()[1:] == [("hold", -60, 40), ("expire", 60, 100), ("charge", -100, 0)]
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        User.balance,
+        User.ledger,
+        lambda user: user.charge(101),
+        lambda user: user.hold({"tokens": 101}),
+        lambda user: user.settle("0" * 32, 1),
+    ],
+    ids=["balance", "ledger", "refused charge", "refused hold", "unknown hold"],
+)
+def test_it_goes_back_once_even_if_nothing_else_is_written(
+    api: Api, valkey: Valkey, ask: Callable[[User], object]
+) -> None:
+    user = api.login()
+    user.hold({"tokens": 60})
+    let_holds_expire(valkey, user)
+    for _ in range(2):
+        ask(user)
+    assert user.changes()[1:] == [("hold", -60, 40), ("expire", 60, 100)]
 
 
 def test_an_expired_hold_goes_back_by_itself(api: Api) -> None:

@@ -121,6 +121,13 @@ async def test_a_user_has_at_most_1000_live_keys(api: Api, server: Server, valke
     for full in (user.charge(1, **one_more), user.hold({"tokens": 1}, **one_more)):
         assert full.status_code == 429
         assert 86_300 < int(full.headers["retry-after"]) <= 86_400
+    age_replies(valkey, user, most=1, left_ms=3_600_000)
+    looked_through = valkey.calls("hgetall")
+    for _ in range(3):
+        full = user.charge(1, **one_more)
+        assert full.status_code == 429
+        assert 3_590 < int(full.headers["retry-after"]) <= 3_600
+    assert valkey.calls("hgetall") == looked_through + 1, "it is long, and nothing has changed"
     # Without a key.
     held = user.hold({"tokens": 1})
     assert user.settle(held.json()["holdId"], 0).status_code == 200

@@ -25,11 +25,6 @@ def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield server
 
 
-def calls(valkey: Valkey, command: str) -> int:
-    stats = valkey.client.info("commandstats")
-    return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
-
-
 async def test_identical_gets_of_a_flush_are_sent_once(
     api: Api, server: Server, valkey: Valkey
 ) -> None:
@@ -40,8 +35,8 @@ async def test_identical_gets_of_a_flush_are_sent_once(
     async with Load(server.url) as load:
         answers = await asyncio.gather(*(load.charge(user) for user in users * 50))
     assert {answer.status for answer in answers} == {200}
-    scripts = calls(valkey, "evalsha")
-    configs = calls(valkey, "get") - scripts  # each script reads its user
+    scripts = valkey.calls("evalsha")
+    configs = valkey.calls("get") - scripts  # each script reads its user
     print(f"{scripts} charges took {configs} GETs of the config")
     assert scripts == len(answers)
     assert 0 < configs < scripts / 4
