@@ -20,6 +20,7 @@ from server.metrics.text import render
 from tests.api import ADMIN, Api, config
 from tests.metrics.scrape import Labels, Scrape, scrape
 from tests.processes import Server, Valkey, eventually, free_port
+from tests.stored import let_holds_expire
 
 ROUTES = "vibe_requests_total"
 
@@ -108,14 +109,30 @@ def test_holds_and_settles(service: Service, api: Api) -> None:
     for hold_id, tokens in zip(ids, (5, 7, 0), strict=True):
         reply = api.post(f"/holds/{hold_id}/settle", {"tokens": tokens}, user.headers)
         assert reply.status_code == 200
+    again = api.post(f"/holds/{ids[0]}/settle", {"tokens": 1_000}, user.headers)
+    assert again.json()["tokens"] == 5
     unknown = api.post(f"/holds/{'0' * 32}/settle", {"tokens": 1}, user.headers)
     assert unknown.status_code == 404
     tenant = api.tenant_id
     service.eventually(3, "vibe_holds_total", tenant=tenant, outcome="held")
     service.eventually(1, "vibe_holds_total", tenant=tenant, outcome="payment_required")
     service.eventually(3, "vibe_settles_total", tenant=tenant, outcome="settled")
+    service.eventually(1, "vibe_settles_total", tenant=tenant, outcome="replayed")
     service.eventually(1, "vibe_settles_total", tenant=tenant, outcome="unknown_hold")
     service.eventually(12, "vibe_tokens_total", tenant=tenant, outcome="settled")
+    assert service.scrape().value("vibe_overrun_tokens_total", tenant=tenant) == 0
+
+
+def test_holds_that_went_back(service: Service, api: Api, valkey: Valkey) -> None:
+    """Whatever was asked when that was noticed, and however it was answered."""
+    before = service.scrape().value("vibe_expired_holds_total")
+    for status, tokens in ((200, 1), (402, 101)):
+        user = api.login()
+        for _ in range(2):
+            assert user.hold({"tokens": 20}).status_code == 201
+        let_holds_expire(valkey, user)
+        assert user.charge(tokens).status_code == status
+    service.eventually(before + 4, "vibe_expired_holds_total")
 
 
 def test_histograms_agree_with_counters(service: Service, api: Api) -> None:
