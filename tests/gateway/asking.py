@@ -64,6 +64,18 @@ def ask(
     return user.api.post(PATHS[protocol], body, {**user.headers, **(headers or {})})
 
 
+def raw(user: User, prompt: Any, protocol: str = "openai", **members: Any) -> bytes:
+    """The request as it goes over a connection."""
+    body = json.dumps(body_of(protocol, prompt, **members)).encode()
+    lines = [
+        f"POST /{user.api.tenant_id}{PATHS[protocol]} HTTP/1.1",
+        "Host: test",
+        f"Authorization: Bearer {user.api_key}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
 @contextmanager
 def streaming(
     user: User, prompt: Any, protocol: str = "openai", **members: Any

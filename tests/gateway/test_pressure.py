@@ -1,6 +1,5 @@
 """Clients that read slowly, not at all, or go: the provider feels it, and memory stays bounded."""
 
-import json
 import socket
 import time
 from collections.abc import Iterator
@@ -14,12 +13,11 @@ import pytest
 from tests.api import User
 from tests.doubles import Answer, Double, Filler
 from tests.gateway.asking import (
-    PATHS,
     PROTOCOLS,
-    body_of,
     estimate,
     is_up_to,
     ledger,
+    raw,
     streaming,
     turns,
     used,
@@ -43,16 +41,9 @@ SOON_SECONDS = 2
 @contextmanager
 def unread(client: httpx.Client, user: User, prompt: str, protocol: str) -> Iterator[socket.socket]:
     """A connection with a streamed call, nothing of its reply read yet."""
-    body = json.dumps(body_of(protocol, prompt, stream=True, max_tokens=LIMIT)).encode()
-    lines = [
-        f"POST /{user.api.tenant_id}{PATHS[protocol]} HTTP/1.1",
-        "Host: test",
-        f"Authorization: Bearer {user.api_key}",
-        f"Content-Length: {len(body)}",
-    ]
     with connect(str(client.base_url)) as connection:
         connection.settimeout(20)
-        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + body)
+        connection.sendall(raw(user, prompt, protocol, stream=True, max_tokens=LIMIT))
         yield connection
 
 

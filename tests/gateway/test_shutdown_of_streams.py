@@ -10,8 +10,9 @@ import pytest
 
 from tests.api import User
 from tests.doubles import Answer, Double
-from tests.gateway.asking import ask, data_of, objects, streaming, text_of, used, user_at
+from tests.gateway.asking import ask, data_of, objects, raw, streaming, text_of, used, user_at
 from tests.processes import Server, Valkey, eventually
+from tests.raw import connect
 from tests.redis_link import RedisLink
 
 
@@ -94,11 +95,12 @@ def test_a_call_whose_client_has_gone_has_the_grace_period_too(
     prompt = double.script("x", Answer(stop_at=0, output_tokens=77))
     with (
         server_of(valkey.url, tmp_path / "out", "20") as server,
-        httpx.Client(base_url=server.url, timeout=0.5) as here,
+        httpx.Client(base_url=server.url, timeout=20) as here,
     ):
         user = user_at(here, double.url)
-        with pytest.raises(httpx.ReadTimeout):
-            ask(user, prompt)
+        with connect(server.url) as connection:
+            connection.sendall(raw(user, prompt))
+            eventually(lambda: double.calls("x"))
         here.close()
         server.send_signal(signal.SIGTERM)
         eventually(lambda: not server.is_up())
