@@ -194,7 +194,7 @@ DISOWN = DELAY.replace("hold[2] = hold[2] + 3600000", "hold[3] = 'api'")
 
 
 async def test_only_holds_of_our_own_are_extended_and_none_is_shortened(
-    one: OneServer, holder: Holder, api: Api
+    one: OneServer, holder: Hurried, api: Api
 ) -> None:
     redis = one.primaries()[0]
     users = [api.login() for _ in range(3)]
