@@ -11,6 +11,8 @@ Answer = Callable[[socket.socket], None]
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 """Of a body that ends with its connection."""
+CLOSE = b"Connection: close\r\n"
+"""Without it the next call might take the connection, a moment before its end is noticed."""
 
 
 def sending(*pieces: bytes) -> Answer:
@@ -26,7 +28,7 @@ def sending(*pieces: bytes) -> Answer:
 def whole(body: bytes, status: str = "200 OK", headers: bytes = b"") -> Answer:
     """A reply of JSON with its length; `headers` are whole lines."""
     head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-    return sending(head.encode() + headers + b"\r\n" + body)
+    return sending(head.encode() + CLOSE + headers + b"\r\n" + body)
 
 
 def chunked(
@@ -35,7 +37,8 @@ def chunked(
     """A reply of unknown length; the pieces are made as they are taken."""
 
     def answer(connection: socket.socket) -> None:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n" + headers + b"\r\n")
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n"
+        connection.sendall(head + CLOSE + headers + b"\r\n")
         for piece in pieces:
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
         connection.sendall(b"0\r\n\r\n")
