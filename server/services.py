@@ -27,6 +27,8 @@ class Services:
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""
+    is_alive: Callable[[], bool]
+    """This worker can do its work: what sends to Redis has not ended, nor is it stuck."""
     timeouts: Timeouts
     draining: bool = False
     """A shutdown has begun: not ready, but still serving; each connection ends with its reply."""

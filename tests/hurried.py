@@ -77,6 +77,15 @@ async def think(_: Request) -> Reply:
     return reply({"thought": True})
 
 
+@server.post("/end-sending")
+async def end_sending(_: Request) -> Reply:
+    """Ends the tasks that send commands to Redis, as nothing should."""
+    sending = [task for task in asyncio.all_tasks() if "keep_going" in repr(task.get_coro())]
+    for task in sending:
+        task.cancel()
+    return reply({"ended": len(sending)})
+
+
 @of_tenant.post("/calls/<seconds:float>", stream=True)
 async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
     """Holds tokens as a call to a provider does, that takes `seconds` and then costs what the body

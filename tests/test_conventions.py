@@ -29,7 +29,7 @@ ROWS = [
     {"tenants", "startup"},
     {"store", "providers", "upstream"},
 ]
-LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "timeouts", "who"}
+LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "tasks", "timeouts", "who"}
 
 MAY_IMPORT = {
     "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},

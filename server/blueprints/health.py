@@ -38,13 +38,20 @@ async def greet(_: Request) -> JsonReply[Greeting]:
     "/livez",
     ctx_doc=Doc(
         "Server",
-        "Does the process answer?",
-        [Answer("it does")],
-        about="Touches nothing, Redis neither.",
+        "Does the process answer, and do its work?",
+        [
+            Answer("it does", Alive),
+            Answer("it cannot speak to Redis any more, not even to try", NotReady, status=503),
+        ],
+        about="Asks nobody, Redis neither: whether that is there makes no difference.",
     ),
 )
-async def check_live(_: Request) -> JsonReply[Alive]:
-    return reply({"status": "ok"})
+async def check_live(request: Request) -> JsonReply[Alive] | JsonReply[NotReady]:
+    if not request.services.is_alive():
+        dead: NotReady = {"status": "unavailable"}
+        return reply(dead, 503)
+    alive: Alive = {"status": "ok"}
+    return reply(alive)
 
 
 @blueprint.get(

@@ -14,6 +14,7 @@ from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
 from server.metering.meter import Meter, new_hold_id
 from server.metering.results import Held, Settled
+from server.tasks import keep_going
 from server.timeouts import Timeouts
 from server.who import Ref, Who
 
@@ -80,7 +81,7 @@ class Holding:
         metrics.hold_opened()
         self._open.add(hold)
         if self._extending is None:
-            self._extending = asyncio.create_task(self._extend_regularly())
+            self._extending = asyncio.create_task(keep_going(self._extend_all, "Extending holds"))
 
     def closed(self, hold: "Hold") -> None:
         metrics.hold_closed()
@@ -89,19 +90,18 @@ class Holding:
     def settle_later(self, settle: Coroutine[Any, Any, None]) -> None:
         _start(settle, self._settles)
 
-    async def _extend_regularly(self) -> None:
-        """Moves the deadlines of all open holds. One task for all: most calls end before their
-        hold's first time, and a timer for each would be made for nothing."""
-        while True:
-            await asyncio.sleep(self.timeouts.extend)
-            waiting = list(self._open)
-            while waiting:
-                some = [waiting.pop() for _ in range(min(EXTENDED_AT_ONCE, len(waiting)))]
-                extending = (hold.extend() for hold in some)
-                for outcome in await asyncio.gather(*extending, return_exceptions=True):
-                    # One user's broken record must not cost the others their holds.
-                    if isinstance(outcome, Exception):
-                        log.error("A hold could not be extended", exc_info=outcome)
+    async def _extend_all(self) -> None:
+        """Moves the deadlines of all open holds, after a while. One task for all: most calls end
+        before their hold's first time, and a timer for each would be made for nothing."""
+        await asyncio.sleep(self.timeouts.extend)
+        waiting = list(self._open)
+        while waiting:
+            some = [waiting.pop() for _ in range(min(EXTENDED_AT_ONCE, len(waiting)))]
+            extending = (hold.extend() for hold in some)
+            for outcome in await asyncio.gather(*extending, return_exceptions=True):
+                # One user's broken record must not cost the others their holds.
+                if isinstance(outcome, Exception):
+                    log.error("A hold could not be extended", exc_info=outcome)
 
 
 class Hold:

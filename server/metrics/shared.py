@@ -101,11 +101,9 @@ class ThisWorker:
         # At once: one that soon dies again must be seen too.
         self.publish()
 
-    async def publish_regularly(self) -> None:
-        """Until it is cancelled."""
-        while True:
-            self.publish()
-            await asyncio.sleep(PUBLISH_SECONDS)
+    async def publish_and_pause(self) -> None:
+        self.publish()
+        await asyncio.sleep(PUBLISH_SECONDS)
 
     def publish(self) -> None:
         if self._shared is not None:

@@ -24,6 +24,7 @@ from server.process.shutdown import SIGNALS
 from server.services import Services
 from server.settings import Settings
 from server.store.store import Store
+from server.tasks import keep_going
 from server.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,9 @@ async def serve(
     metrics_server = None
     if metrics_listener is not None:
         metrics_server = await _start(create_metrics_app(app.ctx), metrics_listener)
-    publishing = asyncio.create_task(this_worker.publish_regularly())
+    publishing = asyncio.create_task(
+        keep_going(this_worker.publish_and_pause, "Publishing the metrics")
+    )
     await stop.wait()
     await _stop(app, server, drain_seconds)
     if metrics_server is not None:

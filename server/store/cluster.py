@@ -17,6 +17,7 @@ from server.errors import NotSent
 from server.store.command import Command
 from server.store.pipeline import Connect, Pipeline
 from server.store.topology import Prepare, connector, disconnect_all, node_url, split_addresses
+from server.tasks import keep_going
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ class Cluster:
         await self._refresh()
         for pipeline in [*self._fast.values(), *self._bulk.values()]:
             await pipeline.tried()
-        self._refresher = asyncio.create_task(self._keep_fresh())
+        self._refresher = asyncio.create_task(keep_going(self._keep_fresh, "Following the Cluster"))
 
     async def close(self) -> None:
         if self._refresher:
@@ -128,22 +129,21 @@ class Cluster:
         self._pipeline(pipelines, address).take_over(command)
 
     async def _keep_fresh(self) -> None:
-        while True:
-            await self._trouble.wait()
-            self._trouble.clear()
-            await self._refresh()
-            await asyncio.sleep(REFRESH_SECONDS)
-            if any(
-                self._pipeline(self._fast, owner).is_down for owner in set(self._owners) if owner
-            ):
-                self._trouble.set()
+        await self._trouble.wait()
+        self._trouble.clear()
+        await self._refresh()
+        await asyncio.sleep(REFRESH_SECONDS)
+        if any(pipeline.is_down for pipeline in self.serving()):
+            self._trouble.set()
 
     async def _refresh(self) -> None:
         try:
             self._owners = await self._read_owners()
-        except (OSError, RedisError) as error:
-            log.debug("Reading the slots of the Cluster: %s", error)
+        except Exception as error:
             self._trouble.set()
+            if not isinstance(error, (OSError, RedisError)):
+                raise
+            log.debug("Reading the slots of the Cluster: %s", error)
             return
         current = {owner for owner in self._owners if owner}
         for pipelines in (self._fast, self._bulk):

@@ -7,12 +7,14 @@ Nothing that may have run is ever sent twice. When a connection fails, the outco
 sent is unknown and its callers get Unavailable; what was still queued gets NotSent. What Redis
 says it did not run is sent again: a script it does not know (as text instead of by its name), and
 what a node of a Cluster redirects.
+
+No caller waits for longer than its deadline, whatever becomes of the task that sends: a timer of
+its own looks after them.
 """
 
 import asyncio
 import logging
 import math
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from time import perf_counter
@@ -31,12 +33,15 @@ from redis.exceptions import (
 from server import metrics
 from server.errors import NotSent, Unavailable
 from server.store.command import Command, Script, pack
+from server.store.queue import Queue
+from server.tasks import keep_going
 
 log = logging.getLogger(__name__)
 
 FLUSH_COMMANDS = 512
-QUEUED_COMMANDS = 20_000
 RECONNECT_SECONDS = 0.1
+# What a caller may wait beyond its deadline, for whom the sending task has not done its part.
+OVERDUE_SECONDS = 0.25
 ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 # Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
@@ -65,19 +70,23 @@ class Pipeline:
         self._timeout = timeout
         self._on_trouble = on_trouble
         self._redirect = redirect
-        self._queue: deque[Command] = deque()
-        self._queued_gets: dict[str, Command] = {}
+        self._queue = Queue()
+        self._batch: list[Command] = []
+        """What is being sent."""
         self._wake = asyncio.Event()
         self._connection: AbstractConnection | None = None
         self._reconnect_soon = False
         self._down: str = ""
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._overdue_check: asyncio.TimerHandle | None = None
+        self._is_stuck = False
 
     def start(self) -> None:
         """Connects in the background; commands may be queued at once."""
         self._loop = asyncio.get_running_loop()
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(keep_going(self._step, "Sending to Redis"))
+        self._fail_overdue()
 
     async def tried(self) -> None:
         """Waits until the first attempt to connect has succeeded or failed."""
@@ -87,13 +96,20 @@ class Pipeline:
     def is_down(self) -> bool:
         return bool(self._down)
 
+    @property
+    def is_alive(self) -> bool:
+        """The task that sends has not ended, and does something about what it was given."""
+        return self._task is not None and not self._task.done() and not self._is_stuck
+
     async def close(self) -> None:
         """Ends at once; commands that still wait fail."""
+        if self._overdue_check:
+            self._overdue_check.cancel()
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
-        self._fail_queue("closed")
+        self._queue.fail("closed")
         await self._disconnect()
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
@@ -107,13 +123,9 @@ class Pipeline:
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
-        command = self._queued_gets.get(key)
+        command = self._queue.get_of(key)
         if command is None:
-            packed = pack("GET", key)
-            command = Command(packed, self._deadline(), None, ())
-            future = self._enqueue(command)
-            self._queued_gets[key] = command
-            return future
+            return self._enqueue(Command(pack("GET", key), self._deadline(), None, ()), key)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter
@@ -128,49 +140,42 @@ class Pipeline:
         if self._down:
             command.fail(NotSent(self._down))
         else:
-            self._queue.append(command)
+            self._queue.add_first(command)
             self._wake.set()
 
     def _deadline(self) -> float:
         return self._loop.time() + self._timeout
 
-    def _enqueue(self, command: Command) -> asyncio.Future[Any]:
+    def _enqueue(self, command: Command, key: str = "") -> asyncio.Future[Any]:
+        """`key`: of a GET."""
         if self._down:
             raise NotSent(self._down)
-        if len(self._queue) >= QUEUED_COMMANDS:
-            raise NotSent("queue full")
+        if key:
+            self._queue.add_get(key, command)
+        else:
+            self._queue.add(command)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
-        self._queue.append(command)
         self._wake.set()
         return waiter
 
-    async def _run(self) -> None:
-        while True:
-            if self._connection is None:
-                await self._reconnect()
-                continue
+    async def _step(self) -> None:
+        if self._connection is None:
+            await self._reconnect()
+        else:
             if not self._queue:
                 self._wake.clear()
                 await self._wake.wait()
             await self._flush()
+        self._is_stuck = False
 
-    def _take_batch(self) -> list[Command]:
-        """The next commands to send, less those whose caller has gone or whose time is short.
-
-        A flush fails as a whole at the deadline of its oldest command; less than half of the
-        timeout would condemn the younger ones to fail with it, and what is not sent is safe.
-        """
-        self._queued_gets.clear()
-        earliest = self._loop.time() + self._timeout / 2
-        batch: list[Command] = []
-        while self._queue and len(batch) < FLUSH_COMMANDS:
-            command = self._queue.popleft()
-            if command.deadline < earliest:
-                command.fail(NotSent("timed out in the queue"))
-            elif command.wanted():
-                batch.append(command)
-        return batch
+    def _fail_overdue(self) -> None:
+        self._overdue_check = self._loop.call_later(OVERDUE_SECONDS, self._fail_overdue)
+        latest = self._loop.time() - OVERDUE_SECONDS
+        overdue = [command for command in self._batch if command.deadline < latest]
+        for command in [*overdue, *self._queue.take_overdue(latest)]:
+            self._is_stuck = self._is_stuck or command.wanted()
+            command.fail(Unavailable("Timeout"))
 
     async def _flush(self) -> None:
         connection = self._connection
@@ -180,7 +185,10 @@ class Pipeline:
             self._reconnect_soon = False
             await self._disconnect()
             return
-        batch = self._take_batch()
+        # A flush fails as a whole at the deadline of its oldest command; less than half of the
+        # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
+        batch = self._batch = []
+        self._queue.take(FLUSH_COMMANDS, self._loop.time() + self._timeout / 2, batch)
         if not batch:
             return
         answered = 0
@@ -205,13 +213,16 @@ class Pipeline:
                     answered += 1
         except TimeoutError:
             await self._lose(batch[answered:], "Timeout reading from Redis", stalled=True)
-        except (OSError, RedisError) as error:
+        except (OSError, RedisError, RuntimeError) as error:
+            # RuntimeError: uvloop's, where the connection closed a moment before we wrote.
             await self._lose(batch[answered:], str(error))
         except BaseException:
             await self._lose(batch[answered:], "closed")
             raise
         else:
             metrics.flushed(len(batch), perf_counter() - began)
+        finally:
+            self._batch = []
 
     def _refused(self, command: Command, error: ResponseError) -> None:
         text = str(error)
@@ -219,7 +230,7 @@ class Pipeline:
             script = command.script
             command.packed = pack("EVAL", script.text, *command.args)
             command.script = None
-            self._queue.appendleft(command)
+            self._queue.add_first(command)
         elif self._redirect is not None and isinstance(error, (AskError, TryAgainError)):
             self._redirect(command, error)
         elif isinstance(error, ReadOnlyError):
@@ -244,20 +255,15 @@ class Pipeline:
         if not self._down:
             log.warning("Redis unavailable: %s", reason)
         self._down = reason or "unavailable"
-        self._fail_queue(self._down)
+        self._queue.fail(self._down)
         self._on_trouble()
-
-    def _fail_queue(self, reason: str) -> None:
-        self._queued_gets.clear()
-        while self._queue:
-            self._queue.popleft().fail(NotSent(reason))
 
     async def _reconnect(self) -> None:
         """One attempt; when it fails, all who wait fail, and later callers at once."""
         try:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._connect()
-        except (OSError, RedisError, TimeoutError) as error:
+        except (OSError, RedisError, RuntimeError, TimeoutError) as error:
             metrics.redis_failed()
             self._go_down(str(error) or "Timeout connecting to Redis")
             self._tried.set()
@@ -272,11 +278,11 @@ class Pipeline:
     async def _was_closed(connection: AbstractConnection) -> bool:
         try:
             return await connection.can_read()
-        except (OSError, RedisError):
+        except (OSError, RedisError, RuntimeError):
             return True
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(OSError, RedisError):
+            with suppress(OSError, RedisError, RuntimeError):
                 await connection.disconnect(nowait=True)

@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from server.store.topology import OneServer, Prepare, connector, node_url, split_addresses
+from server.tasks import keep_going
 
 WATCH_SECONDS = 0.5
 
@@ -49,7 +50,7 @@ class SentinelServer(OneServer):
 
     async def start(self) -> None:
         await super().start()
-        self._watcher = asyncio.create_task(self._watch())
+        self._watcher = asyncio.create_task(keep_going(self._watch, "Watching the Sentinels"))
 
     async def close(self) -> None:
         if self._watcher:
@@ -74,9 +75,8 @@ class SentinelServer(OneServer):
     async def _watch(self) -> None:
         """Leaves a primary that was replaced: it can go on accepting writes for 10 s after a
         planned fail-over, and then forgets them."""
-        while True:
-            await asyncio.sleep(WATCH_SECONDS)
-            with suppress(OSError, RedisError):
-                if await self._sentinel.discover_master(self._service) != self._primary:
-                    for pipeline in (self._fast, self._bulk):
-                        pipeline.reconnect()
+        await asyncio.sleep(WATCH_SECONDS)
+        with suppress(OSError, RedisError):
+            if await self._sentinel.discover_master(self._service) != self._primary:
+                for pipeline in (self._fast, self._bulk):
+                    pipeline.reconnect()

@@ -99,6 +99,12 @@ class Store:
         pipeline = self._topology.bulk(keys[0])
         return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
+    @property
+    def is_alive(self) -> bool:
+        """What sends commands does its work, whether or not Redis is there."""
+        pipelines = [*self._topology.serving(), *self._topology.primaries()]
+        return all(pipeline.is_alive for pipeline in pipelines)
+
     async def ping(self) -> None:
         """Raises Unavailable unless Redis answers; of a Cluster, one primary is enough."""
         pings = (self._ping(pipeline) for pipeline in self._topology.serving())

@@ -10,6 +10,7 @@ and the session's way to the same bytes takes a third of the CPU of a whole call
 
 import asyncio
 import errno
+import logging
 import math
 import re
 import socket
@@ -25,6 +26,8 @@ from yarl import URL
 from server.timeouts import Timeouts
 from server.upstream.addresses import is_public
 from server.upstream.response import Response, Unreachable
+
+log = logging.getLogger(__name__)
 
 CONNECT_TRIES = 20
 REMEMBERED_URLS = 1_000
@@ -110,7 +113,12 @@ class Upstream:
         self._check = self._loop.call_later(self.timeouts.upstream_check, self._expire_overdue)
         now = self._loop.time()
         for response in [each for each in self._responses if each.give_up_at < now]:
-            response.expire()
+            try:
+                response.expire()
+            except Exception:
+                # The next check would find it again, and never get to the others.
+                log.exception("A response that is overdue could not be ended")
+                self._responses.discard(response)
 
 
 class _Target:
