@@ -85,7 +85,10 @@ def of_error_event(event: dict[str, Any], api_key: str) -> Refusal:
     if kind == "rate_limit_error":
         return ProviderBusy()
     status, default = ProviderError.status, ProviderError.message
-    return ProviderRefused(status, message or default, kind, code or ProviderError.code, None)
+    failed = ProviderRefused(status, message or default, kind, code or ProviderError.code, None)
+    # In the provider's words, but its own fault: it had taken the request.
+    failed.label = ProviderError.label
+    return failed
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:

@@ -64,6 +64,7 @@ ENDINGS: dict[str, tuple[Answer, str, str]] = {
     "cut before the head": (Answer(cut_at=0), "provider_error", "provider_error"),
     "cut": (Answer(cut_at=3), "provider_error", "provider_error"),
     "no finish": (Answer(without_finish=True), "completed", "provider_error"),
+    "error event": (Answer(error_at=3), "completed", "provider_error"),
     "no JSON": (Answer(raw_body=b"no JSON"), "provider_error", "provider_error"),
 }
 
