@@ -17,7 +17,8 @@ class RedisLink(Acceptor):
         self.redis_url = self.url.replace("http", "redis")
         self.passed = b""
         """All that Valkey has got."""
-        self._valkey = valkey
+        self.valkey = valkey
+        """Where the next connection leads to."""
         self._changed = threading.Condition()
         self._held: bytes | None = None
         self._is_shut = False
@@ -45,7 +46,7 @@ class RedisLink(Acceptor):
             return self._waiting > 0
 
     def accepted(self, connection: socket.socket) -> None:
-        valkey = socket.create_connection(("127.0.0.1", self._valkey.port))
+        valkey = socket.create_connection(("127.0.0.1", self.valkey.port))
         for one in (connection, valkey):
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for work in ((connection, valkey, True), (valkey, connection, False)):

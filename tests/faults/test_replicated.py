@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import redis
@@ -12,8 +13,9 @@ import redis
 from tests.api import Api, User
 from tests.faults.checks import Loss, check
 from tests.faults.conftest import traffic_to
-from tests.faults.topologies import SLOTS, ClusterSet, SentinelSet, value_of
+from tests.faults.topologies import REPLICATED, SLOTS, ClusterSet, SentinelSet, value_of
 from tests.processes import Server, Valkey, eventually
+from tests.redis_link import RedisLink
 
 StartServer = Callable[..., Server]
 
@@ -50,6 +52,23 @@ async def test_sentinels_primary_is_killed(
         back = await traffic.until_served(seconds=BACK_SECONDS)
     verdict = await check(sentinel, traffic, lost_with_a_primary(killed_at))
     print(f"sentinel: back after {back:.1f} s, lost {verdict.lost} acknowledged")
+
+
+def test_a_name_that_leads_to_another_primary(tmp_path: Path, start_server: StartServer) -> None:
+    """The old one goes on as a replica, and would refuse each write on its connections."""
+    old = Valkey(tmp_path / "old", **REPLICATED)
+    new = Valkey(tmp_path / "new", replicaof=f"127.0.0.1 {old.port}", **REPLICATED)
+    with old, new, RedisLink(old) as link:
+        server = start_server(link.redis_url)
+        with httpx.Client(base_url=server.url, timeout=10) as client:
+            user = Api.new_tenant(client).login()
+            eventually(lambda: new.client.exists(f"user:{user.user_id}"))
+            new.client.replicaof("NO", "ONE")
+            link.valkey = new
+            old.client.replicaof("127.0.0.1", str(new.port))
+            eventually(lambda: user.charge().status_code == 200, BACK_SECONDS)
+            assert user.changes() == [("grant", 100, 100), ("charge", -1, 99)]
+        server.stop()
 
 
 async def test_a_cluster_primary_is_killed(cluster: ClusterSet, start_server: StartServer) -> None:
