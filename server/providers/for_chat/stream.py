@@ -113,7 +113,9 @@ class ChatStream:
     def _text(self, part: dict[str, Any]) -> list[Chunk]:
         """Of a block or a delta."""
         kind = part.get("type")
-        name = _TEXTS.get(kind, "") if isinstance(kind, str) else ""
+        name = _TEXTS.get(kind) if isinstance(kind, str) else None
+        if name is None:
+            return []
         text = string(part.get(name))
         return [self._chunk({_DELTAS[name]: text})] if text else []
 
