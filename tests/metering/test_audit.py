@@ -6,11 +6,10 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.api import Api, User
-from tests.processes import ROOT, Valkey
+from tests.processes import ROOT, Server, Valkey
 from tests.stored import ledger_key, now_ms, put, record, user_key
 
 
@@ -20,14 +19,19 @@ def audit(valkey: Valkey, api: Api) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.fixture
-def api(client: httpx.Client, valkey: Valkey) -> Iterator[Api]:
-    """Its users are removed in the end: the audits of other tests must not find them."""
-    api = Api.new_tenant(client)
-    yield api
-    for key in valkey.client.scan_iter("user:*"):
-        if f'"{api.tenant_id}"' in str(valkey.client.get(key)):
-            valkey.client.delete(key)
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
+    """Of this file's own: the audits of other tests must not find its faults, and its own need
+    not look at their users."""
+    with Valkey(tmp_path_factory.mktemp("audited")) as valkey:
+        yield valkey
+
+
+@pytest.fixture(scope="module")
+def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("audited") / "out"
+    with Server(output, REDIS_URL=valkey.url) as server:
+        yield server
 
 
 def busy_user(api: Api) -> User:
