@@ -22,20 +22,14 @@ State = Literal["waiting", "answering", "finished", "ended", "refused", "broken"
 #   answer  something of an answer comes; a ping is nothing of it
 #   finish  the last choice that lacked one gets its finish reason
 #   end     the stream says that it is over
-#   cut     nothing more comes, whether or not the stream has said that it is over; that one broke
-#           off clients do not notice by themselves
+#   cut     nothing more comes, though the stream has not said that it is over; clients do not
+#           notice by themselves that one broke off
 #   fail    an error is reported, or what comes cannot be used
 Event = Literal["answer", "finish", "end", "cut", "fail"]
 
 # What each event leads to. What is not in the table changes nothing.
 _NEXT: dict[State, dict[Event, State]] = {
-    "waiting": {
-        "answer": "answering",
-        "finish": "finished",
-        "end": "refused",
-        "cut": "refused",
-        "fail": "refused",
-    },
+    "waiting": {"answer": "answering", "end": "refused", "cut": "refused", "fail": "refused"},
     "answering": {"finish": "finished", "end": "ended", "cut": "broken", "fail": "broken"},
     "finished": {"end": "ended", "cut": "ended", "fail": "broken"},
     "ended": {},
@@ -44,7 +38,7 @@ _NEXT: dict[State, dict[Event, State]] = {
 }
 
 # Usage can be reported in any state, and the last report counts. Until the answer has finished it
-# is what had been used up to some moment; from then on it is all.
+# is what had been used up to some moment; a final report after that is all.
 
 
 class Progress:
@@ -75,10 +69,19 @@ class Progress:
     def fail(self, failure: Refusal) -> None:
         self._see("fail", failure)
 
-    def report(self, usage: Usage | None) -> None:
-        """None for usage that cannot be read."""
+    def report(self, usage: Usage | None, is_final: bool = True) -> None:
+        """None for usage that cannot be read; `is_final`: of a kind that comes with the finish or
+        after it, if the answer has finished."""
         self.usage = usage
-        self.has_all_usage = usage is not None and self.state in ("finished", "ended")
+        if usage is None:
+            self.has_all_usage = False
+        elif is_final and self.state in ("finished", "ended"):
+            self.has_all_usage = True
+
+    def trust_usage(self) -> None:
+        """What was reported before an answer finished is all, now that it has ended."""
+        if self.usage is not None and self.state == "ended":
+            self.has_all_usage = True
 
     @property
     def refusal(self) -> ProviderError | None:

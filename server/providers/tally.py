@@ -67,6 +67,7 @@ class Tally:
         if reply.get("error"):
             self.progress.fail(of_error_event(reply, self._api_key))
             return
+        self.progress.answer()
         self.progress.finish()
         self._count_reply(reply)
         self.progress.end()
@@ -95,11 +96,9 @@ class ChatTally(Tally):
 
     def _trust_usage(self) -> None:
         """Some report it before the finish reason only; unless there has come more than that."""
-        progress, usage = self.progress, self.progress.usage
-        if progress.state != "ended" or usage is None:
-            return
-        if self.output.least_tokens <= usage.output:
-            progress.report(usage)
+        usage = self.progress.usage
+        if usage is not None and self.output.least_tokens <= usage.output:
+            self.progress.trust_usage()
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.progress.report(of_completion(reply.get("usage")))
@@ -171,18 +170,19 @@ class MessageTally(Tally):
         elif kind == "content_block_start":
             self._count_text(event.get("content_block"))
         elif kind == "message_start":
-            self._report(an_object(event.get("message")).get("usage"))
+            usage = an_object(event.get("message")).get("usage")
+            self._report(usage, is_final=False)
         elif kind == "message_delta":
             if an_object(event.get("delta")).get("stop_reason") is not None:
                 self.progress.finish()
-            self._report(event.get("usage"))
+            self._report(event.get("usage"), is_final=True)
         elif kind == "message_stop":
             self.progress.end()
 
-    def _report(self, usage: Any) -> None:
+    def _report(self, usage: Any, is_final: bool) -> None:
         if isinstance(usage, dict) and usage:
             self._reported |= {name: count for name, count in usage.items() if count is not None}
-            self.progress.report(of_message(self._reported))
+            self.progress.report(of_message(self._reported), is_final)
 
     def _count_text(self, block: Any) -> None:
         if isinstance(block, dict):

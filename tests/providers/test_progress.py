@@ -1,11 +1,13 @@
 """How far an answer has come, after whatever can happen to it."""
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from server.errors import ProviderError, ProviderRefused, ProviderTimeout
 from server.providers.progress import Progress
+from server.providers.tally import ChatTally, MessageTally
 from server.providers.usage import Usage
 
 EVENTS = ("answer", "finish", "end", "cut", "fail")
@@ -25,6 +27,10 @@ def tell(progress: Progress, event: str) -> None:
         progress.fail(ProviderTimeout())
     elif event == "report":
         progress.report(USAGE)
+    elif event == "begin":
+        progress.report(USAGE, is_final=False)
+    elif event == "trust":
+        progress.trust_usage()
     else:
         getattr(progress, event)()
 
@@ -35,7 +41,7 @@ def tell(progress: Progress, event: str) -> None:
         ("", "waiting"),
         ("answer answer", "answering"),
         ("answer finish", "finished"),
-        ("finish", "finished"),
+        ("finish", "waiting"),
         ("answer end", "ended"),
         ("answer finish end", "ended"),
         ("answer finish cut", "ended"),
@@ -73,12 +79,59 @@ def test_what_is_over_stays_over(events: list[str]) -> None:
         ("answer end report", True),
         ("answer report finish report fail", True),
         ("answer report fail", False),
+        ("answer finish begin", False),
+        ("answer finish report begin", True),
+        ("answer report trust", False),
+        ("answer report end trust", True),
+        ("answer report cut trust", False),
     ],
 )
 def test_usage_is_all_when_the_answer_has_finished(events: str, is_all: bool) -> None:
     progress = after(events)
     assert progress.has_all_usage is is_all
-    assert progress.usage == (USAGE if "report" in events else None)
+    assert progress.usage == (USAGE if "report" in events or "begin" in events else None)
+
+
+def delta(usage: object) -> dict[str, object]:
+    return {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": usage}
+
+
+def start(usage: object) -> dict[str, object]:
+    return {"type": "message_start", "message": {"usage": usage}}
+
+
+ALL = {"input_tokens": 3, "output_tokens": 4}
+BEGUN = {"input_tokens": 3, "output_tokens": 1}
+
+
+@pytest.mark.parametrize(
+    ("events", "usage", "is_all"),
+    [
+        ([start(BEGUN), delta({"output_tokens": 4})], Usage(3, 4), True),
+        ([start(BEGUN), delta({})], Usage(3, 1), False),
+        ([start(BEGUN), delta("4")], Usage(3, 1), False),
+        ([start(BEGUN)], Usage(3, 1), False),
+        # Out of order: what a message begins with is never all of it.
+        ([delta({"output_tokens": 4}), start({"input_tokens": 0})], Usage(0, 4), False),
+        ([delta(None), start(ALL)], USAGE, False),
+        ([delta(ALL), start(BEGUN)], Usage(3, 1), True),
+    ],
+)
+def test_what_a_message_reports(
+    events: list[dict[str, object]], usage: Usage, is_all: bool
+) -> None:
+    tally = MessageTally()
+    for event in events:
+        tally.see(orjson.dumps(event))
+    assert (tally.progress.usage, tally.progress.has_all_usage) == (usage, is_all)
+
+
+def test_a_ping_is_nothing_of_an_answer() -> None:
+    tally = ChatTally()
+    choice = {"index": 0, "delta": {"content": "a"}, "finish_reason": "stop"}
+    tally.see(orjson.dumps({"type": "ping", "choices": [choice]}))
+    tally.cut()
+    assert tally.progress.state == "refused"
 
 
 def test_usage_that_cannot_be_read_replaces_what_was_reported() -> None:
