@@ -15,7 +15,7 @@ import orjson
 import uvloop
 from sanic import Blueprint
 
-from server import logs
+from server import logs, metrics
 from server.app import Deps, create_app
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
 from server.http import Reply
@@ -26,6 +26,7 @@ from server.process.worker import serve
 from server.settings import Settings
 from server.store.store import Store
 from server.timeouts import Timeouts
+from server.upstream.response import Response
 from tests.processes import ADMIN_TOKEN, Process, Server, free_port, until_up
 
 LIMIT_SECONDS = 0.4
@@ -80,10 +81,27 @@ async def think(_: Request) -> Reply:
 @server.post("/end-sending")
 async def end_sending(_: Request) -> Reply:
     """Ends the tasks that send commands to Redis, as nothing should."""
-    sending = [task for task in asyncio.all_tasks() if "keep_going" in repr(task.get_coro())]
+    found = {task: getattr(task.get_coro(), "cr_frame", None) for task in asyncio.all_tasks()}
+    sending = [
+        task
+        for task, frame in found.items()
+        if frame is not None and frame.f_locals.get("what") == "Sending to Redis"
+    ]
     for task in sending:
         task.cancel()
     return reply({"ended": len(sending)})
+
+
+@server.post("/break/<what:str>")
+async def break_something(_: Request, what: str) -> Reply:
+    """From now on it fails in a way that nobody foresaw."""
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("unforeseen")
+
+    holder, name = {"leaving": (Response, "leave"), "counting": (metrics, "call_ended")}[what]
+    setattr(holder, name, fails)
+    return reply({"broken": what})
 
 
 @of_tenant.post("/calls/<seconds:float>", stream=True)

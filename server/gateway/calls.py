@@ -113,8 +113,9 @@ class Call:
         used: Ref = {"input": cost.usage.input, "output": cost.usage.output}
         if cost.is_estimate:
             used["estimated"] = True
+        ending = Ending(cost.tokens, {**ref_of(exchange.attempt, self.caller.ref), **used})
         self._report(exchange, outcome, cost.tokens)
-        return Ending(cost.tokens, {**ref_of(exchange.attempt, self.caller.ref), **used})
+        return ending
 
     async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, of status 200. Raises Refusal."""
@@ -142,4 +143,8 @@ class Call:
 
     def _report(self, exchange: Exchange, outcome: str, tokens: int) -> None:
         endpoint, seconds = exchange.attempt.target.name, exchange.seconds
-        metrics.call_ended(self.caller.who.tenant_id, endpoint, outcome, seconds, tokens)
+        try:
+            metrics.call_ended(self.caller.who.tenant_id, endpoint, outcome, seconds, tokens)
+        except Exception:
+            # Raised on, it would make the call free.
+            log.exception("A call could not be counted")

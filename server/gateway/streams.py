@@ -1,5 +1,7 @@
 """Streamed calls: whenever and however one ends, it is settled to what it cost."""
 
+import logging
+
 from server import metrics
 from server.errors import Refusal
 from server.gateway.calls import Call
@@ -9,6 +11,8 @@ from server.metering.holding import Ending, Hold
 from server.metering.results import Held
 from server.upstream.response import Response
 
+log = logging.getLogger(__name__)
+
 
 class StreamedCall:
     """A call whose reply is passed on in pieces while its hold is open."""
@@ -16,6 +20,7 @@ class StreamedCall:
     def __init__(self, call: Call) -> None:
         self._call = call
         self._relay: Relay | None = None
+        self._is_counted = False
 
     def hold(self) -> Hold:
         return self._call.hold(self._end)
@@ -24,6 +29,7 @@ class StreamedCall:
         """The stream, when its first piece is here. Whoever holds calls this first. Raises
         Refusal."""
         metrics.stream_opened()
+        self._is_counted = True
         try:
             return await self._call.try_each(held, self._accept)
         except Refusal as refusal:
@@ -41,12 +47,22 @@ class StreamedCall:
 
     async def _end(self) -> Ending:
         """Finds the cost, wherever the call has got to."""
-        metrics.stream_closed()
+        if self._is_counted:
+            self._is_counted = False  # this may be asked again
+            metrics.stream_closed()
         try:
             return await self._find_cost()
         finally:
-            if self._relay is not None:
-                self._relay.close()
+            self._close()
+
+    def _close(self) -> None:
+        if self._relay is None:
+            return
+        try:
+            self._relay.close()
+        except Exception:
+            # Raised on, it would make the call free.
+            log.exception("The connection of a stream could not be closed")
 
     async def _find_cost(self) -> Ending:
         exchange = self._call.exchange
