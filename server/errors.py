@@ -23,7 +23,8 @@ Refusal
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
 │   └── Overloaded        503  too many large requests at a time
-├── ProviderRefused       4xx  what a provider says of the request; 502: of an answer, amid it
+├── ProviderRefused       4xx  what a provider says of the request; 502 in a reply of status 200
+│   └── ProviderFailed    502  what it says of itself in a reply of status 200
 └── ProviderError         502  a provider does not do its part
     ├── ProviderBusy      429  the tenant's rate limit there is reached
     ├── ProviderAuthError 502  it refuses the tenant's key
@@ -245,6 +246,12 @@ class ProviderRefused(Refusal):
         self.code = code
         self.param = param
         super().__init__()
+
+
+class ProviderFailed(ProviderRefused):
+    """As ProviderError, in the provider's own words: it had taken the request."""
+
+    label = "provider_error"
 
 
 class ProviderError(Refusal):

@@ -16,6 +16,7 @@ from server.errors import (
     ProviderAuthError,
     ProviderBusy,
     ProviderError,
+    ProviderFailed,
     ProviderQuota,
     ProviderRefused,
     Refusal,
@@ -85,10 +86,8 @@ def of_error_event(event: dict[str, Any], api_key: str) -> Refusal:
     if kind == "rate_limit_error":
         return ProviderBusy()
     status, default = ProviderError.status, ProviderError.message
-    failed = ProviderRefused(status, message or default, kind, code or ProviderError.code, None)
-    # In the provider's words, but its own fault: it had taken the request.
-    failed.label = ProviderError.label
-    return failed
+    refused = ProviderRefused if kind == "invalid_request_error" else ProviderFailed
+    return refused(status, message or default, kind, code or ProviderError.code, None)
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:
