@@ -45,7 +45,10 @@ local user = {
   tokensGranted = tokens, overrun = 0, rateLimit = rate_limit, rateLimitWindow = rate_limit_window,
   apiKeys = {[api_key] = true}, holds = {}, entries = 0,
 }
-redis.call('SET', user_key, '', 'PXAT', expires_at_ms) -- its expiry, which the ledger takes over
+-- Its expiry, which the ledger takes over. IDs are random: one that is taken is a fault of ours.
+if not redis.call('SET', user_key, '', 'NX', 'PXAT', expires_at_ms) then
+  return redis.error_reply('ERR user exists')
+end
 append(ledger_key, 1, user_key, user, now, 'grant', tokens, ref)
 write_user(user_key, user)
 return {OK, expires_at_ms}

@@ -10,7 +10,10 @@ from uuid import UUID
 
 import httpx
 import pytest
+from redis.exceptions import ResponseError
 
+from server.store import keys
+from server.store.store import Store
 from tests.api import Api, config
 from tests.processes import Server, Valkey, eventually
 
@@ -219,3 +222,16 @@ def test_without_a_declared_proxy_loopback_is_exempt_and_a_warning_says_so_once(
     assert server.text().count("[WARN]") == 1
     assert "X-Forwarded-For" in server.text()
     assert logins(valkey, api) == []
+
+
+async def test_a_user_is_not_made_twice(valkey: Valkey, api: Api) -> None:
+    """IDs are random; were one given out again, it must not cost its user the balance."""
+    user = api.login()
+    assert user.charge(60).status_code == 200
+    store = Store(valkey.url, 1)
+    await store.start()
+    names = [keys.user(user.user_id), keys.ledger(user.user_id)]
+    with pytest.raises(ResponseError, match="user exists"):
+        await store.run("login", names, api.tenant_id, "other", "anonymous", 100, 10, 60, 1, "{}")
+    await store.close()
+    assert user.balance()["tokensLeft"] == 40
