@@ -97,7 +97,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
-        is_alive=lambda: store.is_alive,
+        is_alive=store.is_alive,
         timeouts=timeouts,
     )
     app = _bare_app(services)

@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import socket
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -30,6 +31,8 @@ from server.timeouts import Timeouts
 log = logging.getLogger(__name__)
 
 BACKLOG = 1024
+# Between two looks whether this worker is still of use.
+DEAD_SECONDS = 2.0
 
 
 def run_worker(
@@ -76,17 +79,32 @@ async def serve(
     metrics_server = None
     if metrics_listener is not None:
         metrics_server = await _start(create_metrics_app(app.ctx), metrics_listener)
-    publishing = asyncio.create_task(
-        keep_going(this_worker.publish_and_pause, "Publishing the metrics")
-    )
+
+    tasks = [
+        asyncio.create_task(keep_going(this_worker.publish_and_pause, "Publishing the metrics")),
+        asyncio.create_task(
+            keep_going(partial(_end_if_dead, app.ctx, stop), "Looking after this worker")
+        ),
+    ]
     await stop.wait()
     await _stop(app, server, drain_seconds)
     if metrics_server is not None:
         metrics_server.close()
-    publishing.cancel()
+    for task in tasks:
+        task.cancel()
     this_worker.publish()
     # All is done: a second signal must not make a failure of it when the loop has closed.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+async def _end_if_dead(services: Services, stop: asyncio.Event) -> None:
+    """The supervisor replaces a worker that ends by itself, which is all that helps then."""
+    for _ in range(2):  # once, it may be the loop that was late
+        await asyncio.sleep(DEAD_SECONDS)
+        if services.is_alive() or stop.is_set():
+            return
+    log.error("This worker cannot speak to Redis any more, and ends")
+    stop.set()
 
 
 async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioServer:

@@ -1,9 +1,14 @@
 """Commands on their way to Redis."""
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any
 
 from hiredis import pack_command
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 
 def pack(*args: str | int | bytes) -> bytes:
@@ -57,3 +62,13 @@ class Command:
         for waiter in self.waiters:
             if not waiter.done():
                 waiter.set_exception(error)
+
+
+async def send_all(connection: AbstractConnection, commands: Iterable[Command]) -> None:
+    """Writes them. Raises OSError and RedisError."""
+    packed = [ASKING + one.packed if one.asking else one.packed for one in commands]
+    try:
+        await connection.send_packed_command(packed, check_health=False)
+    except RuntimeError as error:
+        # uvloop's, where the connection closed a moment before.
+        raise RedisConnectionError(str(error)) from None

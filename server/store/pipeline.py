@@ -8,8 +8,8 @@ sent is unknown and its callers get Unavailable; what was still queued gets NotS
 says it did not run is sent again: a script it does not know (as text instead of by its name), and
 what a node of a Cluster redirects.
 
-No caller waits for longer than its deadline, whatever becomes of the task that sends: a timer of
-its own looks after them.
+Callers get their answer soon after their deadline, whatever becomes of the task that sends: a timer
+of its own looks after them.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from server import metrics
 from server.errors import NotSent, Unavailable
-from server.store.command import Command, Script, pack
+from server.store.command import Command, Script, pack, send_all
 from server.store.queue import Queue
 from server.tasks import keep_going
 
@@ -40,9 +40,8 @@ log = logging.getLogger(__name__)
 
 FLUSH_COMMANDS = 512
 RECONNECT_SECONDS = 0.1
-# What a caller may wait beyond its deadline, for whom the sending task has not done its part.
+# The timer's: a caller may wait for up to twice as long beyond its deadline.
 OVERDUE_SECONDS = 0.25
-ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
 # Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
 _CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
@@ -80,7 +79,7 @@ class Pipeline:
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._overdue_check: asyncio.TimerHandle | None = None
-        self._is_stuck = False
+        self._busy_since = math.inf
 
     def start(self) -> None:
         """Connects in the background; commands may be queued at once."""
@@ -98,8 +97,10 @@ class Pipeline:
 
     @property
     def is_alive(self) -> bool:
-        """The task that sends has not ended, and does something about what it was given."""
-        return self._task is not None and not self._task.done() and not self._is_stuck
+        """The task that sends has not ended, and does not hang: each step has its timeout."""
+        if self._task is None or self._task.done():
+            return False
+        return self._loop.time() - self._busy_since < 2 * self._timeout + RECONNECT_SECONDS
 
     async def close(self) -> None:
         """Ends at once; commands that still wait fail."""
@@ -160,22 +161,23 @@ class Pipeline:
         return waiter
 
     async def _step(self) -> None:
+        if self._connection is not None and not self._queue:
+            self._busy_since = math.inf
+            self._wake.clear()
+            await self._wake.wait()
+        self._busy_since = self._loop.time()
         if self._connection is None:
             await self._reconnect()
         else:
-            if not self._queue:
-                self._wake.clear()
-                await self._wake.wait()
             await self._flush()
-        self._is_stuck = False
 
     def _fail_overdue(self) -> None:
         self._overdue_check = self._loop.call_later(OVERDUE_SECONDS, self._fail_overdue)
         latest = self._loop.time() - OVERDUE_SECONDS
-        overdue = [command for command in self._batch if command.deadline < latest]
-        for command in [*overdue, *self._queue.take_overdue(latest)]:
-            self._is_stuck = self._is_stuck or command.wanted()
-            command.fail(Unavailable("Timeout"))
+        self._queue.fail_overdue(latest)
+        for command in self._batch:
+            if command.deadline < latest:
+                command.fail(Unavailable("Timeout"))
 
     async def _flush(self) -> None:
         connection = self._connection
@@ -187,6 +189,8 @@ class Pipeline:
             return
         # A flush fails as a whole at the deadline of its oldest command; less than half of the
         # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
+        for left in self._batch:  # by a flush that failed in an unforeseen way
+            left.fail(Unavailable("failed"))
         batch = self._batch = []
         self._queue.take(FLUSH_COMMANDS, self._loop.time() + self._timeout / 2, batch)
         if not batch:
@@ -195,10 +199,7 @@ class Pipeline:
         began = perf_counter()
         try:
             async with asyncio.timeout_at(batch[0].deadline):
-                await connection.send_packed_command(
-                    [ASKING + c.packed if c.asking else c.packed for c in batch],
-                    check_health=False,
-                )
+                await send_all(connection, batch)
                 for command in batch:
                     if command.asking:
                         command.asking = False
@@ -213,16 +214,14 @@ class Pipeline:
                     answered += 1
         except TimeoutError:
             await self._lose(batch[answered:], "Timeout reading from Redis", stalled=True)
-        except (OSError, RedisError, RuntimeError) as error:
-            # RuntimeError: uvloop's, where the connection closed a moment before we wrote.
+        except (OSError, RedisError) as error:
             await self._lose(batch[answered:], str(error))
         except BaseException:
             await self._lose(batch[answered:], "closed")
             raise
         else:
-            metrics.flushed(len(batch), perf_counter() - began)
-        finally:
             self._batch = []
+            metrics.flushed(len(batch), perf_counter() - began)
 
     def _refused(self, command: Command, error: ResponseError) -> None:
         text = str(error)
@@ -263,10 +262,12 @@ class Pipeline:
         try:
             async with asyncio.timeout(self._timeout):
                 self._connection = await self._connect()
-        except (OSError, RedisError, RuntimeError, TimeoutError) as error:
+        except Exception as error:
             metrics.redis_failed()
             self._go_down(str(error) or "Timeout connecting to Redis")
             self._tried.set()
+            if not isinstance(error, (OSError, RedisError)):
+                raise
             await asyncio.sleep(RECONNECT_SECONDS)
             return
         self._tried.set()

@@ -49,14 +49,11 @@ class Queue:
             elif command.wanted():
                 batch.append(command)
 
-    def take_overdue(self, latest: float) -> list[Command]:
-        """Those with a deadline before `latest`."""
-        overdue = []
+    def fail_overdue(self, latest: float) -> None:
+        """Those with a deadline before `latest` get NotSent."""
         while self._commands and self._commands[0].deadline < latest:
-            overdue.append(self._commands.popleft())
-        if overdue:
-            self._gets.clear()
-        return overdue
+            self._commands.popleft().fail(NotSent("timed out in the queue"))
+            self._gets.clear()  # one of them may have been it
 
     def fail(self, reason: str) -> None:
         """All that wait get NotSent."""

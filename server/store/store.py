@@ -99,9 +99,8 @@ class Store:
         pipeline = self._topology.bulk(keys[0])
         return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
-    @property
     def is_alive(self) -> bool:
-        """What sends commands does its work, whether or not Redis is there."""
+        """Does what sends commands do its work, whether or not Redis is there?"""
         pipelines = [*self._topology.serving(), *self._topology.primaries()]
         return all(pipeline.is_alive for pipeline in pipelines)
 

@@ -13,12 +13,14 @@ import pytest
 import uvloop
 
 from server.errors import Unavailable
-from server.store.pipeline import Pipeline
+from server.store import pipeline
+from server.store.command import send_all
+from server.store.pipeline import FLUSH_COMMANDS, Pipeline
 from server.store.store import Store
-from server.tasks import keep_going
-from tests.api import Api
+from server.tasks import FIRST_PAUSE_SECONDS, keep_going
+from tests.api import Api, User
 from tests.hurried import Hurried
-from tests.processes import Valkey
+from tests.processes import Valkey, eventually, until
 
 TIMEOUT = 0.3
 
@@ -73,12 +75,12 @@ def test_a_connection_that_closes_just_before_a_write(
         monkeypatch.setattr(Pipeline, "_was_closed", staticmethod(closes_then))
         await _refused(store)
         await _served(store)
-        assert store.is_alive
+        assert store.is_alive()
 
     on(valkey, test)
 
 
-@pytest.mark.parametrize("step", ["_flush", "_was_closed", "_lose", "_disconnect"])
+@pytest.mark.parametrize("step", ["_flush", "_was_closed", "_lose", "_reconnect", "_disconnect"])
 def test_an_exception_while_sending(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
@@ -86,37 +88,68 @@ def test_an_exception_while_sending(
         monkeypatch.undo()
         raise KeyError("unforeseen")
 
+    async def cut(connection: Any, commands: Any) -> None:
+        monkeypatch.setattr(pipeline, "send_all", send_all)
+        await send_all(connection, commands)
+        connection._writer.transport.abort()
+
     async def test(store: Store) -> None:
         await store.get("any")
-        if step in ("_lose", "_disconnect"):  # which is asked when the connection is lost
-            monkeypatch.setattr(Pipeline, step, fails)
-            valkey.client.client_kill_filter(_type="normal", skipme=True)
-        else:
-            monkeypatch.setattr(Pipeline, step, fails)
+        if step in ("_lose", "_disconnect", "_reconnect"):  # what comes after a lost connection
+            monkeypatch.setattr(pipeline, "send_all", cut)
+        monkeypatch.setattr(Pipeline, step, fails)
         with suppress(Unavailable):
             await store.get("any")
         await _served(store)
-        assert store.is_alive
+        assert store.is_alive()
 
     on(valkey, test)
-    if step == "_flush":
-        (record,) = caplog.records
-        assert (record.levelno, record.message) == (
-            logging.ERROR,
-            "Sending to Redis failed, and goes on",
-        )
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.message == "Sending to Redis failed, and goes on"
 
 
-def test_a_caller_does_not_wait_for_a_task_that_hangs(
+def test_an_unforeseen_exception_while_connecting_does_not_hold_up_the_start(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def hangs(*_: Any) -> None:
+    """Callers get their answer at once, as when Redis is away."""
+
+    load, is_mended = Store._load_into, False
+
+    async def fails(store: Store, connection: Any) -> None:
+        if not is_mended:
+            raise ValueError("unforeseen")
+        await load(store, connection)
+
+    async def run() -> None:
+        nonlocal is_mended
+        monkeypatch.setattr(Store, "_load_into", fails)
+        store = Store(valkey.url, TIMEOUT)
+        async with asyncio.timeout(5):
+            await store.start()
+        assert await _refused(store) < TIMEOUT / 2
+        is_mended = True
+        await _served(store)
+        await store.close()
+
+    uvloop.run(run())
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_a_caller_does_not_wait_for_a_task_that_hangs(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch, takes: bool
+) -> None:
+    """Before it takes the commands, or when it has them in its hands."""
+
+    async def hangs(self: Pipeline) -> None:
+        if takes:
+            self._queue.take(FLUSH_COMMANDS, 0, self._batch)
         await asyncio.Event().wait()
 
     async def test(store: Store) -> None:
         monkeypatch.setattr(Pipeline, "_flush", hangs)
-        await asyncio.gather(*(_refused(store) for _ in range(10)))
-        assert not store.is_alive
+        for _ in range(2):  # the next ones have to wait for themselves
+            await asyncio.gather(*(_refused(store) for _ in range(10)))
+        await until(lambda: not store.is_alive())
 
     on(valkey, test)
 
@@ -127,20 +160,29 @@ def mortal(valkey: Valkey, tmp_path: Path) -> Iterator[Hurried]:
         yield server
 
 
+def serves(user: User) -> bool:
+    try:
+        return user.charge().status_code == 200
+    except httpx.TransportError:
+        return False  # its worker has just ended
+
+
 def test_a_worker_that_cannot_send_any_more_says_so(mortal: Hurried) -> None:
-    """Not that it should happen; but then callers get their 503, and the pod is replaced."""
+    """Not that it should happen; but then callers get their 503, and the worker is replaced."""
     with httpx.Client(base_url=mortal.url, timeout=5) as client:
         user = Api.new_tenant(client).login()
         assert client.get("/livez").status_code == 200
         assert client.post("/end-sending").status_code == 200
-        assert user.charge().status_code == 503
         reply = client.get("/livez")
         assert (reply.status_code, reply.json()) == (503, {"status": "unavailable"})
+        assert user.charge().status_code == 503
         assert client.get("/readyz").status_code == 503
+        eventually(lambda: serves(user), 20)
+    assert "cannot speak to Redis any more" in mortal.text()
 
 
 async def test_a_task_that_is_kept_going(caplog: pytest.LogCaptureFixture) -> None:
-    steps = iter(["fails", "goes on", "fails", "goes on"])
+    steps = iter(["fails", "goes on", "fails", "goes on", "fails"])
     done = asyncio.Event()
 
     async def step() -> None:
@@ -152,7 +194,10 @@ async def test_a_task_that_is_kept_going(caplog: pytest.LogCaptureFixture) -> No
             raise LookupError(what)
 
     task = asyncio.create_task(keep_going(step, "The test"))
+    began = time.monotonic()
     async with asyncio.timeout(10):
         await done.wait()
     task.cancel()
-    assert [record.message for record in caplog.records] == ["The test failed, and goes on"] * 2
+    assert [record.message for record in caplog.records] == ["The test failed, and goes on"] * 3
+    # The pauses double, so that a fault that stays does not fill the log.
+    assert time.monotonic() - began > (1 + 2 + 4) * FIRST_PAUSE_SECONDS
