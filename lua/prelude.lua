@@ -1,4 +1,8 @@
 --[[
+  What scripts share: amounts, the ledger, the expiry of holds (return_expired_holds), the check of
+  an API key (read_user), the rate limit (read_rate, admit), the replies kept for Idempotency-Keys
+  (recall, once_wait_ms, remember).
+
   The loader puts this text in front of every other script; it is never run alone.
   Statuses are those of Status in server/store/status.py (a test holds the two together).
 ]]
@@ -9,7 +13,8 @@ local KEY_REUSED, TOO_MANY_KEYS = 7, 8
 local EXISTS, ABSENT, MISMATCH = 9, 10, 11
 local UNKNOWN_HOLD, TOO_MANY_HOLDS = 12, 13
 
--- cjson writes 14 digits, so a larger number would come back from the user's JSON changed.
+-- A round bound below what cjson keeps: it writes 14 digits, and a number of more would come back
+-- from the user's JSON changed.
 local LARGEST = 10000000000000
 local DAY_MS = 86400000
 local ONCE_FIELDS = 1000

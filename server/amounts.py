@@ -1,11 +1,12 @@
-"""Amounts of tokens: integers, none larger than Lua's JSON can keep exactly."""
+"""Amounts of tokens: integers, all smaller than what Lua's JSON can keep exactly."""
 
 from typing import Annotated, Any, TypeGuard
 
 from pydantic import Field
 
 LARGEST = 10**13
-"""The most tokens that any amount or balance can be; Lua's JSON keeps 14 digits."""
+"""The most tokens that any amount or balance can be: a round bound below what Lua's JSON keeps,
+which writes 14 digits."""
 
 Tokens = Annotated[int, Field(ge=0, le=LARGEST)]
 """An amount where pydantic reads the type."""

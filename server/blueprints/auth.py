@@ -1,4 +1,4 @@
-"""Logging in."""
+"""Logging in; keys are checked elsewhere: in Request.who, and by read_user in lua/prelude.lua."""
 
 import logging
 from functools import cache
@@ -50,7 +50,7 @@ async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     per_minute = services.settings.anonymous_logins_per_minute
     if address and per_minute:
         await services.users.count_login(tenant_id, address, per_minute)
-    login = await services.users.create_anonymous(
+    login = await services.users.login(
         tenant_id, request.tenant.config.user_groups.anonymous, request.ref
     )
     metrics.login_answered(tenant_id, "logged_in")

@@ -1,4 +1,4 @@
-"""Users and their API keys: create, find, revoke."""
+"""Users and their API keys: log in, find, revoke."""
 
 import re
 from dataclasses import dataclass
@@ -41,12 +41,12 @@ class Users:
     async def count_login(self, tenant_id: str, address: str, per_minute: int) -> None:
         """Raises TooManyRequests after `per_minute` logins from this address in a minute."""
         status, (retry_after_ms,) = await self._store.run(
-            "admit", [keys.logins(tenant_id, address)], per_minute, 60
+            "count_login", [keys.logins(tenant_id, address)], per_minute, 60
         )
         if status is Status.RATE_LIMITED:
             raise TooManyRequests(retry_after_ms)
 
-    async def create_anonymous(self, tenant_id: str, group: Group, ref: Ref) -> Login:
+    async def login(self, tenant_id: str, group: Group, ref: Ref) -> Login:
         """Makes a user of the group ANONYMOUS, then its key, both with one expiry."""
         login = Login(str(uuid4()), f"temp_{uuid4()}", group)
         _, (expires_at_ms,) = await self._store.run(
