@@ -27,7 +27,7 @@ from server.blueprints import (
 from server.blueprints import metrics as metrics_routes
 from server.blueprints.labels import label_routes
 from server.blueprints.preflight import add_preflights
-from server.blueprints.refusal import refuse
+from server.blueprints.refusal import answer_error
 from server.blueprints.request import BODY_BYTES, Request, load_tenant
 from server.errors import Unavailable
 from server.gateway.large_bodies import LargeBodies
@@ -45,7 +45,8 @@ from server.upstream.client import Upstream
 
 log = logging.getLogger(__name__)
 
-# Made once, with its middleware: given to it again for each app, it would run once more for each.
+# Made once for all apps of a process, with its middleware: a middleware that each app added again
+# would run once for each app that was made.
 OF_TENANT = Blueprint.group(
     auth.blueprint,
     accounts.blueprint,
@@ -106,7 +107,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     )
 
     @app.before_server_start
-    async def open_store(_: Any) -> None:
+    async def start_services(_: Any) -> None:
         metrics.worker_serves()
         await store.start()
         await services.upstream.start()
@@ -117,7 +118,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
             log.warning("Could not look for the first tenant: %s", error.reason)
 
     @app.after_server_stop
-    async def close_store(_: Any) -> None:
+    async def stop_services(_: Any) -> None:
         await services.holding.finish(services.stop_by)
         await services.upstream.close()
         await store.close()
@@ -160,7 +161,7 @@ def _complete(app: Sanic[Any, Services], *blueprints: Blueprint | BlueprintGroup
         app.blueprint(blueprint)
     label_routes(app)
     add_preflights(app)
-    app.error_handler.add(Exception, refuse)
+    app.error_handler.add(Exception, answer_error)
 
 
 def from_environment() -> Sanic[Any, Services]:

@@ -1,4 +1,4 @@
-"""Refusals as replies, in the shape that the client of the route reads."""
+"""The one error handler: refusals as replies, in the shape that the client of the route reads."""
 
 import logging
 
@@ -23,8 +23,8 @@ from server.providers.wire import WIRES, Name
 log = logging.getLogger(__name__)
 
 
-def refuse(request: Request, error: Exception) -> HTTPResponse:
-    """The one error handler: the reply to a request that is refused, or at which we failed."""
+def answer_error(request: Request, error: Exception) -> HTTPResponse:
+    """The reply to a request that is refused, or at which we failed."""
     refusal = error if isinstance(error, Refusal) else _refusal_of_sanic(request, error)
     if refusal is None:
         log.error("%s Internal Server Error", request.id, exc_info=error)

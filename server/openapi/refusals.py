@@ -1,4 +1,4 @@
-"""Which refusals a route answers with, and when."""
+"""What the API's documentation says of refusals: which ones a route answers with, and when."""
 
 from collections.abc import Sequence
 
