@@ -1,6 +1,11 @@
-"""How long what waits for what: one table, so that it can be seen what must outlast what.
+"""How long clients, providers, holds and the end of a worker are waited for: one table, because
+some of these must outlast others. tests/test_timeouts.py holds the inequalities.
 
-tests/test_timeouts.py holds the inequalities.
+All other waits stand where they are used: for Redis REDIS_TIMEOUT (settings.py), and the pauses of
+store/ before it connects, refreshes or watches again; for the hosts of a new config LOOK_UP_SECONDS
+(upstream/addresses.py); for the bundled Valkey those of process/embedded.py; before what failed is
+begun again those of tasks.py and process/supervisor.py. How long Redis keeps a reply, to repeat it,
+is in lua/: DAY_MS in prelude.lua, KEPT_MS in settle.lua.
 """
 
 from dataclasses import dataclass
@@ -43,11 +48,13 @@ class Timeouts:
     extend: float = 20
     """Between two extensions."""
     settle: float = 30 * 60
-    """For a settle to get through, tried again and again."""
+    """For a settle to get through, tried again and again; Redis keeps its reply for longer
+    (KEPT_MS in lua/settle.lua), else the last try could charge once more."""
     settle_pause: float = 5
     """Between two tries at most."""
 
-    # The end of a worker: DRAIN_SECONDS, then GRACE_SECONDS, then these one after the other.
+    # The end of a worker; process/worker.py has its order. `idle_connection` is for the grace; the
+    # next three follow it one after the other, while `kill` runs beside them.
     idle_connection: float = 0.2
     """For the next request of a client whose reply was sent: it comes sooner, and is served, if
     the client is busy. Closing at once would reset a request that is on its way."""

@@ -1,11 +1,16 @@
 """What must outlast what: the table of server/timeouts.py, and with it the settings."""
 
+import re
+
 import pytest
 
 from server.settings import Settings
 from server.timeouts import Timeouts
+from tests.processes import ROOT
 
 T, S = Timeouts(), Settings()
+SETTLE = (ROOT / "lua" / "settle.lua").read_text()
+KEPT_SECONDS = int(re.findall(r"^local KEPT_MS = (\d+)$", SETTLE, re.MULTILINE)[0]) / 1000
 
 
 @pytest.mark.parametrize(
@@ -15,6 +20,8 @@ T, S = Timeouts(), Settings()
         (2 * T.extend + S.redis_timeout, T.hold),
         # A settle is tried again before its hold has gone back by itself.
         (T.settle_pause + S.redis_timeout, T.hold),
+        # The last try of a settle still finds the reply of one that got through unseen.
+        (T.settle + T.settle_pause + S.redis_timeout, KEPT_SECONDS),
         # The end of a worker, after the grace: a stream reads on before it is settled ...
         (T.read_on, T.finish),
         # ... and all of it comes before the supervisor loses patience.

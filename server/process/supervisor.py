@@ -37,9 +37,12 @@ class Supervisor:
     """Runs `work(slot, parent)` in `count` processes, which share `listeners`, until a shutdown.
 
     `slot` is a number below `count`, of which no other living worker has the same; `parent` is a
-    descriptor that becomes readable when the parent has died. A worker that has not ended
-    `stop_seconds` after SIGTERM is killed. `on_death` is called with the slot of each that has
-    ended. `each_second`, if given, is called about that often; what it raises ends it all.
+    descriptor that becomes readable when the parent has died. `on_death` is called with the slot of
+    each worker that has ended. `each_second`, if given, is called about that often; what it raises
+    ends it all.
+
+    A worker that has not ended `stop_seconds` after the shutdown began is killed. One that is stuck
+    while it serves is not: nobody here would notice, that is for who asks /livez.
     """
 
     def __init__(

@@ -123,7 +123,17 @@ async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioS
 
 
 async def _stop(app: Sanic[Any, Services], server: AsyncioServer, drain_seconds: float) -> None:
-    """Serves on, not ready, for so long; then lets what runs finish in GRACE_SECONDS."""
+    """The end of a worker. All of it in order, with the settings and the Timeouts that bound it:
+
+    1. The supervisor closes its listeners and sends SIGTERM on, which sets `stop` in `serve`.
+    2. DRAIN_SECONDS: /readyz is 503 (Services.draining), but requests are served.
+    3. GRACE_SECONDS: nobody can connect any more; a connection is closed when it has been idle for
+       `idle_connection`. What still runs is aborted then, and has `abort` to end.
+    4. stop_services in app.py: calls without a client have what is left of the grace, then are
+       cancelled and have `cancel`; settles have at least `finish`; then Redis is closed.
+    5. `kill` after the grace the supervisor kills a worker that is still there. The bundled Valkey
+       is stopped last.
+    """
     services, timeouts = app.ctx, app.ctx.timeouts
     services.drain(drain_seconds)
     await asyncio.sleep(drain_seconds)
