@@ -1,5 +1,5 @@
 --[[
-  A later deadline for a hold of our own, while its holder lives.
+  A later deadline for a hold of the gateway's (kind own), while the call that it is for lasts.
 
   KEYS[1] user    string  the user, JSON
   KEYS[2] ledger  list    entries, newest first
@@ -9,7 +9,7 @@
   ARGV[4] ledger_size     entries that are kept
   Returns {status}
     OK
-    UNKNOWN_HOLD    no such user, or the hold was settled or has gone back
+    UNKNOWN_HOLD    no such user, or the hold is of kind api, was settled or has gone back
 ]]
 local user_key, ledger_key = KEYS[1], KEYS[2]
 local tenant, hold_id, ttl_ms, ledger_size = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])

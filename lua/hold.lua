@@ -10,7 +10,7 @@
   ARGV[3] wanted
   ARGV[4] minimum
   ARGV[5] ttl_ms          until the hold goes back by itself
-  ARGV[6] kind            api: made over HTTP; own: made by the gateway
+  ARGV[6] kind            api: made over HTTP; own: made by the gateway for a provider call
   ARGV[7] new_hold_id
   ARGV[8] once_field      the hashed Idempotency-Key, or '' for none
   ARGV[9] ledger_size     entries that are kept

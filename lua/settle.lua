@@ -7,7 +7,7 @@
   KEYS[2] ledger   list    entries, newest first
   KEYS[3] settled  string  the reply of the hold's first settle, JSON
   ARGV[1] tenant
-  ARGV[2] api_key          '' for a settle of our own
+  ARGV[2] api_key          '' for a settle of the gateway's (kind own)
   ARGV[3] hold_id
   ARGV[4] tokens           the cost
   ARGV[5] kind             api: only of a hold made over HTTP; own: only of one made by the

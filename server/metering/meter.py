@@ -16,7 +16,8 @@ from server.who import Ref, Who
 HOLD_ID = re.compile(r"[0-9a-f]{32}")
 
 Kind = Literal["api", "own"]
-"""A hold made over HTTP, or by the gateway; neither can settle the other's."""
+"""Whose a hold is: `api`, a user's, made and settled over HTTP; `own`, the gateway's, for a call
+to a provider. Neither can settle the other's."""
 
 
 class Meter:
@@ -90,7 +91,7 @@ class Meter:
         return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
 
     async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
-        """Moves an own hold's deadline to `ttl_ms` from now. Raises UnknownHold."""
+        """Moves the deadline of a gateway's hold to `ttl_ms` from now. Raises UnknownHold."""
         status, _ = await self._store.run(
             "extend",
             (keys.user(who.user_id), keys.ledger(who.user_id)),
@@ -110,10 +111,12 @@ class Meter:
         kind: Kind,
         ref: Ref,
     ) -> Settled:
-        """Replaces a hold by its cost, 0 to 10^13; settled again, the first reply.
+        """Replaces a hold by its cost, 0 to 10^13. A hold that was settled before is not settled
+        again: the answer is that of its first settle.
 
-        An own settle gives '' for the API key, and charges also when the hold has gone back. Raises
-        InvalidApiKey (also when an own settle's user has expired) and UnknownHold.
+        The gateway (kind `own`) gives '' for the API key, and its settle charges even when the hold
+        has gone back at its deadline. Raises UnknownHold; InvalidApiKey if the user does not have
+        the key or, for the gateway too, has expired.
         """
         status, values = await self._store.run(
             "settle",

@@ -130,7 +130,7 @@ def charge_answered(tenant_id: str, outcome: str, tokens: int = 0) -> None:
 
 
 def hold_answered(tenant_id: str, outcome: str) -> None:
-    """A request for a hold; those of our own are opened and closed, see below."""
+    """A request for a hold; for those of the gateway see `hold_opened`."""
     _HOLDS.add((tenant_id, outcome))
 
 
@@ -142,12 +142,12 @@ def settle_answered(tenant_id: str, outcome: str, tokens: int = 0) -> None:
 
 
 def overrun(tenant_id: str, tokens: int) -> None:
-    """A settle found that many tokens fewer than the cost."""
+    """A settle took so many tokens less than the cost, as the balance did not cover it."""
     _OVERRUN.add((tenant_id,), tokens)
 
 
 def hold_opened() -> None:
-    """A hold of our own; `hold_closed` when it is settled or given up."""
+    """The gateway has made a hold; `hold_closed` when it is settled or given up."""
     _OPEN_HOLDS.add()
 
 
