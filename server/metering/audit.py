@@ -66,7 +66,7 @@ class Audit:
                 print(f"{user}: {'; '.join(faults)}", flush=True)
 
     async def _faults(self, user_key: str, count: bool = True) -> list[str]:
-        user_id = user_key.removeprefix("user:")
+        user_id = keys.user_of(user_key)
         status, values = await self._store.run_bulk("audit", (user_key, keys.ledger(user_id)))
         if status is Status.UNKNOWN_USER:
             return []  # expired since the scan

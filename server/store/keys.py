@@ -75,6 +75,11 @@ def all_logins(tenant_id: str) -> str:
     return f"tenant:{tenant_id}:logins:*"
 
 
+def user_of(key: str) -> str:
+    """The user ID in the name of a user's JSON."""
+    return key.removeprefix("user:")
+
+
 def tenant_of_config(key: str) -> str:
     """The tenant ID in the name of its config."""
     return key.removeprefix("tenant:").removesuffix(":config")

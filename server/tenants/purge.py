@@ -37,7 +37,7 @@ async def purge(store: Store, tenant_id: str) -> int:
                     # The user last: while it exists, a next run finds its keys.
                     for api_key in user.get("apiKeys", ()):
                         await store.delete(keys.api_key(api_key))
-                    for of_user in reversed(keys.of_user(key.removeprefix("user:"))):
+                    for of_user in reversed(keys.of_user(keys.user_of(key))):
                         await store.delete(of_user)
                     users += 1
         async for portion in store.scan(keys.all_logins(tenant_id), "list"):
