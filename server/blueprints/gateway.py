@@ -43,7 +43,7 @@ from server.openapi.provider_bodies import (
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
 from server.providers.estimate import measure
-from server.providers.wire import WIRES, Name
+from server.providers.wire import WIRES, ProtocolName
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ async def message(request: Request, tenant_id: TenantId) -> Reply | None:
     return await _call(request, "anthropic")
 
 
-async def _call(request: Request, speaks: Name) -> Reply | None:
+async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     services, who = request.services, await request.who()
     with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
         body = await request.read_any_object(CALL_BYTES)

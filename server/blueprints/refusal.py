@@ -18,7 +18,7 @@ from server.errors import (
     RequestTimeout,
     Unavailable,
 )
-from server.providers.wire import WIRES, Name
+from server.providers.wire import WIRES, ProtocolName
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
     metrics.request_refused(refusal.label, refusal.status)
     if isinstance(request.stream, Http):
         request.stream.expecting_continue = False  # what it waits to send is not wanted
-    speaks: Name | None = getattr(request.route.ctx, "speaks", None) if request.route else None
+    speaks: ProtocolName | None = getattr(request.route and request.route.ctx, "speaks", None)
     if speaks is None or refusal.is_native:
         return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
     if request.method == "GET" and "anthropic-version" in request.headers:

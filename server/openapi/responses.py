@@ -23,9 +23,9 @@ from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
 from server.providers.ask import MOST_CHOICES
-from server.providers.wire import WIRES, Name
+from server.providers.wire import WIRES, ProtocolName
 
-_SHAPES: dict[Name, Any] = {"openai": OpenAiError, "anthropic": AnthropicError}
+_SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": AnthropicError}
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
     NoModel: NoModel("This tenant has no text provider"),
@@ -121,7 +121,7 @@ def _native(kind: type[Refusal], schemas: Schemas) -> Json:
     return {**found, "required": [*members], "examples": schemas.examples(found)}
 
 
-def _of_sdk(speaks: Name, kinds: Sequence[type[Refusal]], schemas: Schemas) -> Json:
+def _of_sdk(speaks: ProtocolName, kinds: Sequence[type[Refusal]], schemas: Schemas) -> Json:
     """The schema of these refusals for the SDKs of a protocol, with an example of each."""
     shown = [_EXAMPLES.get(kind) or kind() for kind in kinds]
     examples = [WIRES[speaks].error(one) for one in shown]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from server.errors import Refusal
-from server.providers.wire import Name
+from server.providers.wire import ProtocolName
 
 Area = Literal["Server", "Login", "Metering", "Gateway", "Administration"]
 
@@ -62,7 +62,7 @@ class Route:
     name: str
     handler: Callable[..., Any]
     doc: Doc
-    speaks: Name | None
+    speaks: ProtocolName | None
 
     @property
     def method(self) -> str:

@@ -9,7 +9,7 @@ MOST_CHOICES = 128
 
 
 class Ask(NamedTuple):
-    """Of a request's body; `limit` in output tokens a choice, None if it names none."""
+    """What a body asks for; `limit` in output tokens a choice, None if it names none."""
 
     model: str
     limit: int | None

@@ -1,5 +1,9 @@
 """Operations on the wire: what is sent upstream, and how errors reach the client.
 
+A new operation needs a class here, its readers in ask.py, estimate.py, tally.py and usage.py, its
+rows in translation.py (made in a folder for_...), a choice in gateway/endpoints.py, and a route in
+blueprints/gateway.py with its bodies in openapi/provider_bodies.py.
+
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 """
 
@@ -14,9 +18,9 @@ from server.providers import ask, refusals, sse
 from server.providers.ask import Ask
 from server.providers.tally import ChatTally, MessageTally, Tally
 
-Name = Literal["openai", "anthropic"]
-"""A protocol."""
+ProtocolName = Literal["openai", "anthropic"]
 Operation = Literal["chat", "messages"]
+"""What a protocol can be asked for; each has a Wire."""
 
 ANTHROPIC_VERSION = "2023-06-01"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -57,7 +61,7 @@ class Wire(Protocol):
 
 
 class ChatCompletions:
-    """Of OpenAI's protocol."""
+    """Chat completions, of OpenAI's protocol."""
 
     operation: ClassVar[Operation] = "chat"
     tally: ClassVar[type[Tally]] = ChatTally
@@ -96,7 +100,7 @@ class ChatCompletions:
 
 
 class Messages:
-    """Of Anthropic's protocol."""
+    """Messages, of Anthropic's protocol."""
 
     operation: ClassVar[Operation] = "messages"
     tally: ClassVar[type[Tally]] = MessageTally
@@ -140,5 +144,9 @@ class Messages:
         return sse.frame(orjson.dumps(self.error(refusal)), "error")
 
 
-WIRES: dict[Name, Wire] = {"openai": ChatCompletions(), "anthropic": Messages()}
-"""How text is asked for in each protocol."""
+WIRES: dict[ProtocolName, Wire] = {"openai": ChatCompletions(), "anthropic": Messages()}
+"""How each protocol is asked for text, and how it tells errors.
+
+A second operation of a protocol is a Wire beside this table, which its own route and the choice of
+endpoints name; the errors of its clients are those of the protocol, found here.
+"""

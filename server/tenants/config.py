@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 
 from server.amounts import Tokens
 from server.errors import Detail, Invalid
+from server.providers.wire import ProtocolName
 
 MOST_REQUESTS = 10_000
 RateLimit = Annotated[int, Field(ge=1, le=MOST_REQUESTS, description="requests per window")]
@@ -52,7 +53,7 @@ class Endpoint(_Config):
     url: _Text | None = None
     api_key: _Sendable | None = None
     default_model: _Text | None = None
-    protocol: Literal["openai", "anthropic"] | None = None
+    protocol: ProtocolName | None = None
     weight: int = Field(1, ge=1, le=1_000, description="tokens charged per token used")
 
 
@@ -70,7 +71,7 @@ class TextEndpoint(Endpoint):
     reasoning: bool = Field(False, description="its models may reason without being asked to")
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
 
-    def speaks(self, name: str) -> Literal["openai", "anthropic"]:
+    def speaks(self, name: str) -> ProtocolName:
         """The protocol of the endpoint of this name."""
         if self.protocol is not None:
             return self.protocol
@@ -125,6 +126,9 @@ class RealtimeEndpoints(_Endpoints[Endpoint]):
 
 
 class Providers(_Config):
+    """The endpoints by what they are for. Those of `realtime` have their URLs checked, but nothing
+    serves them yet."""
+
     text: TextEndpoints | None = None
     realtime: RealtimeEndpoints | None = None
 
@@ -160,7 +164,7 @@ class UserGroups(_Config):
 
 
 class TenantConfig(_Config):
-    """A tenant: login methods, user groups, providers."""
+    """A tenant: login methods, user groups, providers. Nothing reads `auth` yet."""
 
     auth: dict[str, Any]
     user_groups: UserGroups
