@@ -12,7 +12,8 @@
   ARGV[3] group           the new group, or '' to add tokens
   ARGV[4] rate_limit      the group's
   ARGV[5] rate_limit_window  the group's, seconds
-  ARGV[6] ttl_ms          of a temporary group: until a permanent user expires; 0: of a permanent one
+  ARGV[6] ttl_ms          0 if users of the group are permanent; else a permanent user expires so
+                          much later, and a temporary one when it would have anyway
   ARGV[7] once_field      the hashed Idempotency-Key, or '' for none
   ARGV[8] ledger_size     entries that are kept
   ARGV[9] ref             for the ledger, JSON

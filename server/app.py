@@ -45,8 +45,8 @@ from server.upstream.client import Upstream
 
 log = logging.getLogger(__name__)
 
-# Made once for all apps of a process, with its middleware: a middleware that each app added again
-# would run once for each app that was made.
+# Once, not in create_app: each app would add the middleware to the same blueprints again, and a
+# request would run it once for each app that was made.
 OF_TENANT = Blueprint.group(
     auth.blueprint,
     accounts.blueprint,

@@ -1,5 +1,5 @@
-"""Sanic's HTTP, made strict: what two parsers could read differently is refused, nothing drips,
-and each request has its ID.
+"""Sanic's HTTP, made strict: what two parsers could read differently is refused, a client that
+sends or reads too slowly is ended, and each request has its ID.
 
 A proxy in front that reads a request differently than we do can be made to pass on a second,
 hidden request. Sanic 25.12 is lenient where RFC 9112 is not: space before a header's colon, bare
@@ -33,7 +33,8 @@ _ODD_HEADER = re.compile(
     )""",
     re.VERBOSE,
 )
-# What no more bytes can turn into a head: it may never get an end that Sanic sees.
+# Bytes that no head may have, whatever follows. Sanic reads a head only when its end is there, and
+# after these bytes that may never come.
 _NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256

@@ -40,6 +40,7 @@ async def _preflight(request: Request, **_: str) -> HTTPResponse:
 
 
 def allowed_methods(request: Request) -> str:
-    """Of a path that exists: each has its route for OPTIONS."""
+    """The methods of the request's path, as `Allow` lists them; the path must exist."""
+    # Each path has a route for OPTIONS, which knows the methods of all.
     route, _, _ = request.app.router.get(request.path, "OPTIONS", None)
     return ", ".join(route.ctx.methods)

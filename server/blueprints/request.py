@@ -30,7 +30,8 @@ from server.who import Ref, Who
 
 BODY_BYTES = 1024 * 1024
 GONE = 499
-"""The status that requests are counted with whose client did not wait; nginx' word for it."""
+"""The status that the metrics have for a request whose client left before the reply, as nginx has
+in its log."""
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 IDEMPOTENCY_KEY = Parameter(
     "Idempotency-Key",
@@ -94,9 +95,10 @@ class Request(StrictRequest):
         return credential if scheme.lower() == "bearer" else ""
 
     async def who(self) -> Who:
-        """The user whose API key this carries, or once was. Raises InvalidApiKey if there is none.
+        """The user that the request's API key belongs to, or belonged to until it was revoked.
 
-        Whether the user still has the key and is of this tenant, only the scripts can tell.
+        Raises InvalidApiKey if there is no key, or nobody's. Whether the user still has it, and is
+        of this tenant, each script checks (read_user in lua/prelude.lua).
         """
         api_key = self.bearer() or self.headers.getone("x-api-key", "")
         if not api_key:

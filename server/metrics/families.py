@@ -35,7 +35,8 @@ class Family:
         self.values.clear()
         self._named.clear()
         if not self.labels:
-            # A counter that appears only with its first event has no rate of it.
+            # From the start, at 0: of a counter that appears with its first event, Prometheus sees
+            # no increase.
             self._new(())
 
     def restore(self, values: dict[Labels, list[float]]) -> None:
@@ -43,7 +44,8 @@ class Family:
             self._new(labels)[:] = numbers
 
     def _new(self, labels: Labels) -> list[float]:
-        """The values of a metric that is not there yet, or of that which stands for it."""
+        """Adds the metric of these labels and returns its values; when too many are named already,
+        those of the one that is labelled OTHER."""
         named, rest = labels[: self._bounded], labels[self._bounded :]
         if named not in self._named and len(self._named) >= MOST_NAMED:
             named = (OTHER,) * self._bounded

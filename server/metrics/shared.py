@@ -26,7 +26,8 @@ _HEAD = struct.Struct("=II")
 # Whether its worker lives, and which half is in force: 0 (none), 1 or 2. The other half is
 # written meanwhile, so a worker that is killed then spoils nothing.
 _FLAGS_BYTES = 2
-# One that is read is not whole only if it is written over, twice, in that very moment.
+# A snapshot that was written over while it was read is read again. As halves alternate, its worker
+# must have written twice in that moment.
 _TRIES = 100
 _SLOT_BYTES = _FLAGS_BYTES + 2 * HALF_BYTES
 
@@ -111,7 +112,8 @@ class ThisWorker:
 
     async def text(self) -> bytes:
         """The metrics of all workers, for Prometheus."""
-        # What was told must not be taken back, by another worker or by one that replaces this.
+        # Published first: what this answer counts, no later one may lack, be it from another worker
+        # or from the one that replaces this.
         self.publish()
         totals = {
             name: {labels: list(numbers) for labels, numbers in family.values.items()}

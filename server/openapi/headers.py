@@ -9,12 +9,13 @@ RATE = ("RateLimit-Policy", "RateLimit")
 SPENT = ("X-Tokens-Charged", "X-Tokens-Left")
 EXAMPLE_OF_ETAG = f'"{"0a" * 20}"'
 
-# When a first reply is repeated; when the reply is no stream.
+# Listed for a reply that has them only at times: the first when an earlier reply is repeated, the
+# others when the reply is not streamed.
 _AT_TIMES = ("Idempotent-Replayed", *SPENT)
 
 
 def headers() -> dict[str, Json]:
-    """components/headers: each reply that lists one has it, but for those of `_AT_TIMES`."""
+    """components/headers: a reply has each one that is listed for it, but for `_AT_TIMES`."""
     digits = "[0-9]+"
     found = {
         "X-Request-ID": _text(

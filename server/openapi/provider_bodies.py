@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def _open(*examples: Json) -> ConfigDict:
-    """Of an object with any further members."""
+    """The config of an object that may have any further members."""
     return ConfigDict(extra="allow", json_schema_extra={"examples": list(examples)})
 
 

@@ -75,7 +75,8 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
 """When each is given, and its headers."""
 
 _OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
-# Of a provider they mean something else, and become another status.
+# A provider's answers about the tenant, its key, credit or limit: these are not passed on as they
+# are, but become refusals of their own.
 _NOT_PASSED_ON = {"401", "402", "403", "429"}
 _OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
     None: [],

@@ -79,7 +79,8 @@ def _body(answer: Answer, route: Route) -> Any:
 
 
 def _response(when: str, names: Sequence[Sequence[str]], content: Json) -> Json:
-    """`names`: the headers of each of the replies that this is; `content`: schemas by type."""
+    """One response, which may stand for several replies: `names` are the headers of each of them,
+    and those that not all have are optional; `content` is the schemas by media type."""
     found = {"X-Request-ID": ref("X-Request-ID", "headers")}
     for name in dict.fromkeys(name for each in names for name in each):
         in_all = all(name in each for each in names)

@@ -127,8 +127,8 @@ def _supervise(
     shutdown: Shutdown,
 ) -> None:
     """`listeners`: the public one, and that of METRICS_PORT if there is one."""
-    # Only now, so that a wrong address of Redis is answered without waiting for the rest;
-    # and here, so that a worker that replaces another has it in memory already.
+    # Imported after Redis was asked, so that one that is not there is told of without waiting for
+    # the rest; and before the fork, so that a worker that replaces another need not import it.
     from server.metrics.shared import Shared, this_worker
     from server.process.worker import run_worker
 

@@ -43,8 +43,9 @@ def run_worker(
 ) -> None:
     """The body of a worker process; the arguments as in `serve`."""
     app = create_app(Deps(settings, Store(settings.redis_url, settings.redis_timeout)))
-    # What is here now stays; and next to nothing of a request is in cycles, which is all that the
-    # collector is for, so that it may look seldom (a tenth of the CPU of a provider call).
+    # The garbage collector is only for objects that refer to each other in a circle. What is here
+    # now stays anyway, and a request leaves next to none, so that it may look seldom: at its usual
+    # pace it takes a tenth of the CPU of a provider call.
     gc.freeze()
     gc.set_threshold(20_000, 20, 10)
     uvloop.run(serve(app, listener, parent, metrics_listener))

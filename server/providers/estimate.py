@@ -19,7 +19,8 @@ from server.providers.reading import an_object, string
 
 PROMPT_BYTES = 3
 OUTPUT_BYTES = 4
-# More than a token of any language has on average: fewer tokens than this no text can be.
+# In no language does a token have so many characters, or bytes, on average: a text has at least
+# its length divided by these in tokens.
 MOST_CHARACTERS = 8
 MOST_BYTES = 12
 
@@ -74,7 +75,7 @@ class Output:
 
     @property
     def least_tokens(self) -> int:
-        """For certain as many, whatever the language."""
+        """The fewest that the text can be, whatever its language."""
         by_characters = self._characters // MOST_CHARACTERS
         by_bytes = self._bytes // MOST_BYTES
         return by_characters if by_characters > by_bytes else by_bytes

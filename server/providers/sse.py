@@ -6,7 +6,7 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from codecs import BOM_UTF8
 
 MOST_BYTES = 4 * 1024 * 1024
-"""Of one event: a stream may not fill our memory."""
+"""One event may have so many: a stream must not fill our memory."""
 
 COMMENT = b":\n\n"
 

@@ -29,11 +29,13 @@ class Stream(Protocol):
 
 
 class Translation(NamedTuple):
-    """For clients of one operation, where the endpoint has the same or another.
+    """From a client that asks for one operation to an endpoint that offers the same or another, and
+    back.
 
-    `request`: a client's body as the endpoint takes it, apart from model, limit and stream; raises
-    Unsupported. `reply`: a whole reply as the client takes it, given raw and parsed. `stream`: of
-    one reply, given whether a client of chat completions asked for its usage.
+    `request`: the client's body as the endpoint takes it, apart from model, limit and stream;
+    raises Unsupported. `reply`: a whole reply as the client takes it, made of the raw and the
+    parsed one. `stream`: makes the Stream of one reply; its argument says whether a client of chat
+    completions asked for usage.
     """
 
     request: Callable[[dict[str, Any]], dict[str, Any]]

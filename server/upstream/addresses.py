@@ -134,7 +134,7 @@ def _fault_of_ipv6(netloc: str, allow_private: bool) -> str | None:
 
 
 def _fault_of_ipv4(text: str, allow_private: bool) -> str | None:
-    """Of a host that ends in a number, which is never a name (WHATWG URL, 3.5)."""
+    """The fault of a host that ends in a number, which is never a name (WHATWG URL, 3.5)."""
     try:
         IPv4Address(text)
     except AddressValueError:

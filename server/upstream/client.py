@@ -78,9 +78,9 @@ class Upstream:
         """Sends and waits `seconds` for the head of the reply, whatever its status; follows no
         redirect. `on_send` is called when from now on the upstream may have some of the request.
 
-        The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Also Failed
-        is a connection of the pool that the upstream was just closing: nobody can know whether it
-        has seen the request.
+        The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Where the
+        upstream closes a connection of the pool just when it is used again, that is Failed, not
+        Unreachable: nobody can know whether it has seen the request.
         """
         try:
             target = self._target(url)

@@ -44,8 +44,8 @@ class TimedOut(UpstreamError):
 
 
 class Response:
-    """Of one request. It gives its connection back by itself when its body has come to its end,
-    read or not; whoever wants no more of it before that closes it.
+    """The response to one request. It gives its connection back by itself when its body has come to
+    its end, read or not; whoever wants no more of it before that closes it.
 
     `give_up_at`, on the loop's clock, is how long its reader waits; who made the response sees to
     it that `expire` is called then. A timer for each part would cost more than the part.
@@ -97,8 +97,8 @@ class Response:
     async def part(self) -> bytes:
         """The next part of the body as soon as it is here, decompressed; b"" after the last one.
 
-        All that came before it failed, then Failed or TimedOut, again and again. May be called
-        again after it was cancelled.
+        Of a body that fails, all that came before that is returned first; then each call raises
+        Failed or TimedOut. May be called again after it was cancelled.
         """
         content = self._content
         self.give_up_at = self._loop.time() + self._timeouts.idle
@@ -133,8 +133,8 @@ class Response:
         return b"".join(parts)
 
     def leave(self) -> None:
-        """Nobody reads on, though only the end of the last chunk should be missing; without it
-        the connection is of no use to others."""
+        """For a reader that has all it wants, when only the end of the last chunk should be
+        missing: that is waited for a moment, as without it nobody else can use the connection."""
         self._is_left = True
         self.give_up_at = self._loop.time() + self._timeouts.leave
 

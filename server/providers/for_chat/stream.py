@@ -111,7 +111,7 @@ class ChatStream:
         return [self._fragment(number, arguments(block))]
 
     def _text(self, part: dict[str, Any]) -> list[Chunk]:
-        """Of a block or a delta."""
+        """The chunk with the text of a block or a delta."""
         kind = part.get("type")
         name = _TEXTS.get(kind) if isinstance(kind, str) else None
         if name is None:

@@ -45,7 +45,7 @@ class _Block:
         self.unsent.append(text)
 
     def delta(self) -> dict[str, Any]:
-        """Of what is unsent, which is sent then."""
+        """The delta with all the text that is unsent; from now on it counts as sent."""
         text = "".join(self.unsent)
         self.unsent.clear()
         return {"type": self._delta, self._member: text}
@@ -85,11 +85,12 @@ class _Call(_Block):
 
 
 class MessageStream:
-    """Of one message: `from_chunk` for each chunk of the provider, then `finish`."""
+    """One message: `from_chunk` for each chunk of the provider, then `finish`."""
 
     def __init__(self) -> None:
         self._started = False
-        # The first one is open, if `_is_open`; its number is `_index`.
+        # Those that are not stopped yet, in order. Only the first can be open, and is so if
+        # `_is_open`; `_index` is its number in the message.
         self._blocks: deque[_Block] = deque()
         self._is_open = False
         self._index = 0
