@@ -17,7 +17,9 @@ from tests.processes import ROOT
 SERVER = ROOT / "server"
 SCRIPTS = sorted(path for path in (ROOT / "lua").glob("*.lua") if path.stem != "prelude")
 
-# Each may import those in lower rows and the leaves, none of its own row. A folder is a room.
+# A room is a folder of server/, or a file that lies there by itself. A row is a floor with rooms:
+# they may import rooms of all rows below, but none of their own row. A leaf is a room that all may
+# import; it imports leaves alone. docs/develop.md has the same as a table, for people.
 ROWS = [
     {"__main__"},
     {"process"},
@@ -37,7 +39,8 @@ MAY_IMPORT = {
     "aiohttp": {"upstream"},
     "sanic": {"process", "app", "blueprints", "http"},
 }
-"""Who may import what not everybody may; a room may import itself."""
+"""What is not for every room, with the rooms that import it: these and no others. What is a room
+itself may be imported inside it."""
 
 
 def _module(path: Path) -> str:
@@ -68,23 +71,33 @@ IMPORTS = {module: _imports(module) for module in MODULES}
 
 
 def _room(module: str) -> str:
-    """The folder or file of server/ that a module is in, "" for another's."""
+    """The room that a module of ours is in, "" for a module of others."""
     return module.split(".")[1] if module.startswith("server.") else ""
 
 
 def test_arrows_point_down() -> None:
     row_of = {name: number for number, row in enumerate(ROWS) for name in row}
     rooms = {_room(module) for module in MODULES} - {""}
-    assert rooms == set(row_of) | LEAVES, "each room has its place"
+    placed = set(row_of) | LEAVES
+    assert rooms <= placed, f"{rooms - placed} must be in a row of ROWS, or a leaf in LEAVES"
+    assert placed <= rooms, f"{placed - rooms} of ROWS or LEAVES is not in server/"
     for module, imported in IMPORTS.items():
         room = _room(module)
         for other in {_room(name) for name in imported} - {"", room} - LEAVES:
-            assert room not in LEAVES, f"{module} is a leaf and imports {other}"
-            assert row_of[other] > row_of[room], f"{module} imports {other}"
+            assert room not in LEAVES, f"{module} imports {other}, and a leaf imports LEAVES alone"
+            lower = row_of[other] > row_of[room]
+            assert lower, f"{module} imports {other}, which is in no lower row of ROWS than {room}"
+
+
+def test_the_documented_rows_are_these() -> None:
+    page = (ROOT / "docs" / "develop.md").read_text()
+    cells = re.findall(r"^\| (?:\d+|leaves) \| (.+?) \|", page, re.MULTILINE)
+    rows = [set(re.findall(r"`(\w+)`", cell)) for cell in cells]
+    assert rows == [*ROWS, LEAVES], "docs/develop.md differs from ROWS and LEAVES"
 
 
 def test_no_arrows_go_around() -> None:
-    """Of the files inside a room neither."""
+    """Not between the files of a room either."""
     TopologicalSorter(IMPORTS).prepare()
 
 
@@ -94,8 +107,10 @@ def test_some_things_are_for_few(what: str) -> None:
         _room(module)
         for module, imported in IMPORTS.items()
         if any(f"{name}.".startswith(f"{what}.") for name in imported)
-    }
-    assert users - {_room(what)} == MAY_IMPORT[what]
+    } - {_room(what)}
+    allowed = MAY_IMPORT[what]
+    assert users <= allowed, f"{users - allowed} may not import {what}, by MAY_IMPORT"
+    assert allowed <= users, f"{allowed - users} of MAY_IMPORT does not import {what} any more"
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
