@@ -14,7 +14,7 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
-test: .venv/development ## run all tests
+test: .venv/development ## run the tests; those of the next three commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right

@@ -97,7 +97,7 @@ class LedgerEntry(TypedDict):
     ref: Annotated[
         dict[str, str | int | bool],
         Field(
-            description="what caused it; `estimated`: the provider reported no usage",
+            description="what caused it; `estimated`: the provider did not report all its usage",
             examples=[{"requestId": "3f1c0a9be2d84756a1b2c3d4"}],
         ),
     ]
