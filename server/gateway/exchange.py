@@ -15,7 +15,7 @@ _LONGEST_MODEL = 100
 
 
 class Cost(NamedTuple):
-    """`tokens` are charged; `is_estimate` if the provider did not report its usage."""
+    """`tokens` are charged; `is_estimate` if the provider did not report all its usage."""
 
     tokens: int
     usage: Usage

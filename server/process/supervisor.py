@@ -41,8 +41,8 @@ class Supervisor:
     each worker that has ended. `each_second`, if given, is called about that often; what it raises
     ends it all.
 
-    A worker that has not ended `stop_seconds` after the shutdown began is killed. One that is stuck
-    while it serves is not: nobody here would notice, that is for who asks /livez.
+    A worker that has not ended `stop_seconds` after the shutdown began is killed. One that
+    hangs while it serves is not: that is for whoever asks /livez to notice.
     """
 
     def __init__(
