@@ -103,7 +103,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     )
     app = _bare_app(services)
     _complete(
-        app, health.blueprint, metrics_routes.public, docs.blueprint, tenants.blueprint, OF_TENANT
+        app, health.blueprint, metrics_routes.public, docs.blueprint, OF_TENANT, tenants.blueprint
     )
 
     @app.before_server_start
@@ -156,7 +156,7 @@ def _bare_app(services: Services) -> Sanic[Any, Services]:
 
 
 def _complete(app: Sanic[Any, Services], *blueprints: Blueprint | BlueprintGroup) -> None:
-    """Adds the routes, and what is needed around them."""
+    """Adds the routes, documented in this order, and what is needed around them."""
     for blueprint in blueprints:
         app.blueprint(blueprint)
     label_routes(app)

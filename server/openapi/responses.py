@@ -59,7 +59,7 @@ class Faults(TypedDict):
 
 def responses(route: Route, schemas: Schemas) -> Json:
     """By status, in its order."""
-    found = {status: _refusal(kinds, route, schemas) for status, kinds in refusals(route).items()}
+    found: Json = {}
     by_status: dict[int, list[Answer]] = {}
     for answer in route.doc.answers:
         by_status.setdefault(answer.status, []).append(answer)
@@ -68,6 +68,8 @@ def responses(route: Route, schemas: Schemas) -> Json:
         content = {media_type: schemas.of(body) for media_type, body in bodies.items() if body}
         when = "; or ".join(answer.when for answer in answers)
         found[str(number)] = _response(when, [answer.headers for answer in answers], content)
+    for status, kinds in refusals(route).items():
+        found.setdefault(status, _refusal(kinds, route, schemas))
     return {status: found[status] for status in sorted(found)}
 
 

@@ -14,6 +14,7 @@ import pytest
 import schemathesis
 from schemathesis.engine import events, from_schema
 
+from server.openapi.document import AREAS
 from tests.api import ADMIN, Api, config
 from tests.doubles import Double
 from tests.endpoints import endpoint, text_config
@@ -49,6 +50,16 @@ def test_document_has_exactly_the_routes_of_the_app() -> None:
 def _camel_case(parameter: re.Match[str]) -> str:
     first, *rest = parameter[1].split("_")
     return "{" + first + "".join(word.title() for word in rest) + "}"
+
+
+def test_routes_come_in_the_order_that_a_reader_needs() -> None:
+    found = [(operation["tags"][0], operation["operationId"]) for _, operation in operations()]
+    assert list(dict.fromkeys(area for area, _ in found)) == list(AREAS)
+    names = [name for _, name in found]
+    of_metering = ["readBalance", "readLedger", "charge", "hold", "settle"]
+    assert [name for area, name in found if area == "Metering"] == of_metering
+    assert names.index("greet") < names.index("checkLive") < names.index("readPage")
+    assert names.index("readConfig") < names.index("grant") < names.index("listTenants")
 
 
 def test_document_is_served(client: httpx.Client) -> None:
