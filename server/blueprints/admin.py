@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 import orjson
 from pydantic import Field
 from sanic import Blueprint
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from server.amounts import Tokens
 from server.blueprints.accounts import User, describe
@@ -47,7 +47,7 @@ class GrantOfGroup(TypedDict):
     group: Group
 
 
-Grant = GrantOfTokens | GrantOfGroup
+Grant = TypeAliasType("Grant", GrantOfTokens | GrantOfGroup)
 
 
 class Granted(TypedDict):
@@ -138,7 +138,7 @@ async def read_user(request: Request, tenant_id: TenantId, user_id: UserId) -> J
 async def grant(request: Request, tenant_id: TenantId, user_id: UserId) -> JsonReply[Granted]:
     _checked(user_id)
     idempotency_key = request.idempotency_key()
-    body = await request.read_object(Grant)
+    body = await request.read_object(Grant.__value__)
     if len(body) != 1:
         refuse({"path": "", "message": "must have either tokens or group"})
     if "group" in body:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import orjson
 from pydantic import Field
 from sanic import Blueprint, Sanic
+from typing_extensions import TypeAliasType
 
 from server.blueprints.request import Request
 from server.http import Reply
@@ -24,7 +25,11 @@ _HEADERS = {
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
 }
-_Document = Annotated[dict[str, Any], Field(examples=[{"openapi": "3.1.0", "...": "..."}])]
+Page = TypeAliasType("Page", str)
+Document = TypeAliasType(
+    "Document",
+    Annotated[dict[str, Any], Field(examples=[{"openapi": "3.1.0", "...": "..."}])],
+)
 
 
 @blueprint.get(
@@ -32,7 +37,7 @@ _Document = Annotated[dict[str, Any], Field(examples=[{"openapi": "3.1.0", "..."
     ctx_doc=Doc(
         "Server",
         "This documentation, to read",
-        [Answer("the page", str, headers=["Cache-Control"], media_type="text/html")],
+        [Answer("the page", Page, headers=["Cache-Control"], media_type="text/html")],
     ),
 )
 async def read_page(request: Request) -> Reply:
@@ -44,7 +49,7 @@ async def read_page(request: Request) -> Reply:
     ctx_doc=Doc(
         "Server",
         "This documentation, for programs",
-        [Answer("the OpenAPI 3.1 document", _Document, headers=["Cache-Control"])],
+        [Answer("the OpenAPI 3.1 document", Document, headers=["Cache-Control"])],
     ),
 )
 async def read_document(request: Request) -> Reply:

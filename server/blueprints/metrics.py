@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 from sanic import Blueprint
+from typing_extensions import TypeAliasType
 
 from server.blueprints.request import Request
 from server.errors import NotFound, Refusal
@@ -24,6 +25,7 @@ _EXAMPLE = """\
 # TYPE vibe_requests_total counter
 vibe_requests_total{route="GET /livez",status="200"} 2.0
 """
+Metrics = TypeAliasType("Metrics", Annotated[str, Field(examples=[_EXAMPLE])])
 
 
 @public.get(
@@ -31,13 +33,7 @@ vibe_requests_total{route="GET /livez",status="200"} 2.0
     ctx_doc=Doc(
         "Server",
         "What the server counts and measures, for Prometheus",
-        [
-            Answer(
-                "the metrics of all workers",
-                Annotated[str, Field(examples=[_EXAMPLE])],
-                media_type="text/plain",
-            )
-        ],
+        [Answer("the metrics of all workers", Metrics, media_type="text/plain")],
         about="With `METRICS_PORT` they are on that port, without a token, and not here.",
         credential="admin",
     ),

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 from sanic import Blueprint
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from server.blueprints.request import Request, reply
 from server.gateway import endpoints
@@ -45,6 +45,9 @@ class AnthropicModels(TypedDict):
     last_id: _NameOrNone
 
 
+Models = TypeAliasType("Models", OpenAiModels | AnthropicModels)
+
+
 # A second address, as in gateway.py.
 @blueprint.get("/v1/models", ctx_speaks="openai", name="list_models_again")
 @blueprint.get(
@@ -59,9 +62,7 @@ class AnthropicModels(TypedDict):
         parameters=[ANTHROPIC_VERSION],
     ),
 )
-async def list_models(
-    request: Request, tenant_id: TenantId
-) -> JsonReply[OpenAiModels | AnthropicModels]:
+async def list_models(request: Request, tenant_id: TenantId) -> JsonReply[Models]:
     await request.services.accounts.balance(await request.who())
     found = endpoints.list_models(request.tenant.config.providers.text)
     if "anthropic-version" in request.headers:

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core.core_schema import TypedDictSchema
+from pydantic_core.core_schema import TypedDictSchema, UnionSchema
 
 Json = dict[str, Any]
 
@@ -18,6 +18,10 @@ class _Generator(GenerateJsonSchema):
         """Without members that it does not name, unless its config allows them."""
         return {"additionalProperties": False, **super().typed_dict_schema(schema)}
 
+    def union_schema(self, schema: UnionSchema) -> JsonSchemaValue:
+        """No value is of two of its types: the objects are closed, and have different members."""
+        return {"oneOf": super().union_schema(schema)["anyOf"]}
+
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False  # it would be the name once more
 
@@ -26,28 +30,36 @@ class _Generator(GenerateJsonSchema):
 
 
 class Schemas:
-    """Collects in `components` those of the classes that it was asked for."""
+    """Collects in `components` those of the classes and named types that it was asked for."""
 
     def __init__(self) -> None:
         self.components: Json = {}
 
     def of(self, kind: Any) -> Json:
-        """The schema of a type; of a class, a reference."""
+        """The schema of a type; of a class or a TypeAliasType, a reference."""
         adapter: TypeAdapter[Any] = TypeAdapter(kind)
         found, rest = TypeAdapter.json_schemas(
             [("kind", "validation", adapter)],
             ref_template=ref("{model}")["$ref"],
             schema_generator=_Generator,
         )
-        schema, classes = found["kind", "validation"], rest.get("$defs", {})
-        known, self.components = self.components, {**self.components, **classes}
-        for one in (*classes.values(), schema):
+        schema, named = found["kind", "validation"], rest.get("$defs", {})
+        known, self.components = self.components, {**self.components, **named}
+        for one in (*named.values(), schema):
             one.pop("title", None)
-            if one.get("additionalProperties") is False or "anyOf" in one:
-                one.setdefault("examples", self.examples(one))
+            self._add_examples(one)
         twice = [name for name in known if known[name] != self.components[name]]
-        assert not twice, f"several classes have the names {twice}"
+        assert not twice, f"several types have the names {twice}"
         return schema
+
+    def _add_examples(self, schema: Json) -> None:
+        """To an object whose members all have some, to its arrays, and to a choice of such."""
+        is_closed = schema.get("additionalProperties") is False
+        parts = [schema] if is_closed or "oneOf" in schema else []
+        if is_closed:
+            parts += [member for member in schema["properties"].values() if "items" in member]
+        for part in parts:
+            part.setdefault("examples", self.examples(part))
 
     def examples(self, schema: Json) -> list[Any]:
         """Its own, or one made of those of its parts."""
@@ -57,8 +69,8 @@ class Schemas:
             return self.examples(self.components[schema["$ref"].rsplit("/", 1)[1]])
         if "const" in schema:
             return [schema["const"]]
-        if "anyOf" in schema:
-            return [example for one in schema["anyOf"] for example in self.examples(one)]
+        if "oneOf" in schema:
+            return [example for one in schema["oneOf"] for example in self.examples(one)]
         if "items" in schema:
             return [self.examples(schema["items"])[:1]]
         members = schema["properties"].items()

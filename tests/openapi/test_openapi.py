@@ -104,6 +104,26 @@ def test_every_json_body_has_an_example() -> None:
                 assert named["examples"], label
 
 
+def test_bodies_have_names_that_generated_clients_can_use() -> None:
+    for label, operation in operations():
+        succeeded = [reply for status, reply in operation["responses"].items() if status < "300"]
+        for body in (operation.get("requestBody", {}), *succeeded):
+            schemas = [media["schema"] for media in body.get("content", {}).values()]
+            assert all(schema.keys() == {"$ref"} for schema in schemas), label
+
+
+def test_lists_in_bodies_of_ours_have_examples() -> None:
+    closed = [
+        schema
+        for schema in document()["components"]["schemas"].values()
+        if schema.get("additionalProperties") is False
+    ]
+    members = [member for schema in closed for member in schema["properties"].values()]
+    lists = [member for member in members if "items" in member]
+    assert len(lists) > 3
+    assert all(member["examples"][0] for member in lists)
+
+
 def test_page_shows_every_route_and_needs_nothing_else(client: httpx.Client) -> None:
     reply = client.get("/docs")
     assert reply.status_code == 200
