@@ -7,12 +7,12 @@ LF, folded headers, several Hosts, sloppy chunks. Its timeouts restart at each b
 """
 
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from random import getrandbits
 from time import monotonic
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from sanic import HTTPResponse, Request
+from sanic import Request
 from sanic.exceptions import BadRequest, RequestTimeout
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
@@ -199,38 +199,6 @@ class StrictProtocol(HttpProtocol):
         # Sanic's also forgets the transport, and then fails if it is still reading a header.
         if self.transport:
             self.transport.abort()
-
-
-class Reply(HTTPResponse):
-    """A reply whose header values are ours or already checked, so that they need no escaping.
-
-    Sanic escapes line breaks in each name and value, 3 to 4 us a header.
-    """
-
-    async def begin_unchunked(self) -> None:
-        """Sends the head of a stream to a client of HTTP/1.0, which Sanic would send chunks."""
-        stream = self.stream
-        assert isinstance(stream, StrictHttp)
-        stream.keep_alive = False
-        await self.send(b"")
-        stream.response_func = stream.send_unchunked
-
-    @property
-    def processed_headers(self) -> Iterator[tuple[bytes, bytes]]:
-        if self.status not in (204, 304):
-            self.headers.setdefault("content-type", self.content_type)
-        if isinstance(self.stream, Http) and self.stream.request.version == "1.0":
-            self.headers.pop("transfer-encoding", None)
-        for name, value in self.headers.items():
-            if name != "alt-svc":  # Sanic's, and empty
-                yield name.encode(), str(value).encode("latin-1")
-
-
-Body_co = TypeVar("Body_co", covariant=True)
-
-
-class JsonReply(Reply, Generic[Body_co]):
-    """A reply whose body is JSON of this type. The API's documentation reads it in signatures."""
 
 
 def _request_id(given: str | None) -> str:

@@ -18,11 +18,11 @@ from sanic import Blueprint
 from server import logs, metrics
 from server.app import Deps, create_app
 from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
-from server.http import Reply
 from server.metering.holding import Ending
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
 from server.process.worker import serve
+from server.replies import Reply
 from server.settings import Settings
 from server.store.store import Store
 from server.timeouts import Timeouts

@@ -31,13 +31,16 @@ ROWS = [
     {"tenants", "startup"},
     {"store", "providers", "upstream"},
 ]
-LEAVES = {"amounts", "errors", "http", "logs", "metrics", "settings", "tasks", "timeouts", "who"}
+LEAVES = {
+    *("amounts", "errors", "http", "logs", "metrics"),
+    *("replies", "settings", "tasks", "timeouts", "who"),
+}
 
 MAY_IMPORT = {
     "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},
     "redis": {"store"},
     "aiohttp": {"upstream"},
-    "sanic": {"process", "app", "blueprints", "http"},
+    "sanic": {"process", "app", "blueprints", "http", "replies"},
 }
 """What is not for every room, with the rooms that import it: these and no others. What is a room
 itself may be imported inside it."""

@@ -9,10 +9,10 @@ from typing_extensions import TypedDict
 from server.amounts import LARGEST, Tokens
 from server.blueprints.request import Request, integer, reply
 from server.errors import Invalid
-from server.http import JsonReply
 from server.metering.results import Balance, Entry, Op, iso_time
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import TenantId, Time, UserId
+from server.replies import JsonReply
 from server.tenants.config import MOST_REQUESTS, RateLimit, RateLimitWindow
 
 blueprint = Blueprint("accounts")

@@ -11,12 +11,12 @@ from server.amounts import Tokens
 from server.blueprints.accounts import User, describe
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
 from server.errors import Invalid, KeyReused, NotFound, PreconditionFailed, Unavailable
-from server.http import JsonReply, Reply
 from server.identity.users import is_user_id
 from server.metering import results
 from server.openapi.headers import EXAMPLE_OF_ETAG
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
+from server.replies import JsonReply, Reply
 from server.tenants.tenants import CONFIG_BYTES
 
 blueprint = Blueprint("admin", url_prefix="/admin")

@@ -14,9 +14,9 @@ from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, reply
 from server.errors import TooManyRequests
-from server.http import JsonReply
 from server.openapi.route import Answer, Doc
 from server.openapi.values import ApiKey, TenantId, UserId
+from server.replies import JsonReply
 from server.tenants.config import RateLimit, RateLimitWindow
 
 log = logging.getLogger(__name__)

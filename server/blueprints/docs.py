@@ -10,11 +10,11 @@ from sanic import Blueprint, Sanic
 from typing_extensions import TypeAliasType
 
 from server.blueprints.request import Request
-from server.http import Reply
 from server.openapi import document as openapi
 from server.openapi import page as openapi_page
 from server.openapi.route import Answer, Doc, Route
 from server.openapi.schemas import Json
+from server.replies import Reply
 
 blueprint = Blueprint("docs", url_prefix="/docs")
 

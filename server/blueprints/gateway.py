@@ -28,7 +28,6 @@ from server.gateway.endpoints import find_targets
 from server.gateway.large_bodies import LargeBody
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
-from server.http import Reply
 from server.openapi.headers import RATE, SPENT
 from server.openapi.provider_bodies import (
     ANTHROPIC_BETA,
@@ -44,6 +43,7 @@ from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, ProtocolName
+from server.replies import Reply
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing_extensions import TypedDict
 
 from server.blueprints.request import Request, reply
 from server.errors import Unavailable
-from server.http import JsonReply
 from server.openapi.route import Answer, Doc
+from server.replies import JsonReply
 
 blueprint = Blueprint("health")
 

@@ -11,12 +11,12 @@ from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
 from server.errors import KeyReused, PaymentRequired, TooManyRequests, UnknownHold
-from server.http import JsonReply
 from server.metering.meter import HOLD_ID
 from server.metering.results import iso_time
 from server.openapi.headers import RATE
 from server.openapi.route import Answer, Doc
 from server.openapi.values import HoldId, TenantId, Time
+from server.replies import JsonReply
 
 blueprint = Blueprint("metering")
 

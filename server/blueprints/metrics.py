@@ -10,10 +10,10 @@ from typing_extensions import TypeAliasType
 
 from server.blueprints.request import Request
 from server.errors import NotFound, Refusal
-from server.http import Reply
 from server.metrics.shared import this_worker
 from server.metrics.text import CONTENT_TYPE
 from server.openapi.route import Answer, Doc
+from server.replies import Reply
 
 Handler = Callable[..., Coroutine[Any, Any, Reply]]
 

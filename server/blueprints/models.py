@@ -8,10 +8,10 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from server.blueprints.request import Request, reply
 from server.gateway import endpoints
-from server.http import JsonReply
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
+from server.replies import JsonReply
 
 blueprint = Blueprint("models", url_prefix="/v1")
 

@@ -6,7 +6,7 @@ from sanic import HTTPResponse, Sanic
 
 from server.blueprints import cors
 from server.blueprints.request import Request, load_tenant
-from server.http import Reply
+from server.replies import Reply
 from server.services import Services
 
 

@@ -21,9 +21,10 @@ from server.errors import (
     InvalidApiKey,
     InvalidJson,
 )
-from server.http import JsonReply, StrictRequest
+from server.http import StrictRequest
 from server.openapi.route import Parameter
 from server.openapi.values import exactly
+from server.replies import JsonReply
 from server.services import Services
 from server.tenants.tenants import Tenant
 from server.who import Ref, Who

@@ -5,9 +5,9 @@ from typing_extensions import TypedDict
 
 from server.blueprints.request import Request, reply
 from server.errors import InvalidTenant, TenantExists, Unavailable
-from server.http import JsonReply, Reply
 from server.openapi.route import Answer, Doc
 from server.openapi.values import DocumentedConfig, TenantId
+from server.replies import JsonReply, Reply
 from server.tenants.tenants import RESERVED_IDS
 
 blueprint = Blueprint("tenants", url_prefix="/tenants")

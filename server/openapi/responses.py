@@ -16,7 +16,6 @@ from server.errors import (
     TooManyRequests,
     Unsupported,
 )
-from server.http import JsonReply
 from server.openapi.headers import RATE, headers
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.refusals import REFUSALS, refusals
@@ -24,6 +23,7 @@ from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
 from server.providers.ask import MOST_CHOICES
 from server.providers.wire import WIRES, ProtocolName
+from server.replies import JsonReply
 
 _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": AnthropicError}
 _EXAMPLES: dict[type[Refusal], Refusal] = {
