@@ -12,7 +12,7 @@ from server.blueprints.accounts import User, describe
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
 from server.errors import Invalid, KeyReused, NotFound, PreconditionFailed, Unavailable
 from server.identity.users import is_user_id
-from server.metering import results
+from server.metering.results import GrantResult
 from server.openapi.headers import EXAMPLE_OF_ETAG
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
@@ -20,6 +20,7 @@ from server.replies import JsonReply, Reply
 from server.tenants.tenants import CONFIG_BYTES
 
 blueprint = Blueprint("admin", url_prefix="/admin")
+blueprint.on_request(Request.require_admin)
 
 _IF_MATCH = Parameter(
     "If-Match",
@@ -53,11 +54,6 @@ Grant = TypeAliasType("Grant", GrantOfTokens | GrantOfGroup)
 class Granted(TypedDict):
     tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[5000])]
     group: Group
-
-
-@blueprint.on_request
-async def require_admin(request: Request) -> None:
-    request.require_admin()
 
 
 @blueprint.get(
@@ -154,7 +150,7 @@ async def grant(request: Request, tenant_id: TenantId, user_id: UserId) -> JsonR
 
 async def _move(
     request: Request, user_id: str, name: object, idempotency_key: str | None
-) -> results.Granted:
+) -> GrantResult:
     tenant = request.tenant
     group = tenant.config.user_groups.find(name) if isinstance(name, str) else None
     if group is None or not isinstance(name, str):

@@ -64,7 +64,7 @@ Models = TypeAliasType("Models", OpenAiModels | AnthropicModels)
 )
 async def list_models(request: Request, tenant_id: TenantId) -> JsonReply[Models]:
     await request.services.accounts.balance(await request.who())
-    found = endpoints.list_models(request.tenant.config.providers.text)
+    found = endpoints.find_models(request.tenant.config.providers.text)
     if "anthropic-version" in request.headers:
         return reply(_of_anthropic(found))
     return reply(_of_openai(found))

@@ -11,6 +11,7 @@ from server.replies import JsonReply, Reply
 from server.tenants.tenants import RESERVED_IDS
 
 blueprint = Blueprint("tenants", url_prefix="/tenants")
+blueprint.on_request(Request.require_admin)
 
 
 class Tenants(TypedDict):
@@ -24,11 +25,6 @@ class NewTenant(TypedDict):
 
 class Tenant(TypedDict):
     tenantId: TenantId
-
-
-@blueprint.on_request
-async def require_admin(request: Request) -> None:
-    request.require_admin()
 
 
 @blueprint.get(

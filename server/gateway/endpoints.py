@@ -47,7 +47,7 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
     return targets
 
 
-def list_models(text: TextEndpoints | None) -> list[Model]:
+def find_models(text: TextEndpoints | None) -> list[Model]:
     """The configured models; one that two endpoints have, the second time as `endpoint/model`."""
     if text is None:
         return []

@@ -4,7 +4,7 @@ import orjson
 
 from server.amounts import LARGEST
 from server.errors import Invalid, InvalidApiKey, KeyReused, NotFound
-from server.metering.results import Balance, Entry, Granted, iso_time
+from server.metering.results import Balance, Entry, GrantResult, iso_time
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -78,7 +78,7 @@ class Accounts:
         tokens: int,
         ref: Ref,
         idempotency_key: str | None = None,
-    ) -> Granted:
+    ) -> GrantResult:
         """Adds `tokens`. Raises NotFound, KeyReused, Invalid (more than 10^13 in all)."""
         values = (tokens, "", 0, 0, 0)
         granted, _, _ = await self._run_grant(tenant_id, user_id, values, ref, idempotency_key)
@@ -92,7 +92,7 @@ class Accounts:
         group: Group,
         ref: Ref,
         idempotency_key: str | None = None,
-    ) -> Granted:
+    ) -> GrantResult:
         """Moves the user to a group: its tokens and limits replace the user's, and the user
         becomes permanent or temporary, as the group is. Raises as `grant`.
         """
@@ -113,7 +113,7 @@ class Accounts:
         values: tuple[int, str, int, int, int],
         ref: Ref,
         idempotency_key: str | None,
-    ) -> tuple[Granted, list[str], int | None]:
+    ) -> tuple[GrantResult, list[str], int | None]:
         """The grant, the user's API keys, and when the user expires (None: it is permanent)."""
         status, reply = await self._store.run(
             "grant",
@@ -132,5 +132,5 @@ class Accounts:
             message = f"balance and all grants together may be at most {LARGEST}"
             raise Invalid("Invalid grant", [{"path": "tokens", "message": message}])
         tokens_left, group, api_keys, expires = reply
-        granted = Granted(tokens_left, group.decode(), status is Status.REPLAYED)
+        granted = GrantResult(tokens_left, group.decode(), status is Status.REPLAYED)
         return granted, [key.decode() for key in api_keys], expires[0] if expires else None

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
 from server.metering.meter import Meter, new_hold_id
-from server.metering.results import Held, Settled
+from server.metering.results import Held, SettleResult
 from server.tasks import keep_going
 from server.timeouts import Timeouts
 from server.who import Ref, Who
@@ -121,7 +121,7 @@ class Hold:
         ref: Ref,
         end: Callable[[], Awaitable[Ending]],
     ) -> None:
-        self.settled: Settled | None = None
+        self.settled: SettleResult | None = None
         self._holding = holding
         self._meter = meter
         self._who = who

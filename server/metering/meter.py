@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from server.errors import InvalidApiKey, KeyReused, PaymentRequired, TooManyRequests, UnknownHold
-from server.metering.results import Charged, Held, Rate, Settled
+from server.metering.results import ChargeResult, Held, Rate, SettleResult
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -38,7 +38,7 @@ class Meter:
         tokens: int,
         ref: Ref,
         idempotency_key: str | None = None,
-    ) -> Charged:
+    ) -> ChargeResult:
         """Takes `tokens` (1 to 10^13) from the balance.
 
         Raises InvalidApiKey, KeyReused, TooManyRequests, PaymentRequired: nothing was taken.
@@ -54,7 +54,7 @@ class Meter:
             orjson.dumps(ref),
         )
         tokens_left, rate = _metered(status, values)
-        return Charged(tokens_left, rate, status is Status.REPLAYED)
+        return ChargeResult(tokens_left, rate, status is Status.REPLAYED)
 
     async def hold(
         self,
@@ -110,7 +110,7 @@ class Meter:
         tokens: int,
         kind: Kind,
         ref: Ref,
-    ) -> Settled:
+    ) -> SettleResult:
         """Replaces a hold by its cost, 0 to 10^13. A hold that was settled before is not settled
         again: the answer is that of its first settle.
 
@@ -134,7 +134,7 @@ class Meter:
         if status is Status.UNKNOWN_HOLD:
             raise UnknownHold
         taken, tokens_left = values
-        return Settled(taken, tokens_left, status is Status.REPLAYED)
+        return SettleResult(taken, tokens_left, status is Status.REPLAYED)
 
 
 def new_hold_id() -> str:

@@ -33,7 +33,7 @@ def _policy(limit: int, window: int) -> str:
     return f'"requests";q={limit};w={window}'
 
 
-class Charged(NamedTuple):
+class ChargeResult(NamedTuple):
     """A charge; `replayed`: the reply to the first one with this Idempotency-Key, kept."""
 
     tokens_left: int
@@ -52,7 +52,7 @@ class Held(NamedTuple):
     replayed: bool
 
 
-class Settled(NamedTuple):
+class SettleResult(NamedTuple):
     """A settled hold; `tokens` were taken, which can be less than the cost (overrun).
 
     `replayed`: it was settled before, and this is what the first settle took.
@@ -63,7 +63,7 @@ class Settled(NamedTuple):
     replayed: bool
 
 
-class Granted(NamedTuple):
+class GrantResult(NamedTuple):
     """Tokens that were added, or a move to a group; what the user has now."""
 
     tokens_left: int

@@ -1,15 +1,14 @@
 """Bodies of the providers' protocols, as far as we read them, and errors as their SDKs do."""
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from server.amounts import Tokens
 from server.openapi.route import Parameter
+from server.openapi.schemas import Json
 from server.providers.ask import MOST_CHOICES
-
-Json = dict[str, Any]
 
 
 def _open(*examples: Json) -> ConfigDict:
