@@ -4,6 +4,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -122,7 +123,7 @@ def test_body_that_is_awaited_in_vain(impatient: Hurried) -> None:
 def test_client_that_reads_no_reply(impatient: Hurried) -> None:
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        connection.connect(("127.0.0.1", impatient.port))
+        connection.connect(("127.0.0.1", urlsplit(impatient.url).port))
         connection.settimeout(PAUSE_SECONDS)
         waiting = b"GET /docs/openapi.json HTTP/1.1\r\nHost: test\r\n\r\n" * 10_000
         deadline = time.monotonic() + BOUND_SECONDS
