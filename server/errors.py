@@ -1,4 +1,4 @@
-"""Every refusal, with its label, status and message; server/blueprints/refusal.py replies with it.
+"""Refusals: their labels, statuses and messages; server/blueprints/refusal.py replies with them.
 
 Refusal
 ├── BadRequest            400  the form of the request
@@ -23,13 +23,7 @@ Refusal
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
 │   └── Overloaded        503  too many large requests at a time
-├── ProviderRefused       4xx  what a provider says of the request; 502 in a reply of status 200
-│   └── ProviderFailed    502  what it says of itself in a reply of status 200
-└── ProviderError         502  a provider does not do its part
-    ├── ProviderBusy      429  the tenant's rate limit there is reached
-    ├── ProviderAuthError 502  it refuses the tenant's key
-    ├── ProviderQuota     502  the tenant's credit there is used up
-    └── ProviderTimeout   504
+└── those of providers: server/provider_errors.py
 """
 
 from collections.abc import Mapping
@@ -230,69 +224,3 @@ class NotSent(Unavailable):
 
 class Overloaded(ServiceUnavailable):
     label = "overloaded"
-
-
-class ProviderRefused(Refusal):
-    """`kind` is the error's type in the words of OpenAI or of Anthropic, '' if unknown."""
-
-    label = "provider_refused"
-
-    def __init__(
-        self, status: int, message: str, kind: str, code: str | None, param: str | None
-    ) -> None:
-        self.status = status
-        self.message = message
-        self.kind = kind
-        self.code = code
-        self.param = param
-        super().__init__()
-
-
-class ProviderFailed(ProviderRefused):
-    """As ProviderError, in the provider's own words: it had taken the request."""
-
-    label = "provider_error"
-
-
-class ProviderError(Refusal):
-    """The provider's fault, or the tenant's there: no user's request could have avoided it.
-
-    The alert VibeServerProviderFails is for the labels of this and its subclasses, and no others.
-    """
-
-    label = "provider_error"
-    status = 502
-    message = "The provider failed"
-    code = "provider_error"
-
-    def __init__(self, reason: str = "") -> None:
-        super().__init__()
-        self.reason = reason
-
-
-class ProviderBusy(ProviderError):
-    label = "provider_busy"
-    status = 429
-    message = "The provider's rate limit is reached"
-    code = "rate_limit_exceeded"
-
-
-class ProviderAuthError(ProviderError):
-    label = "provider_auth_error"
-    message = "The provider refuses the tenant's key"
-    code = "provider_auth_error"
-    is_final = True
-
-
-class ProviderQuota(ProviderError):
-    label = "provider_quota"
-    message = "The tenant's credit at the provider is used up"
-    code = "provider_quota"
-    is_final = True
-
-
-class ProviderTimeout(ProviderError):
-    label = "provider_timeout"
-    status = 504
-    message = "The provider did not answer in time"
-    code = "provider_timeout"

@@ -32,7 +32,7 @@ ROWS = [
     {"store", "providers", "upstream"},
 ]
 LEAVES = {
-    *("amounts", "errors", "http", "logs", "metrics"),
+    *("amounts", "errors", "http", "logs", "metrics", "provider_errors"),
     *("replies", "settings", "tasks", "timeouts", "who"),
 }
 

@@ -12,12 +12,6 @@ from server.errors import (
     NoModel,
     Overloaded,
     PaymentRequired,
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
     Refusal,
     TooManyRequests,
     Unsupported,
@@ -41,6 +35,14 @@ from server.openapi.provider_bodies import (
 )
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
+from server.provider_errors import (
+    ProviderAuthError,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import Reply

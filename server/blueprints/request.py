@@ -13,14 +13,7 @@ from sanic.http import Http
 from server import metrics
 from server.amounts import LARGEST, is_amount
 from server.blueprints import cors
-from server.errors import (
-    BadRequest,
-    Detail,
-    Invalid,
-    InvalidAdminToken,
-    InvalidApiKey,
-    InvalidJson,
-)
+from server.errors import BadRequest, Detail, Invalid, InvalidAdminToken, InvalidApiKey, InvalidJson
 from server.http import StrictRequest
 from server.openapi.route import Parameter
 from server.openapi.values import exactly

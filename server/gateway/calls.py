@@ -10,17 +10,12 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from server import metrics
-from server.errors import (
-    PaymentRequired,
-    ProviderAuthError,
-    ProviderError,
-    ProviderTimeout,
-    Refusal,
-)
+from server.errors import PaymentRequired, Refusal
 from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.results import Held
+from server.provider_errors import ProviderAuthError, ProviderError, ProviderTimeout
 from server.providers import refusals
 from server.providers.wire import Wire
 from server.upstream.client import Upstream

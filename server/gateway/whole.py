@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import orjson
 
-from server.errors import ProviderError, ProviderTimeout, Refusal
+from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
 from server.metering.holding import Ending
+from server.provider_errors import ProviderError, ProviderTimeout
 from server.providers.reading import parse
 from server.upstream.response import Failed, Response, TimedOut
 

@@ -16,12 +16,6 @@ from server.errors import (
     PayloadTooLarge,
     PaymentRequired,
     PreconditionFailed,
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
     Refusal,
     RequestTimeout,
     TenantExists,
@@ -32,6 +26,14 @@ from server.errors import (
 )
 from server.openapi.headers import RATE, SPENT
 from server.openapi.route import Route
+from server.provider_errors import (
+    ProviderAuthError,
+    ProviderBusy,
+    ProviderError,
+    ProviderQuota,
+    ProviderRefused,
+    ProviderTimeout,
+)
 
 
 class InternalServerError(Refusal):

@@ -7,20 +7,13 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.amounts import LARGEST, Tokens
-from server.errors import (
-    Invalid,
-    NoModel,
-    PaymentRequired,
-    ProviderRefused,
-    Refusal,
-    TooManyRequests,
-    Unsupported,
-)
+from server.errors import Invalid, NoModel, PaymentRequired, Refusal, TooManyRequests, Unsupported
 from server.openapi.headers import RATE, headers
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
+from server.provider_errors import ProviderRefused
 from server.providers.ask import MOST_CHOICES
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import JsonReply

@@ -12,14 +12,14 @@ from typing import Any
 
 import orjson
 
-from server.errors import (
+from server.errors import Refusal
+from server.provider_errors import (
     ProviderAuthError,
     ProviderBusy,
     ProviderError,
     ProviderFailed,
     ProviderQuota,
     ProviderRefused,
-    Refusal,
 )
 from server.providers.reading import an_object, string
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server import errors
+from server import errors, provider_errors
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PROTOCOLS, ask, streaming, used, user_at, user_of
@@ -73,8 +73,8 @@ def test_every_fault_of_a_provider_is_among_the_endings() -> None:
     found = {outcome for _, *outcomes in ENDINGS.values() for outcome in outcomes}
     found.add("provider_timeout")  # of test_no_answer_in_time
     faults: list[type[errors.Refusal]] = [
-        errors.ProviderError,
-        *errors.ProviderError.__subclasses__(),
+        provider_errors.ProviderError,
+        *provider_errors.ProviderError.__subclasses__(),
     ]
     assert {fault.label for fault in faults} <= found
 

@@ -9,9 +9,10 @@ import orjson
 import pytest
 import yaml
 
-from server import errors
+from server import errors, provider_errors
 from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
+from server.provider_errors import ProviderError
 from tests.k8s.lint_manifests import dashboard_expressions
 from tests.k8s.manifests import K8S, overlays
 from tests.openapi import document
@@ -28,7 +29,7 @@ def _alerts() -> list[dict[str, Any]]:
 
 REFUSALS = [
     kind
-    for kind in vars(errors).values()
+    for kind in {**vars(errors), **vars(provider_errors)}.values()
     if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 ]
 EXPRESSIONS = [*dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
@@ -87,14 +88,16 @@ def test_only_the_providers_faults_fire_its_alert() -> None:
     (rule,) = [rule for rule in _alerts() if rule["alert"] == "VibeServerProviderFails"]
     (pattern,) = re.findall(r'outcome=~"(.*?)"', rule["expr"])
     fire = {kind.label for kind in REFUSALS if re.fullmatch(pattern, kind.label)}
-    assert fire == {kind.label for kind in REFUSALS if issubclass(kind, errors.ProviderError)}
+    assert fire == {kind.label for kind in REFUSALS if issubclass(kind, ProviderError)}
     assert not any(re.fullmatch(pattern, outcome) for outcome in ("completed", "client_gone"))
     selectors = re.findall(r'outcome[!=~]+"', " ".join(EXPRESSIONS))
     assert len(selectors) == 1, "this is the only one that is tested"
 
 
 def test_each_refusal_has_a_label_of_its_own() -> None:
-    own = [kind for kind in REFUSALS if kind is not errors.ProviderFailed]  # it is ProviderError's
+    own = [
+        kind for kind in REFUSALS if kind is not provider_errors.ProviderFailed
+    ]  # it is ProviderError's
     labels = [kind.label for kind in own if kind.label or not kind.__subclasses__()]
     assert "" not in labels
     assert len(labels) == len(set(labels))
