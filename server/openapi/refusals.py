@@ -41,6 +41,7 @@ class InternalServerError(Refusal):
 
     status = 500
     message = "Internal Server Error"
+    is_native = True
 
 
 REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {

@@ -88,8 +88,8 @@ def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> 
     """The response for refusals of one status."""
     shaped = [kind for kind in kinds if route.speaks and not kind.is_native]
     bodies = [_native(kind, schemas) for kind in kinds if kind not in shaped]
-    if route.speaks and shaped:
-        bodies.append(_of_sdk(route.speaks, shaped, schemas))
+    if shaped:
+        bodies += [_of_sdk(speaks, shaped, schemas) for speaks in route.error_shapes]
     schema = bodies[0]
     if len(bodies) > 1:
         examples = [example for body in bodies for example in body["examples"]]

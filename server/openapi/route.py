@@ -72,6 +72,13 @@ class Route:
     def path(self) -> str:
         return self.endpoint.partition(" ")[2]
 
+    @property
+    def error_shapes(self) -> list[ProtocolName]:
+        """The protocols in which it refuses: both where the SDKs of both ask for the same."""
+        if self.speaks is None:
+            return []
+        return ["openai", "anthropic"] if self.method == "GET" else [self.speaks]
+
 
 def camel_case(name: str) -> str:
     """A name of Python's as JSON and the paths have it."""

@@ -112,6 +112,18 @@ def test_bodies_have_names_that_generated_clients_can_use() -> None:
             assert all(schema.keys() == {"$ref"} for schema in schemas), label
 
 
+@pytest.mark.parametrize("headers", [{}, {"anthropic-version": "2023-06-01"}])
+def test_the_list_of_models_is_refused_as_documented(api: Api, headers: dict[str, str]) -> None:
+    """In the shape of the SDK that asks."""
+    reply = api.get("/v1/models", headers)
+    assert reply.status_code == 401
+    documented = document()["paths"]["/{tenantId}/v1/models"]["get"]["responses"]["401"]
+    schema = documented["content"]["application/json"]["schema"]
+    jsonschema_rs.validator_for({**schema, "components": document()["components"]}).validate(
+        reply.json()
+    )
+
+
 def test_lists_in_bodies_of_ours_have_examples() -> None:
     closed = [
         schema
