@@ -35,7 +35,7 @@ ENV PATH="/app/venv/bin:$PATH" \
     WORKERS=1
 # The base image has no bytecode of the standard library. Importing ours stores what it uses; later
 # nothing is stored, wherever there would be a place.
-RUN ["python", "-c", "import server.command, server.worker"]
+RUN ["python", "-c", "import server.process.command, server.process.worker"]
 ENV PYTHONDONTWRITEBYTECODE=1
 # A number, so that Kubernetes can see that it is not root. All of /app belongs to root.
 USER 10001:10001

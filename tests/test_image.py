@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 from server.settings import Settings
@@ -61,6 +62,12 @@ def test_it_runs_as_a_number_that_is_not_root_and_without_a_shell() -> None:
     assert json.loads(_only("ENTRYPOINT")) == ["python", "-m", "server"]
     command = _only("HEALTHCHECK").split(" CMD ", 1)[1]
     assert json.loads(command)[:2] == ["python", "-c"]
+
+
+def test_the_modules_that_it_imports_exist() -> None:
+    names = re.findall(r"\bserver(?:\.\w+)+", TEXT)
+    assert names
+    assert all(map(find_spec, names)), names
 
 
 def test_its_label_is_the_version_of_the_project() -> None:
