@@ -23,7 +23,7 @@ Refusal
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
 │   └── Overloaded        503  too many large requests at a time
-└── those of providers: server/provider_errors.py
+└── those of providers: server/providers/errors.py
 """
 
 from collections.abc import Mapping

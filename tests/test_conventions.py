@@ -32,7 +32,7 @@ ROWS = [
     {"store", "providers", "upstream"},
 ]
 LEAVES = {
-    *("amounts", "errors", "http", "logs", "metrics", "provider_errors"),
+    *("amounts", "errors", "http", "logs", "metrics"),
     *("replies", "settings", "tasks", "timeouts", "who"),
 }
 

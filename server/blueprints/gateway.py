@@ -35,7 +35,7 @@ from server.openapi.provider_bodies import (
 )
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.provider_errors import (
+from server.providers.errors import (
     ProviderAuthError,
     ProviderBusy,
     ProviderError,

@@ -15,8 +15,8 @@ from server.gateway.attempts import Attempt
 from server.gateway.exchange import Exchange, ref_of
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.results import Held
-from server.provider_errors import ProviderAuthError, ProviderError, ProviderTimeout
 from server.providers import refusals
+from server.providers.errors import ProviderAuthError, ProviderError, ProviderTimeout
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
 from server.upstream.response import Failed, Response, TimedOut, Unreachable

@@ -7,8 +7,8 @@ import logging
 import orjson
 
 from server.gateway.exchange import Exchange
-from server.provider_errors import ProviderError, ProviderTimeout
 from server.providers import sse
+from server.providers.errors import ProviderError, ProviderTimeout
 from server.providers.wire import Wire
 from server.upstream.response import Failed, Response, TimedOut
 

@@ -8,7 +8,7 @@ from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
 from server.metering.holding import Ending
-from server.provider_errors import ProviderError, ProviderTimeout
+from server.providers.errors import ProviderError, ProviderTimeout
 from server.providers.reading import parse
 from server.upstream.response import Failed, Response, TimedOut
 

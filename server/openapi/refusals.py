@@ -26,7 +26,7 @@ from server.errors import (
 )
 from server.openapi.headers import RATE, SPENT
 from server.openapi.route import Route
-from server.provider_errors import (
+from server.providers.errors import (
     ProviderAuthError,
     ProviderBusy,
     ProviderError,

@@ -13,8 +13,8 @@ from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
-from server.provider_errors import ProviderRefused
 from server.providers.ask import MOST_CHOICES
+from server.providers.errors import ProviderRefused
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import JsonReply
 

@@ -7,7 +7,7 @@ named after the events of the table; nobody changes anything else.
 from typing import Literal
 
 from server.errors import Refusal
-from server.provider_errors import ProviderError
+from server.providers.errors import ProviderError
 from server.providers.usage import Usage
 
 # The states; in the last three it is over.

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from server.errors import Refusal
-from server.provider_errors import (
+from server.providers.errors import (
     ProviderAuthError,
     ProviderBusy,
     ProviderError,

@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from server.provider_errors import ProviderError
+from server.providers.errors import ProviderError
 from server.providers.estimate import Output
 from server.providers.progress import Progress
 from server.providers.reading import an_object, objects, parse

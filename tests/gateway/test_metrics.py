@@ -6,7 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from server import errors, provider_errors
+from server import errors
+from server.providers import errors as provider_errors
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PROTOCOLS, ask, streaming, used, user_at, user_of

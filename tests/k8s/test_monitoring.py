@@ -9,10 +9,11 @@ import orjson
 import pytest
 import yaml
 
-from server import errors, provider_errors
+from server import errors
 from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
-from server.provider_errors import ProviderError
+from server.providers import errors as provider_errors
+from server.providers.errors import ProviderError
 from tests.k8s.lint_manifests import dashboard_expressions
 from tests.k8s.manifests import K8S, overlays
 from tests.openapi import document

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.provider_errors import ProviderError, ProviderRefused, ProviderTimeout
+from server.providers.errors import ProviderError, ProviderRefused, ProviderTimeout
 from server.providers.progress import Progress
 from server.providers.tally import ChatTally, MessageTally
 from server.providers.usage import Usage
