@@ -187,10 +187,10 @@ class Pipeline:
             self._reconnect_soon = False
             await self._disconnect()
             return
-        # A flush fails as a whole at the deadline of its oldest command; less than half of the
-        # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
         for left in self._batch:  # by a flush that failed in an unforeseen way
             left.fail(Unavailable("failed"))
+        # A flush fails as a whole at the deadline of its oldest command; less than half of the
+        # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
         batch = self._batch = []
         self._queue.take(FLUSH_COMMANDS, self._loop.time() + self._timeout / 2, batch)
         if not batch:
@@ -245,6 +245,7 @@ class Pipeline:
         metrics.redis_failed()
         for command in sent:
             command.fail(Unavailable(reason))
+        self._batch = []
         await self._disconnect()
         self._on_trouble()
         if stalled:

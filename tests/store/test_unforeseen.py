@@ -16,6 +16,7 @@ from server.errors import Unavailable
 from server.store import pipeline
 from server.store.command import send_all
 from server.store.pipeline import FLUSH_COMMANDS, Pipeline
+from server.store.status import Status
 from server.store.store import Store
 from server.tasks import FIRST_PAUSE_SECONDS, keep_going
 from tests.api import Api, User
@@ -106,6 +107,40 @@ def test_an_exception_while_sending(
     on(valkey, test)
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.message == "Sending to Redis failed, and goes on"
+
+
+def test_a_script_that_redis_does_not_know_outlasts_its_connection(
+    valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits to be sent as text when the connection is lost, and only what followed it is."""
+
+    async def test(store: Store) -> None:
+        await store.get("any")
+
+        async def cut_after_the_first_reply(connection: Any, commands: Any) -> None:
+            monkeypatch.undo()
+            await send_all(connection, commands)
+            read = connection._parser.read_response
+            replies = iter([read])
+
+            async def read_once() -> Any:
+                for first in replies:
+                    return await first()
+                raise ConnectionError("cut")
+
+            monkeypatch.setattr(connection._parser, "read_response", read_once)
+
+        valkey.client.script_flush()
+        monkeypatch.setattr(pipeline, "send_all", cut_after_the_first_reply)
+        found, lost = await asyncio.gather(
+            store.run("audit", ("user:nobody", "{user:nobody}:ledger")),
+            store.run("audit", ("user:nobody", "{user:nobody}:ledger")),
+            return_exceptions=True,
+        )
+        assert isinstance(lost, Unavailable)
+        assert found == (Status.UNKNOWN_USER, [])
+
+    on(valkey, test)
 
 
 def test_an_unforeseen_exception_while_connecting_does_not_hold_up_the_start(
