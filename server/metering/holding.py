@@ -37,6 +37,7 @@ class Holding:
 
     def __init__(self, meter: Meter, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
+        self.ttl_ms = int(timeouts.hold * 1000)
         self._meter = meter
         self._open: set[Hold] = set()
         self._extending: asyncio.Task[None] | None = None
@@ -131,8 +132,6 @@ class Hold:
         self._end = end
         self._ending: Ending | None = None
         self._hold_id = new_hold_id()
-        self._timeouts = holding.timeouts
-        self._ttl_ms = int(holding.timeouts.hold * 1000)
 
     async def __aenter__(self) -> Self:
         try:
@@ -140,7 +139,7 @@ class Hold:
                 self._who,
                 self._most,
                 self._least,
-                self._ttl_ms,
+                self._holding.ttl_ms,
                 "own",
                 self._ref,
                 hold_id=self._hold_id,
@@ -179,7 +178,7 @@ class Hold:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the
         deadline, the settle charges all the same."""
         with suppress(Unavailable, UnknownHold):
-            await self._meter.extend(self._who, self._hold_id, self._ttl_ms)
+            await self._meter.extend(self._who, self._hold_id, self._holding.ttl_ms)
 
     async def _settle(self) -> None:
         """Raises Unavailable, and what Redis says of a record that is broken."""
@@ -205,8 +204,8 @@ class Hold:
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._timeouts.settle, 0.1
+        loop, timeouts = asyncio.get_running_loop(), self._holding.timeouts
+        deadline, pause = loop.time() + timeouts.settle, 0.1
         while True:
             try:
                 await self._settle()
@@ -219,7 +218,7 @@ class Hold:
                     return
             metrics.settle_repeated()
             await asyncio.sleep(pause)
-            pause = min(pause * 2, self._timeouts.settle_pause)
+            pause = min(pause * 2, timeouts.settle_pause)
 
 
 def _start(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
