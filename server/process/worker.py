@@ -9,6 +9,7 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -67,12 +68,15 @@ async def serve(
     for number in SIGNALS:
         loop.add_signal_handler(number, stop.set)
 
-    def orphaned() -> None:
+    def stop_at_once() -> None:
         nonlocal drain_seconds
-        loop.remove_reader(parent)
-        # Nobody is left whom it would help that we serve on, and a next server needs the port.
         drain_seconds = 0.0
         stop.set()
+
+    def orphaned() -> None:
+        loop.remove_reader(parent)
+        # Nobody is left whom it would help that we serve on, and a next server needs the port.
+        stop_at_once()
 
     loop.add_reader(parent, orphaned)
 
@@ -84,7 +88,7 @@ async def serve(
     tasks = [
         asyncio.create_task(keep_going(this_worker.publish_and_pause, "Publishing the metrics")),
         asyncio.create_task(
-            keep_going(partial(_end_if_dead, app.ctx, stop), "Looking after this worker")
+            keep_going(partial(_stop_if_dead, app.ctx, stop_at_once), "Looking after this worker")
         ),
     ]
     await stop.wait()
@@ -98,14 +102,14 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
 
 
-async def _end_if_dead(services: Services, stop: asyncio.Event) -> None:
+async def _stop_if_dead(services: Services, stop: Callable[[], None]) -> None:
     """The supervisor replaces a worker that ends by itself, which is all that helps then."""
     for _ in range(2):  # once, it may be the loop that was late
         await asyncio.sleep(DEAD_SECONDS)
-        if services.is_alive() or stop.is_set():
+        if services.is_alive() or services.draining:
             return
     log.error("This worker cannot speak to Redis any more, and ends")
-    stop.set()
+    stop()
 
 
 async def _start(app: Sanic[Any, Services], listener: socket.socket) -> AsyncioServer:
