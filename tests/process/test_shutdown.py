@@ -230,17 +230,17 @@ async def test_no_charge_without_a_reply_under_load(valkey: Valkey, tmp_path: Pa
         clients = [Client(api.login()) for _ in range(CLIENTS)]
         for client in clients:
             client.user.grant({"tokens": 1_000_000})
-        async with Load(server.url, CLIENTS) as load:
-            runs = [asyncio.create_task(client.run(load)) for client in clients]
-            await asyncio.gather(*(client.is_busy.wait() for client in clients))
-            server.signal_group(signal.SIGTERM)
-            await asyncio.gather(*runs)
+        runs = [asyncio.create_task(client.run(server.url)) for client in clients]
+        await asyncio.gather(*(client.is_busy.wait() for client in clients))
+        server.signal_group(signal.SIGTERM)
+        await asyncio.gather(*runs)
     ended_well(server)
     for client in clients:
         stored = json.loads(str(valkey.client.get(f"user:{client.user.user_id}")))
         assert client.answered <= stored["tokensUsed"] <= client.answered + client.lost
-    # A busy client's next request is served, with `Connection: close`.
-    assert sum(client.lost for client in clients) <= CLIENTS // 4
+    # A busy client's next request is served, with `Connection: close`. What it then sends on a new
+    # connection is lost when nobody accepts that any more.
+    assert sum(client.lost for client in clients if client.was_kept) <= CLIENTS // 4
 
 
 class Client:
@@ -252,17 +252,21 @@ class Client:
         self.answered = 0
         self.lost = 0
         """Sent, and no reply."""
+        self.was_kept = False
+        """The last reply left its connection open."""
 
-    async def run(self, load: Load) -> None:
-        while True:
-            try:
-                answer = await load.charge(self.user)
-            except aiohttp.ClientConnectorError:
-                return
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-                self.lost += 1
-                return
-            assert answer.status == 200
-            self.answered += 1
-            if self.answered == 5:
-                self.is_busy.set()
+    async def run(self, url: str) -> None:
+        async with Load(url, 1) as load:
+            while True:
+                try:
+                    answer = await load.charge(self.user)
+                except aiohttp.ClientConnectorError:
+                    return
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                    self.lost += 1
+                    return
+                assert answer.status == 200
+                self.was_kept = answer.headers["connection"] == "keep-alive"
+                self.answered += 1
+                if self.answered == 5:
+                    self.is_busy.set()
