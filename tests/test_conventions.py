@@ -33,7 +33,7 @@ ROWS = [
 ]
 LEAVES = {
     *("amounts", "errors", "http", "logs", "metrics"),
-    *("replies", "settings", "tasks", "timeouts", "who"),
+    *("replies", "settings", "structure", "tasks", "timeouts", "who"),
 }
 
 MAY_IMPORT = {

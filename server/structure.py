@@ -1,0 +1,56 @@
+"""What a JSON text would take to parse, told without building any of it.
+
+Parsing holds up all other requests of a worker, and what it makes can be forty times as large as
+the text: bytes alone say little. A string of 10 MiB is one value, as much of `{}` millions.
+"""
+
+import re
+from typing import NamedTuple
+
+# What a value begins with or comes after, so that there are at most as many values as these, and
+# one. In strings they mean nothing.
+_MARKS = b"{[,:"
+_ALL_ELSE = bytes(set(range(256)) - set(_MARKS))
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[]|[}\]]|[,:]', re.DOTALL)
+_OPENING, _CLOSING, _QUOTE = b"{[", b"}]", ord('"')
+
+VALUE_BYTES = 100
+"""What a value takes in memory besides its text, at most, as Python's objects."""
+
+
+class Structure(NamedTuple):
+    """`values`: objects, arrays, members' names, strings, numbers and so on, at most; `depth`: how
+    deeply they are nested."""
+
+    values: int
+    depth: int
+
+
+def structure_of(text: bytes | bytearray, most_values: int, most_depth: int) -> Structure | None:
+    """None if it exceeds the bounds; of valid JSON it is said so rightly.
+
+    Takes 4 ms for 10 MiB, and where the strings have to be told from the rest, at most 30 ms more
+    and 0.2 us for each value up to the bound.
+    """
+    marks = len(text.translate(None, _ALL_ELSE))
+    opening = text.count(b"{") + text.count(b"[")
+    if marks < most_values and opening <= most_depth:
+        return Structure(marks + 1, opening)
+    marks = depth = deepest = 0
+    # Between two strings of valid JSON there is a mark or a closing bracket.
+    for count, token in enumerate(_TOKEN.finditer(text)):
+        first = text[token.start()]
+        if first == _QUOTE:
+            if count > 3 * most_values + 3:
+                return None
+            continue
+        if first in _CLOSING:
+            depth -= 1
+            continue
+        marks += 1
+        if first in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        if marks >= most_values or depth > most_depth:
+            return None
+    return Structure(marks + 1, deepest)
