@@ -20,8 +20,15 @@ from sanic.server.protocols.http_protocol import HttpProtocol
 
 from server.timeouts import Timeouts
 
+_HOST = rb"(?:[\w.~%!$&'()*+;=-]+|\[[\da-fA-F:.]+\])(?::\d*)?"
+# A path of RFC 3986's characters, from a proxy maybe behind scheme and host; of OPTIONS also `*`.
+# In a query browsers send more than that allows, which nobody here reads.
+_TARGET = (
+    rb"(?:(?i:https?)://" + _HOST + rb")?"
+    rb"/[\w.~!$&'()*+,;=:@/%-]*+(?:\?[!\x22$-~]*+)?"
+)
 _HEAD = re.compile(
-    rb"[A-Z]{1,20} [!-~]+ HTTP/1\.[01]"
+    rb"(?:OPTIONS \*|[A-Z]{1,20} " + _TARGET + rb") HTTP/1\.[01]"
     rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+"
 )
 # Of the raw head: Sanic strips all that Unicode calls a space, and int() reads any digits.
@@ -29,8 +36,9 @@ _ODD_HEADER = re.compile(
     rb"""\r\n(?i:
         content-length: (?! [ \t]* [0-9]{1,18} [ \t]* (?:\r\n|\Z) )
         | transfer-encoding: (?! [ \t]* (?-i:chunked) (?:\r\n|\Z) )
-        | host: (?! [ \t]* (?:[\w.~%!$&'()*+;=-]+|\[[\da-f:.]+\]) (?::\d*)? [ \t]* (?:\r\n|\Z) )
-    )""",
+        | host: (?! [ \t]* %b [ \t]* (?:\r\n|\Z) )
+    )"""
+    % _HOST,
     re.VERBOSE,
 )
 # Bytes that no head may have, whatever follows. Sanic reads a head only when its end is there, and
@@ -38,6 +46,7 @@ _ODD_HEADER = re.compile(
 _NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256
+_NONE: list[str] = []
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -49,6 +58,9 @@ class StrictRequest(Request):
         # Sanic makes a request without a head to report a fault of the head itself.
         if self.head and not self._is_unambiguous():
             raise BadRequest("Bad Request")
+        # HTTP/1.0 knows no 100 Continue, and its clients would take that for the reply.
+        if self.version == "1.0":
+            self.headers.popall("expect", None)
         self._id = _request_id(self.headers.getone("x-request-id", None))
 
     def _is_unambiguous(self) -> bool:
@@ -59,6 +71,9 @@ class StrictRequest(Request):
             and _ODD_HEADER.search(head) is None
             and len(headers.getall("host", ())) in ((0, 1) if self.version == "1.0" else (1,))
             and (self.version != "1.0" or "transfer-encoding" not in headers)
+            # Whose request is it, if there are two?
+            and len(headers.getall("authorization", ())) < 2
+            and len(headers.getall("x-api-key", ())) < 2
         )
 
 

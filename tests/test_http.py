@@ -72,6 +72,10 @@ ODD_HEADERS = [
     # A second Host, or several in one.
     b"Host: test",
     b"host: other",
+    # A second credential: `request` sends one.
+    b"Authorization: Bearer other",
+    b"authorization: Bearer test-admin-token",
+    b"X-API-Key: a\r\nx-api-key: b",
     # Control characters, and names that are none.
     b"X-A: b\x00c",
     b"X-A: \x01",
@@ -117,7 +121,47 @@ ODD_LINES = [
     b"GET /live\xc3\xa9z HTTP/1.1",
     b"GET livez HTTP/1.1",
     b"GET /" + b"a" * 8200 + b" HTTP/1.1",
-    b"CONNECT test:443 HTTP/1.1",
+    *(
+        method_and_target + b" HTTP/1.1"
+        for method_and_target in (
+            # A fragment, which a client keeps to itself.
+            b"GET /livez#",
+            b"GET /livez#a",
+            b"GET /livez?a#b",
+            b"GET #",
+            # Characters that no path has.
+            b"GET /livez\\",
+            b"GET /abc\\..\\livez",
+            b'GET /livez"',
+            b"GET /livez<",
+            b"GET /livez|",
+            b"GET /livez^",
+            b"GET /livez`",
+            b"GET /{livez}",
+            b"GET /[livez]",
+            # A target of another form than the method has.
+            b"CONNECT test:443",
+            b"GET test:443",
+            b"GET test",
+            b"GET *",
+            b"POST *",
+            b"OPTIONS *?a",
+            b"GET ?a",
+            b"GET http://test",
+            b"GET http://test?a",
+            b"GET http:///livez",
+            b"GET http:/livez",
+            b"GET http:livez",
+            b"GET http://a@test/livez",
+            b"GET http://test@/livez",
+            b"GET http://te\\st/livez",
+            b"GET http://[::1/livez",
+            b"GET http://test:a/livez",
+            b"GET http://test:65536/livez",
+            b"GET ftp://test/livez",
+            b"GET file:///livez",
+        )
+    ),
     b"HTTP/1.1 200 OK",
 ]
 

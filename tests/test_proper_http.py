@@ -118,6 +118,45 @@ def test_expect_continue(user: User, server: Server, framing: bytes) -> None:
         assert read_one(connection).body == b'{"tokensLeft":98}'
 
 
+@pytest.mark.parametrize("expected", [b"100-continue", b"100-Continue", b"miracles"])
+def test_an_old_client_that_expects_something_just_gets_its_reply(
+    user: User, server: Server, expected: bytes
+) -> None:
+    """RFC 9110, 15.2: HTTP/1.0 has no 1xx."""
+    sent = charge(user, b"Expect: " + expected, b"Content-Length: 12", body=b'{"tokens":2}')
+    (found,) = exchange(server.url, sent.replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert (found.status, found.body) == (200, b'{"tokensLeft":98}')
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        # A proxy may be asked so, and passes it on (RFC 9112, 3.2.2).
+        (b"GET http://test/livez", 200),
+        (b"GET HTTPS://other.example:8443/livez?a", 200),
+        (b"GET http://[::1]:80/livez", 200),
+        (b"OPTIONS *", 204),
+        (b"OPTIONS http://test/livez", 204),
+        (b"GET /livez?a=|{}<>\\^`[]%%&b=//?", 200),
+        # Paths are taken as they are: no segment is decoded, removed or merged.
+        (b"GET //livez", 404),
+        (b"GET //test/livez", 404),
+        (b"GET /./livez", 404),
+        (b"GET /abc/../livez", 404),
+        (b"GET /abc/%2e%2e/livez", 404),
+        (b"GET /%6civez", 404),
+        (b"GET /livez%", 404),
+        (b"GET /abc%2fbalance", 404),
+        (b"GET /livez;a=b", 404),
+        (b"GET /abc;a/balance", 400),
+        (b"GET /%61bc/balance", 400),
+    ],
+)
+def test_targets(server: Server, line: bytes, status: int) -> None:
+    (found,) = exchange(server.url, line + b" HTTP/1.1\r\nHost: test\r\n" + CLOSE + b"\r\n\r\n")
+    assert found.status == status
+
+
 def test_too_large_a_body_is_not_asked_for(user: User, server: Server) -> None:
     length = b"Content-Length: %d" % (MIB + 1)
     (found,) = exchange(server.url, charge(user, b"Expect: 100-continue", length))

@@ -94,7 +94,8 @@ class Request(StrictRequest):
         Raises InvalidApiKey if there is no key, or nobody's. Whether the user still has it, and is
         of this tenant, each script checks (read_user in lua/prelude.lua).
         """
-        api_key = self.bearer() or self.headers.getone("x-api-key", "")
+        # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
+        api_key = self.headers.getone("x-api-key", "") or self.bearer()
         if not api_key:
             raise InvalidApiKey
         user_id = await self.services.users.find(api_key)

@@ -35,7 +35,7 @@ _SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "header",
         "name": "X-API-Key",
-        "description": "the same, without `Authorization`: `X-API-Key: <apiKey>`",
+        "description": "the same: `X-API-Key: <apiKey>`, which counts where both are there",
     },
     "adminToken": {
         "type": "http",

@@ -85,3 +85,19 @@ def test_either_header_opens(api: Api) -> None:
     user: User = api.login()
     for headers in (user.headers, {"X-API-Key": user.api_key}):
         assert api.post("/charges", {}, headers).status_code == 200
+
+
+def test_of_both_headers_x_api_key_counts(api: Api) -> None:
+    """So that a client, or a proxy, may send somebody else's bearer beside it."""
+    user, other = api.login(), api.login()
+    for bearer in ("sk-ant-oat01-of-a-provider", other.api_key, user.api_key):
+        headers = {"Authorization": f"Bearer {bearer}", "X-API-Key": user.api_key}
+        for method, path, body in ROUTES:
+            url = f"/{api.tenant_id}{path}"
+            reply = api.client.request(method, url, json=body, headers=headers)
+            assert reply.status_code != 401, (path, reply.text)
+        refused = {**headers, "X-API-Key": f"temp_{uuid4()}"}
+        assert api.get("/balance", refused).status_code == 401
+    assert api.get("/balance", {**user.headers, "X-API-Key": ""}).status_code == 200
+    assert user.balance()["tokensUsed"] == 3
+    assert other.balance()["tokensUsed"] == 0
