@@ -26,7 +26,7 @@ from server.blueprints import (
 )
 from server.blueprints import metrics as metrics_routes
 from server.blueprints.labels import label_routes
-from server.blueprints.preflight import add_preflights
+from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import BODY_BYTES, Request, load_tenant
 from server.errors import Unavailable
@@ -138,6 +138,7 @@ def _bare_app(services: Services) -> Sanic[Any, Services]:
     app = _App(
         f"vibe-server-{next(_serial)}",
         ctx=services,
+        router=HeadRouter(),
         request_class=Request,
         configure_logging=False,
     )

@@ -30,19 +30,22 @@ def connect(url: str) -> socket.socket:
     return connection
 
 
-def exchange(url: str, *pieces: bytes) -> list[Response]:
-    """The replies to what is sent, up to the server's end of the connection, which must come."""
+def exchange(url: str, *pieces: bytes, body: bool = True) -> list[Response]:
+    """The replies to what is sent, up to the server's end of the connection, which must come.
+
+    Without a `body`, as HEAD has it, each is a head alone.
+    """
     with connect(url) as connection:
         for piece in pieces:
             connection.sendall(piece)
         received = b""
         while portion := connection.recv(65536):
             received += portion
-    return parse(received)
+    return parse(received, body)
 
 
-def parse(received: bytes) -> list[Response]:
-    """The responses of which exactly `received` consists."""
+def parse(received: bytes, body: bool = True) -> list[Response]:
+    """The responses of which exactly `received` consists, as in `exchange`."""
     found = []
     while received:
         head, separator, received = received.partition(b"\r\n\r\n")
@@ -51,7 +54,7 @@ def parse(received: bytes) -> list[Response]:
         version, status, _ = line.split(" ", 2)
         assert version == "HTTP/1.1"
         headers = {name.lower(): value for name, value in (text.split(": ", 1) for text in lines)}
-        length = int(headers.get("content-length", "0"))
+        length = int(headers.get("content-length", "0")) if body else 0
         assert len(received) >= length
         found.append(Response(int(status), headers, received[:length]))
         received = received[length:]

@@ -1,8 +1,10 @@
-"""OPTIONS: the methods of each path, and what a page in a browser may send there."""
+"""HEAD and OPTIONS, which each path has beside the methods of its routes: what GET would answer,
+the methods of the path, and what a page in a browser may send there."""
 
 from typing import Any
 
 from sanic import HTTPResponse, Sanic
+from sanic.router import Router
 
 from server.blueprints import cors
 from server.blueprints.request import Request, load_tenant
@@ -10,18 +12,27 @@ from server.replies import Reply
 from server.services import Services
 
 
+class HeadRouter(Router):
+    """Gives HEAD to the routes of GET; Sanic sends no body then."""
+
+    def get(self, path: str, method: str, host: str | None) -> Any:  # type: ignore[override]
+        return super().get(path, "GET" if method == "HEAD" else method, host)
+
+
 def add_preflights(app: Sanic[Any, Services]) -> None:
     """A route for OPTIONS beside those of each path."""
     methods: dict[str, set[str]] = {}
     for route in app.router.routes:
-        methods.setdefault(route.path, set()).update(route.methods)
+        methods.setdefault(route.path, {"OPTIONS"}).update(route.methods)
     for number, (path, names) in enumerate(methods.items()):
+        if "GET" in names:
+            names.add("HEAD")
         app.add_route(
             _preflight,
             f"/{path}",
             ["OPTIONS"],
             name=f"preflight{number}",
-            ctx_methods=tuple(sorted({*names, "OPTIONS"})),
+            ctx_methods=tuple(sorted(names)),
             ctx_label="OPTIONS",
         )
 

@@ -35,7 +35,7 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
     speaks: ProtocolName | None = getattr(request.route and request.route.ctx, "speaks", None)
     if speaks is None or refusal.is_native:
         return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
-    if request.method == "GET" and "anthropic-version" in request.headers:
+    if request.method in ("GET", "HEAD") and "anthropic-version" in request.headers:
         speaks = "anthropic"  # the list of models, which both SDKs ask for at the same address
     refusal.headers["request-id"] = str(request.id)
     if refusal.is_final:

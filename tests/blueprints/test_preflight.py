@@ -19,10 +19,10 @@ def preflight(api: Api, path: str, origin: str = PAGE, asked: str = "") -> httpx
     ("path", "methods"),
     [
         ("/auth/anonymous", "OPTIONS, POST"),
-        ("/balance", "GET, OPTIONS"),
+        ("/balance", "GET, HEAD, OPTIONS"),
         ("/charges", "OPTIONS, POST"),
         ("/holds", "OPTIONS, POST"),
-        ("/admin/config", "GET, OPTIONS, PUT"),
+        ("/admin/config", "GET, HEAD, OPTIONS, PUT"),
         ("/admin/keys/x", "DELETE, OPTIONS"),
     ],
 )

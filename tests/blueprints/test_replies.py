@@ -48,11 +48,11 @@ def test_not_found(client: httpx.Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "allow"),
     [
-        ("PUT", "/livez", {"GET", "OPTIONS"}),
+        ("PUT", "/livez", {"GET", "HEAD", "OPTIONS"}),
         ("GET", "/{tenant}/charges", {"POST", "OPTIONS"}),
-        ("DELETE", "/{tenant}/admin/config", {"GET", "PUT", "OPTIONS"}),
-        ("PUT", "/tenants", {"GET", "POST", "OPTIONS"}),
-        ("TRACE", "/{tenant}/balance", {"GET", "OPTIONS"}),
+        ("DELETE", "/{tenant}/admin/config", {"GET", "HEAD", "PUT", "OPTIONS"}),
+        ("PUT", "/tenants", {"GET", "HEAD", "POST", "OPTIONS"}),
+        ("TRACE", "/{tenant}/balance", {"GET", "HEAD", "OPTIONS"}),
         ("BREW", "/tenants/a", {"DELETE", "OPTIONS"}),
     ],
 )

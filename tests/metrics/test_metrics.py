@@ -227,7 +227,7 @@ def test_a_port_of_its_own(valkey: Valkey, tmp_path: Path) -> None:
         assert httpx.get(f"{url}/livez").status_code == 404
         assert httpx.get(f"{url}/abc/balance").status_code == 404
         refused = httpx.post(f"{url}/metrics")
-        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, OPTIONS")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, OPTIONS")
         # Whatever workers die, it comes back.
         pids = server.worker_pids()
         for pid in pids:
