@@ -33,6 +33,7 @@ from server.errors import Unavailable
 from server.gateway.large_bodies import LargeBodies
 from server.http import StrictProtocol
 from server.identity.users import Users
+from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.meter import Meter
@@ -96,6 +97,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
         upstream=Upstream(settings.allow_private_upstreams, timeouts),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
+        wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
         is_alive=store.is_alive,
@@ -119,6 +121,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
 
     @app.after_server_stop
     async def stop_services(_: Any) -> None:
+        services.wrong_tokens.tell()
         await services.holding.finish(services.stop_by)
         await services.upstream.close()
         await store.close()
@@ -176,6 +179,7 @@ def from_environment() -> Sanic[Any, Services]:
         # Sanic calls a factory in its main process, before it listens, and again in each worker.
         if _IN_WORKER not in os.environ:
             asyncio.run(startup.check_redis(store))
+            startup.warn_of_admin_token(settings)
     except startup.CannotStart as error:
         log.error("%s", error)
         sys.exit(error.status)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.gateway.large_bodies import LargeBodies
 from server.identity.users import Users
+from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.meter import Meter
@@ -24,6 +25,7 @@ class Services:
     large_bodies: LargeBodies
     upstream: Upstream
     users: Users
+    wrong_tokens: WrongTokens
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""

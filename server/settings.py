@@ -1,12 +1,24 @@
 """Settings, read once from the environment."""
 
 from collections.abc import Mapping
+from ipaddress import ip_address
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 # What an HTTP header can carry back to us: a token with other characters could never match.
 _Visible = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=1024)]
+
+LEAST_ADMIN_TOKEN = 16
+"""Characters of an admin token that nobody guesses, if they are random."""
 
 
 class SettingsError(ValueError):
@@ -29,7 +41,9 @@ class Settings(BaseModel):
     redis_timeout: float = Field(1.0, gt=0, le=60, description="seconds for Redis to answer")
     workers: int = Field(1, ge=1, le=256, description="worker processes")
     admin_token: _Visible = Field(
-        "", description="opens the administration of every tenant; without it that is closed"
+        "",
+        description="opens the administration of every tenant; without it that is closed. At least "
+        f"{LEAST_ADMIN_TOKEN} characters, unless `HOST` is this machine itself",
     )
     log_level: Literal["debug", "info", "warn", "error"] = Field("info", description="")
     log_format: Literal["text", "json"] = Field("text", description="")
@@ -61,6 +75,15 @@ class Settings(BaseModel):
         False, description="upstreams may have private addresses and speak http; for tests"
     )
 
+    @field_validator("admin_token")
+    @classmethod
+    def _is_long_where_others_can_try(cls, token: str, info: ValidationInfo) -> str:
+        if 0 < len(token) < LEAST_ADMIN_TOKEN and not _is_loopback(info.data.get("host", "")):
+            raise ValueError(
+                f"must have at least {LEAST_ADMIN_TOKEN} characters where HOST is not localhost"
+            )
+        return token
+
     @property
     def user_ttl_ms(self) -> int:
         return self.user_ttl_days * 86_400_000
@@ -77,4 +100,11 @@ class Settings(BaseModel):
         except ValidationError as error:
             fault = error.errors(include_url=False, include_input=False)[0]
             name = str(fault["loc"][0]).upper()
-            raise SettingsError(f"{name}: {fault['msg']}") from None
+            raise SettingsError(f"{name}: {fault['msg'].removeprefix('Value error, ')}") from None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host.lower() == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,12 +1,15 @@
 """What comes before the first request, for `python -m server` and for Sanic's own command."""
 
+import logging
 import os
 import re
 
 from server import logs
 from server.errors import Unavailable
-from server.settings import Settings, SettingsError
+from server.settings import LEAST_ADMIN_TOKEN, Settings, SettingsError
 from server.store.store import Store
+
+log = logging.getLogger(__name__)
 
 
 class CannotStart(Exception):
@@ -26,6 +29,18 @@ def read_settings() -> Settings:
         raise CannotStart(str(error), 2) from None
     logs.configure(settings.log_level, settings.log_format)
     return settings
+
+
+def warn_of_admin_token(settings: Settings) -> None:
+    """Says what may have been overlooked: that there is none, or one that can be guessed."""
+    if not settings.admin_token:
+        log.warning("ADMIN_TOKEN is not set: the administration answers 401")
+    elif len(settings.admin_token) < LEAST_ADMIN_TOKEN:
+        log.warning(
+            "ADMIN_TOKEN has fewer than %d characters: with another HOST than this machine itself "
+            "there is no start",
+            LEAST_ADMIN_TOKEN,
+        )
 
 
 def make_store(settings: Settings) -> Store:

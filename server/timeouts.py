@@ -27,6 +27,9 @@ class Timeouts:
     """Between two requests on a connection."""
     client_check: float = 2
 
+    wrong_tokens: float = 60
+    """For which wrong admin tokens are counted, by client, and then told."""
+
     # A provider; those of a response are kept to within `upstream_check`.
     connect: float = 5
     """For the address of a name, and again for each connection that is tried."""

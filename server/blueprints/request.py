@@ -13,6 +13,7 @@ from sanic.http import Http
 from server import metrics
 from server.amounts import LARGEST, is_amount
 from server.blueprints import cors
+from server.blueprints.client_address import client_network
 from server.errors import BadRequest, Detail, Invalid, InvalidAdminToken, InvalidApiKey, InvalidJson
 from server.http import StrictRequest
 from server.openapi.route import Parameter
@@ -102,11 +103,17 @@ class Request(StrictRequest):
         return Who(self.tenant.tenant_id, user_id, api_key)
 
     def require_admin(self) -> None:
-        """Raises InvalidAdminToken."""
-        expected = self.services.settings.admin_token.encode()
+        """Raises InvalidAdminToken, and TooManyRequests after many wrong ones from the client."""
+        settings = self.services.settings
+        expected = settings.admin_token.encode()
         given = self.bearer().encode(errors="surrogateescape")
-        if not expected or not hmac.compare_digest(given, expected):
+        if expected and hmac.compare_digest(given, expected):
+            return
+        if not given:  # which guesses nothing
             raise InvalidAdminToken
+        # Loopback too: no right one is refused.
+        client = client_network(self, settings) or self.ip
+        self.services.wrong_tokens.refuse(str(client))
 
     def idempotency_key(self) -> str | None:
         """Raises BadRequest unless it is 1 to 255 visible ASCII characters, once."""

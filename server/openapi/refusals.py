@@ -84,7 +84,7 @@ _NOT_PASSED_ON = {"401", "402", "403", "429"}
 _OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
     None: [],
     "user": [InvalidApiKey],
-    "admin": [InvalidAdminToken],
+    "admin": [InvalidAdminToken, TooManyRequests],
 }
 
 

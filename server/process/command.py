@@ -17,7 +17,13 @@ from server.process.embedded import Embedded, EmbeddedError
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
 from server.settings import Settings
-from server.startup import CannotStart, check_redis, make_store, read_settings
+from server.startup import (
+    CannotStart,
+    check_redis,
+    make_store,
+    read_settings,
+    warn_of_admin_token,
+)
 from server.store.store import Store
 from server.timeouts import Timeouts
 
@@ -132,8 +138,7 @@ def _supervise(
     from server.metrics.shared import Shared, this_worker
     from server.process.worker import run_worker
 
-    if not settings.admin_token:
-        log.warning("ADMIN_TOKEN is not set: the administration answers 401")
+    warn_of_admin_token(settings)
     log.info("Listening on http://%s", _address(listeners[0]))
     if len(listeners) > 1:
         log.info("Metrics at http://%s/metrics", _address(listeners[1]))

@@ -139,7 +139,7 @@ def test_logins_over_the_limit_are_429_until_the_oldest_is_a_minute_old(
     refused = login(limited, **address)
     assert (refused.status_code, refused.json()) == (429, {"error": "Too Many Requests"})
     assert 50 <= int(refused.headers["retry-after"]) <= 60
-    key = f"tenant:{limited.tenant_id}:logins:192.0.2.1"
+    key = f"tenant:{limited.tenant_id}:logins:192.0.2.1/32"
     # A second longer than the window, for a clock that goes back.
     assert 0 < int(str(valkey.client.pttl(key))) <= 61_000
 
@@ -181,7 +181,7 @@ def test_a_forwarded_header_counts_with_the_secret(limited: Api, valkey: Valkey)
 
     assert [once("192.0.2.7") for _ in range(PER_MINUTE + 1)] == [200] * PER_MINUTE + [429]
     assert once("[2001:db8::1]") == 200
-    assert logins(valkey, limited) == ["192.0.2.7", "2001:db8::/64"]
+    assert logins(valkey, limited) == ["192.0.2.7/32", "2001:db8::/64"]
 
 
 def test_ipv6_addresses_of_one_64_are_one_client(limited: Api, valkey: Valkey) -> None:

@@ -179,6 +179,36 @@ def test_every_line_as_json(tmp_path: Path) -> None:
     assert messages[-1] == "Server shutting down"
 
 
+@pytest.mark.parametrize("token", ["a", "my-admin-token-"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
+def test_no_start_with_a_short_admin_token_where_others_can_try(
+    fails: Fails, token: str, host: str
+) -> None:
+    status, line = fails(REDIS_URL=NOBODY, ADMIN_TOKEN=token, HOST=host)
+    reason = "must have at least 16 characters where HOST is not localhost"
+    assert (status, line) == (2, f"[ERROR] ADMIN_TOKEN: {reason}")
+
+
+@pytest.mark.parametrize(
+    ("token", "host", "warns"),
+    [
+        ("a", "localhost", True),
+        ("my-admin-token-", "127.0.0.1", True),
+        ("my-admin-token-x", "localhost", False),
+        ("my-admin-token-x", "0.0.0.0", False),
+    ],
+)
+def test_a_short_admin_token_on_this_machine_alone_is_a_warning(
+    tmp_path: Path, valkey: Valkey, token: str, host: str, warns: bool
+) -> None:
+    with Server(tmp_path / "out", REDIS_URL=valkey.url, ADMIN_TOKEN=token, HOST=host) as server:
+        reply = httpx.get(f"{server.url}/tenants", headers={"Authorization": f"Bearer {token}"})
+        assert reply.status_code == 200
+        warning = "[WARN] ADMIN_TOKEN has fewer than 16 characters"
+        assert server.text().count(warning) == int(warns)
+        assert f"{token} " not in server.text()
+
+
 def test_the_log_says_that_administration_is_closed(tmp_path: Path, valkey: Valkey) -> None:
     with Server(tmp_path / "out", REDIS_URL=valkey.url, ADMIN_TOKEN="") as server:
         assert "[WARN] ADMIN_TOKEN is not set" in server.text()
