@@ -1,13 +1,17 @@
-"""Log lines: `[INFO] text`, or one JSON object a line with LOG_FORMAT=json."""
+"""Log lines: `[INFO] text`, or one JSON object a line with LOG_FORMAT=json.
 
+What clients, tenants and providers wrote may be part of any message. Whatever it is, it begins no
+line and moves no cursor.
+"""
+
+import json
 import logging
 import sys
 from datetime import UTC, datetime
 from typing import Literal
 
-import orjson
-
 _LABELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
+_INDENT = "    "
 
 
 class _Formatter(logging.Formatter):
@@ -20,7 +24,11 @@ class _Formatter(logging.Formatter):
         message = record.getMessage()
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if not self.as_json:
-            return f"[{label}] {message}" + (f"\n{trace}" if trace else "")
+            lines = [
+                f"[{label}] {message}",
+                *(_INDENT + line for line in trace.split("\n") if trace),
+            ]
+            return "\n".join(map(_printable, lines))
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": label.lower(),
@@ -30,7 +38,17 @@ class _Formatter(logging.Formatter):
             line["traceback"] = trace
         # A header's stray byte reaches Python as a lone surrogate, which is not UTF-8.
         safe = {name: text.encode(errors="replace").decode() for name, text in line.items()}
-        return orjson.dumps(safe).decode()
+        # ASCII alone: some readers end a line at U+0085 or U+2028, which JSON lets stand.
+        return json.dumps(safe, separators=(",", ":"))
+
+
+def _printable(line: str) -> str:
+    """With escapes for line breaks and other controls, among them those of terminals."""
+    if line.isprintable():
+        return line
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in line
+    )
 
 
 def configure(level: str, format: Literal["text", "json"]) -> None:

@@ -67,8 +67,8 @@ of_tenant.on_request(load_tenant)
 
 
 @server.get("/fail")
-async def fail(_: Request) -> Reply:
-    raise RuntimeError("a detail that is nobody's business")
+async def fail(request: Request) -> Reply:
+    raise RuntimeError(request.args.get("detail", "a detail that is nobody's business"))
 
 
 @server.get("/think")
@@ -125,7 +125,7 @@ def main() -> None:
     shutdown = Shutdown()
     timeouts = Timeouts(**orjson.loads(sys.argv[1]))
     settings = Settings.from_environment(os.environ)
-    logs.configure("info", "text")
+    logs.configure("info", settings.log_format)
     listener = socket.create_server(("127.0.0.1", settings.port), backlog=1024)
     listener.setblocking(False)
     port = listener.getsockname()[1]
