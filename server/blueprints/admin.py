@@ -1,5 +1,6 @@
 """Administration of one tenant: its config, users, grants, API keys."""
 
+import logging
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -18,6 +19,8 @@ from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
 from server.replies import JsonReply, Reply
 from server.tenants.tenants import CONFIG_BYTES
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("admin", url_prefix="/admin")
 blueprint.on_request(Request.require_admin)
@@ -98,6 +101,7 @@ async def replace_config(request: Request, tenant_id: TenantId) -> JsonReply[Rep
     await request.services.tenants.replace(
         tenant_id, body.get("config"), ",".join(if_match) if if_match else None
     )
+    log.info("Config of tenant %s replaced (request %s)", tenant_id, request.id)
     return reply({"success": True})
 
 
@@ -139,11 +143,15 @@ async def grant(request: Request, tenant_id: TenantId, user_id: UserId) -> JsonR
         refuse({"path": "", "message": "must have either tokens or group"})
     if "group" in body:
         granted = await _move(request, user_id, body["group"], idempotency_key)
+        what = f"moved to group {granted.group}"
     else:
         tokens = amount(body["tokens"], "tokens", least=1)
         granted = await request.services.accounts.grant(
             tenant_id, user_id, tokens, request.ref, idempotency_key
         )
+        what = f"granted {tokens} tokens"
+    if not granted.replayed:
+        log.info("User %s of tenant %s %s (request %s)", user_id, tenant_id, what, request.id)
     headers = {"idempotent-replayed": "true"} if granted.replayed else {}
     return reply({"tokensLeft": granted.tokens_left, "group": granted.group}, headers=headers)
 
@@ -171,7 +179,8 @@ async def _move(
     ),
 )
 async def revoke_key(request: Request, tenant_id: TenantId, api_key: ApiKey) -> Reply:
-    await request.services.users.revoke(tenant_id, api_key)
+    user_id = await request.services.users.revoke(tenant_id, api_key)
+    log.info("API key of user %s of tenant %s revoked (request %s)", user_id, tenant_id, request.id)
     return Reply(status=204)
 
 

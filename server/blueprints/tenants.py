@@ -1,5 +1,7 @@
 """Administration of tenants: make, list, delete."""
 
+import logging
+
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
@@ -9,6 +11,8 @@ from server.openapi.route import Answer, Doc
 from server.openapi.values import DocumentedConfig, TenantId
 from server.replies import JsonReply, Reply
 from server.tenants.tenants import RESERVED_IDS
+
+log = logging.getLogger(__name__)
 
 blueprint = Blueprint("tenants", url_prefix="/tenants")
 blueprint.on_request(Request.require_admin)
@@ -57,6 +61,7 @@ async def list_tenants(request: Request) -> JsonReply[Tenants]:
 async def create_tenant(request: Request) -> JsonReply[Tenant]:
     body = await request.read_object(NewTenant)
     await request.services.tenants.create(body.get("tenantId"), body.get("config"))
+    log.info("Tenant %s made (request %s)", body["tenantId"], request.id)
     return reply({"tenantId": body["tenantId"]}, 201)
 
 
@@ -73,4 +78,5 @@ async def create_tenant(request: Request) -> JsonReply[Tenant]:
 )
 async def delete_tenant(request: Request, tenant_id: TenantId) -> Reply:
     await request.services.tenants.delete(tenant_id)
+    log.info("Tenant %s deleted (request %s)", tenant_id, request.id)
     return Reply(status=204)

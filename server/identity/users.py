@@ -80,8 +80,11 @@ class Users:
         self._user_ids[api_key] = user_id
         return user_id
 
-    async def revoke(self, tenant_id: str, api_key: str) -> None:
-        """Removes a key, effective at once. Raises NotFound if no user of the tenant has it."""
+    async def revoke(self, tenant_id: str, api_key: str) -> str:
+        """Removes a key, effective at once; the ID of its user.
+
+        Raises NotFound if no user of the tenant has it.
+        """
         try:
             user_id = await self.find(api_key)
         except InvalidApiKey:
@@ -96,6 +99,7 @@ class Users:
         if status is not Status.OK:
             raise NotFound
         await self._store.delete(keys.api_key(api_key))
+        return user_id
 
 
 def is_user_id(text: str) -> bool:
