@@ -18,6 +18,7 @@ from server.openapi.headers import EXAMPLE_OF_ETAG
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
 from server.replies import JsonReply, Reply
+from server.tenants.config import NAME
 from server.tenants.tenants import CONFIG_BYTES
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,8 @@ async def read_config(request: Request, tenant_id: TenantId) -> JsonReply[Config
         "Replace a tenant's config",
         [Answer("it is replaced")],
         about=f"In full, at most {CONFIG_BYTES // 1024} KiB; in force for the next request on "
-        "every worker.",
+        "every worker. Names of groups and endpoints match "
+        f"`{NAME.pattern}`; others that are stored already are served.",
         credential="admin",
         parameters=[_IF_MATCH],
         body=Config,
@@ -160,7 +162,8 @@ async def _move(
     request: Request, user_id: str, name: object, idempotency_key: str | None
 ) -> GrantResult:
     tenant = request.tenant
-    group = tenant.config.user_groups.find(name) if isinstance(name, str) else None
+    # In old configs there may be a group called '', which lua/grant.lua takes for none.
+    group = tenant.config.user_groups.find(name) if name and isinstance(name, str) else None
     if group is None or not isinstance(name, str):
         raise Invalid("Unknown group", [{"path": "group", "message": "is not a user group"}])
     return await request.services.accounts.move(

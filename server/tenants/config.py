@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,7 +23,20 @@ from server.providers.wire import ProtocolName
 MOST_REQUESTS = 10_000
 RateLimit = Annotated[int, Field(ge=1, le=MOST_REQUESTS, description="requests per window")]
 RateLimitWindow = Annotated[int, Field(ge=1, le=86_400, description="seconds")]
-_Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Of a group or an endpoint: in logs, metrics and `<endpoint>/<model>` it can be nothing else."""
+_TO_BE_STORED = "to be stored"
+
+
+def _checked_name(name: str, info: ValidationInfo) -> str:
+    # What is stored may have other names, from before there was this rule, and is served.
+    if info.context == _TO_BE_STORED and not NAME.fullmatch(name):
+        raise ValueError(f"the name must match {NAME.pattern}")
+    return name
+
+
+_GroupName = Annotated[str, AfterValidator(_checked_name)]
+_Name = Annotated[_GroupName, StringConstraints(min_length=1, max_length=64)]
 _Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 # What aiohttp and servers take as a header's value alike: no spaces at its ends, ASCII.
 _Sendable = Annotated[
@@ -155,7 +169,7 @@ def is_temporary(group: str) -> bool:
 class UserGroups(_Config):
     """Any groups by name; `anonymous`, which each new user joins, must be one of them."""
 
-    __pydantic_extra__: dict[str, Group]
+    __pydantic_extra__: dict[_GroupName, Group]
 
     anonymous: Group
 
@@ -174,14 +188,14 @@ class TenantConfig(_Config):
     )
 
 
-def parse_config(value: Any) -> TenantConfig:
-    """Raises Invalid with every fault."""
+def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:
+    """Raises Invalid with every fault; in what is to be stored, a name of another form is one."""
     try:
-        return TenantConfig.model_validate(value)
+        return TenantConfig.model_validate(value, context=_TO_BE_STORED if to_be_stored else None)
     except ValidationError as error:
         raise Invalid("Invalid config", [_detail(fault) for fault in error.errors()]) from None
 
 
 def _detail(fault: ErrorDetails) -> Detail:
-    path = ".".join(str(part) for part in fault["loc"] if part != "[key]")
+    path = ".".join(str(part)[:100] for part in fault["loc"] if part != "[key]")
     return {"path": path, "message": fault["msg"].removeprefix("Value error, ")}

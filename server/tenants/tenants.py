@@ -134,7 +134,7 @@ class Tenants:
 
     async def _checked_text(self, config: Any) -> str:
         """The JSON of a config. Raises Invalid with every fault."""
-        providers = parse_config(config).providers
+        providers = parse_config(config, to_be_stored=True).providers
         text = _json(config)
         if faults := await faults_of_urls(providers.urls(), self._allow_private):
             details = [Detail(path=path, message=fault) for path, fault in faults.items()]
