@@ -23,10 +23,12 @@ RUN venv/bin/python -m compileall -q --invalidation-mode unchecked-hash venv/lib
 FROM base
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="vibe-server" \
+      org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.description="Multi-tenant, exactly metered access to AI providers for apps without a backend" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.revision="$REVISION"
 COPY --from=build /app /app
+COPY LICENSE NOTICE /app/
 WORKDIR /app
 # One worker: scale by containers, or set WORKERS to the cores that this one may use.
 ENV PATH="/app/venv/bin:$PATH" \

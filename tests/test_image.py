@@ -76,15 +76,16 @@ def test_its_label_is_the_version_of_the_project() -> None:
     assert labels["version"] == project["version"]
     assert labels["description"] == project["description"]
     assert labels["title"] == project["name"]
+    assert labels["licenses"] == project["license"]
 
 
 def test_its_context_is_what_it_copies_and_no_more() -> None:
-    copies = [line.split()[1:] for line in LINES if line.startswith("COPY ")]
-    copied = {words[0] for words in copies if not words[0].startswith("--from=")}
+    copies = [line.split()[1:-1] for line in LINES if line.startswith("COPY ")]
+    copied = {word for words in copies if not words[0].startswith("--from=") for word in words}
     rules = (ROOT / ".dockerignore").read_text().splitlines()
     first, *others = [rule for rule in rules if rule and not rule.startswith("#")]
     # All is kept out (.git, .venv, data, secrets of whatever name) but these.
     assert first == "*"
     assert {rule[1:] for rule in others if rule.startswith("!")} == copied
-    assert copied == {"requirements.lock", "server", "lua"}
+    assert copied == {"requirements.lock", "server", "lua", "LICENSE", "NOTICE"}
     assert others[-1] == "**/__pycache__"

