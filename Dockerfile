@@ -1,6 +1,8 @@
 # The Python that the tests run on, by its exact tag: another one is a change of this line, which the
-# tests then see first. It comes without a compiler. docs/operate.md says when to change it.
-FROM python:3.11.7-slim-bookworm AS base
+# tests then see first. It comes without a compiler. docs/operate.md says when to change it; a test
+# fails when it is older than half a year.
+# Made on 2026-08-25
+FROM python:3.11.16-slim-bookworm AS base
 
 
 FROM base AS build

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from datetime import UTC, date, datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -42,6 +43,17 @@ def test_the_base_is_pinned_to_a_python_that_we_support() -> None:
     assert pinned
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     assert f">={pinned[1]}" == project["project"]["requires-python"]
+
+
+def test_the_base_is_not_older_than_half_a_year() -> None:
+    """It fails one day though nothing was changed: then fixes have been missing for too long."""
+    made = re.search(r"^# Made on (\d{4}-\d\d-\d\d)\nFROM python:", TEXT, re.MULTILINE)
+    assert made, "the Dockerfile has no date above its base"
+    age = datetime.now(UTC).date() - date.fromisoformat(made[1])
+    assert timedelta() <= age <= timedelta(days=183), (
+        f"the base image is of {made[1]}: choose the newest patch release of its Python, whose tag "
+        "and date are at the top of the Dockerfile; docs/operate.md, Docker, says how"
+    )
 
 
 def test_its_variables_are_settings_and_agree_with_the_exposed_port() -> None:
