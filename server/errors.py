@@ -19,6 +19,7 @@ Refusal
 ├── Invalid               422  well-formed but wrong, every fault listed
 ├── KeyReused             422
 ├── TooManyRequests       429
+│   └── TooManyWrongTokens 429  of the administration, by a client
 ├── ServiceUnavailable    503  not now, but soon
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
@@ -200,6 +201,10 @@ class TooManyRequests(Refusal):
     def __init__(self, retry_after_ms: int, headers: Mapping[str, str] | None = None) -> None:
         retry_after = str(max(1, ceil(retry_after_ms / 1000)))
         super().__init__(headers={**(headers or {}), "retry-after": retry_after})
+
+
+class TooManyWrongTokens(TooManyRequests):
+    label = "too_many_wrong_tokens"
 
 
 class ServiceUnavailable(Refusal):

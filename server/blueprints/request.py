@@ -103,7 +103,7 @@ class Request(StrictRequest):
         return Who(self.tenant.tenant_id, user_id, api_key)
 
     def require_admin(self) -> None:
-        """Raises InvalidAdminToken, and TooManyRequests after many wrong ones from the client."""
+        """Raises InvalidAdminToken, and TooManyWrongTokens after some from the client."""
         settings = self.services.settings
         expected = settings.admin_token.encode()
         given = self.bearer().encode(errors="surrogateescape")

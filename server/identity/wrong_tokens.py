@@ -10,7 +10,7 @@ from collections import deque
 from time import monotonic
 from typing import NoReturn
 
-from server.errors import InvalidAdminToken, TooManyRequests
+from server.errors import InvalidAdminToken, TooManyWrongTokens
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class WrongTokens:
         self._last_client = ""
 
     def refuse(self, client: str) -> NoReturn:
-        """Raises InvalidAdminToken, or TooManyRequests after MOST_IN_A_MINUTE of them."""
+        """Raises InvalidAdminToken, or TooManyWrongTokens after MOST_IN_A_MINUTE of them."""
         if not self._untold:
             asyncio.get_running_loop().call_later(self._minute, self.tell)
         self._untold += 1
@@ -41,7 +41,7 @@ class WrongTokens:
             del self._times[next(iter(self._times))]
         now = monotonic()
         if len(times) == MOST_IN_A_MINUTE and now < times[0] + self._minute:
-            raise TooManyRequests(int(1000 * (times[0] + self._minute - now)))
+            raise TooManyWrongTokens(int(1000 * (times[0] + self._minute - now)))
         times.append(now)
         raise InvalidAdminToken
 

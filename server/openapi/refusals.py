@@ -20,6 +20,7 @@ from server.errors import (
     RequestTimeout,
     TenantExists,
     TooManyRequests,
+    TooManyWrongTokens,
     Unavailable,
     UnknownHold,
     Unsupported,
@@ -65,6 +66,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     Invalid: ("well-formed but wrong: every fault is listed, nothing changed", ()),
     KeyReused: ("the `Idempotency-Key` came with another request before", ()),
     TooManyRequests: ("over the limit", ["Retry-After"]),
+    TooManyWrongTokens: (
+        "the admin token is wrong, as others of this client were within a minute",
+        ["Retry-After"],
+    ),
     ProviderRefused: ("the provider refuses the request", (*RATE, *SPENT)),
     ProviderBusy: ("the provider's limit is reached, which is the tenant's", (*RATE, *SPENT)),
     InternalServerError: ("a fault of the server", ()),
@@ -84,7 +89,7 @@ _NOT_PASSED_ON = {"401", "402", "403", "429"}
 _OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
     None: [],
     "user": [InvalidApiKey],
-    "admin": [InvalidAdminToken, TooManyRequests],
+    "admin": [InvalidAdminToken, TooManyWrongTokens],
 }
 
 
