@@ -1,17 +1,41 @@
 --[[
-  Count one anonymous login from an address against the limit, in its own slot.
+  Count one anonymous login in each window that it is limited by, or in none of them.
 
-  KEYS[1] logins  list    times of recent logins, newest first, ms
-  ARGV[1] limit           logins in one window
-  ARGV[2] window          seconds
+  KEYS[1] tenant   list   times of recent logins, newest first, ms: all of the tenant
+  KEYS[2] minute   list   those of the client
+  KEYS[3] hour     list   those of the client
+  KEYS[4] site     list   those of the network around it, an IPv6 /56
+  KEYS[5] network  list   those of the network around that, an IPv6 /48
+  ARGV[1] tenant_limit    logins in an hour; here and below 0: no limit, and not counted
+  ARGV[2] minute_limit    in a minute
+  ARGV[3] hour_limit      in an hour, as the next two
+  ARGV[4] site_limit
+  ARGV[5] network_limit
   Returns {status, retry_after_ms}
     OK
-    RATE_LIMITED
+    RATE_LIMITED  by one window at least
 ]]
-local logins_key = KEYS[1]
-local limit, window_ms = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000
+local MINUTE_MS, HOUR_MS = 60000, 3600000
+local windows = {
+  {key = KEYS[1], limit = tonumber(ARGV[1]), ms = HOUR_MS},
+  {key = KEYS[2], limit = tonumber(ARGV[2]), ms = MINUTE_MS},
+  {key = KEYS[3], limit = tonumber(ARGV[3]), ms = HOUR_MS},
+  {key = KEYS[4], limit = tonumber(ARGV[4]), ms = HOUR_MS},
+  {key = KEYS[5], limit = tonumber(ARGV[5]), ms = HOUR_MS},
+}
 
-local rate = read_rate(logins_key, limit, window_ms, now_ms())
-if rate.remaining == 0 then return {RATE_LIMITED, rate.retry_after_ms} end
-admit(logins_key, rate, window_ms)
+local now, retry_after_ms = now_ms(), 0
+for _, window in ipairs(windows) do
+  if window.limit > 0 then
+    window.rate = read_rate(window.key, window.limit, window.ms, now)
+    if window.rate.remaining == 0 then
+      retry_after_ms = math.max(retry_after_ms, window.rate.retry_after_ms)
+    end
+  end
+end
+if retry_after_ms > 0 then return {RATE_LIMITED, retry_after_ms} end
+
+for _, window in ipairs(windows) do
+  if window.rate then admit(window.key, window.rate, window.ms) end
+end
 return {OK, 0}

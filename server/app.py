@@ -32,6 +32,7 @@ from server.blueprints.request import BODY_BYTES, Request, load_tenant
 from server.errors import Unavailable
 from server.gateway.large_bodies import LargeBodies
 from server.http import StrictProtocol
+from server.identity.logins import LoginLimits
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -96,6 +97,9 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         holding=Holding(meter, timeouts),
         large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
         upstream=Upstream(settings.allow_private_upstreams, timeouts),
+        login_limits=LoginLimits(
+            store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
+        ),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         tenants=Tenants(store, settings.allow_private_upstreams),

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server.gateway.large_bodies import LargeBodies
+from server.identity.logins import LoginLimits
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -24,6 +25,7 @@ class Services:
     holding: Holding
     large_bodies: LargeBodies
     upstream: Upstream
+    login_limits: LoginLimits
     users: Users
     wrong_tokens: WrongTokens
     tenants: Tenants

@@ -62,6 +62,9 @@ class Settings(BaseModel):
     anonymous_logins_per_minute: int = Field(
         60, ge=0, le=10_000, description="logins per tenant and client address; 0 is no limit"
     )
+    anonymous_logins_per_hour: int = Field(
+        30, ge=0, le=10_000, description="likewise; more for the networks around an IPv6 address"
+    )
     proxies_count: int = Field(
         0, ge=0, le=100, description="proxies in front that append to X-Forwarded-For"
     )

@@ -35,20 +35,18 @@ class Login(TypedDict):
         "Make a user, with an API key",
         [Answer("the new user")],
         about="Needs no body. The balance and limits are those of the tenant's group "
-        "`anonymous`. Logins are limited per tenant and client address.",
+        "`anonymous`. Logins are limited per tenant and client address, with the networks around "
+        "an IPv6 address, and by the tenant's `limits.logins_per_hour`.",
         refusals=[TooManyRequests],
     ),
 )
 @counts_refusals(metrics.login_answered)
 async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     services = request.services
+    config = request.tenant.config
     client = client_network(request, services.settings)
-    per_minute = services.settings.anonymous_logins_per_minute
-    if client and per_minute:
-        await services.users.count_login(tenant_id, str(client), per_minute)
-    login = await services.users.login(
-        tenant_id, request.tenant.config.user_groups.anonymous, request.ref
-    )
+    await services.login_limits.count(tenant_id, config.limits.logins_per_hour, client)
+    login = await services.users.login(tenant_id, config.user_groups.anonymous, request.ref)
     metrics.login_answered(tenant_id, "logged_in")
     return reply(
         {

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import orjson
 
-from server.errors import InvalidApiKey, NotFound, TooManyRequests
+from server.errors import InvalidApiKey, NotFound
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -37,14 +37,6 @@ class Users:
         # A key never changes its user, so this cannot go stale: the scripts ask the user itself
         # whether it still has the key.
         self._user_ids: dict[str, str] = {}
-
-    async def count_login(self, tenant_id: str, address: str, per_minute: int) -> None:
-        """Raises TooManyRequests after `per_minute` logins from this address in a minute."""
-        status, (retry_after_ms,) = await self._store.run(
-            "count_login", [keys.logins(tenant_id, address)], per_minute, 60
-        )
-        if status is Status.RATE_LIMITED:
-            raise TooManyRequests(retry_after_ms)
 
     async def login(self, tenant_id: str, group: Group, ref: Ref) -> Login:
         """Makes a user of the group ANONYMOUS, then its key, both with one expiry."""

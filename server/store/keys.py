@@ -2,7 +2,8 @@
 
 A script's keys must share one slot of a Redis Cluster. `user:<userId>` hashes by its whole name,
 and so does anything that carries that whole name in braces: `{user:<userId>}:rate` is always
-in the slot of `user:<userId>`. Likewise for a tenant's config and its tombstone.
+in the slot of `user:<userId>`. Likewise for a tenant's config and its tombstone; and the counters
+of a tenant's logins share a slot of their own.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ def config_deleted(tenant_id: str) -> str:
     return f"{{tenant:{tenant_id}:config}}:deleted"
 
 
-def logins(tenant_id: str, address: str) -> str:
-    return f"tenant:{tenant_id}:logins:{address}"
+def logins(tenant_id: str, window: str) -> str:
+    return f"{{tenant:{tenant_id}:logins}}:{window}"
 
 
 def api_key(api_key: str) -> str:
@@ -71,8 +72,9 @@ ALL_CONFIGS = "tenant:*:config"
 ALL_USERS = "user:*"
 
 
-def all_logins(tenant_id: str) -> str:
-    return f"tenant:{tenant_id}:logins:*"
+def all_logins(tenant_id: str) -> tuple[str, str]:
+    """The second is what they were called before."""
+    return f"{{tenant:{tenant_id}:logins}}:*", f"tenant:{tenant_id}:logins:*"
 
 
 def user_of(key: str) -> str:

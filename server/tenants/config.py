@@ -177,12 +177,21 @@ class UserGroups(_Config):
         return self.anonymous if name == ANONYMOUS else self.__pydantic_extra__.get(name)
 
 
+class Limits(_Config):
+    """What a tenant's users may do together; absent: no limit."""
+
+    logins_per_hour: int | None = Field(
+        None, ge=1, le=100_000, description="logins in any hour, whatever addresses they come from"
+    )
+
+
 class TenantConfig(_Config):
     """A tenant: login methods, user groups, providers. Nothing reads `auth` yet."""
 
     auth: dict[str, Any]
     user_groups: UserGroups
     providers: Providers
+    limits: Limits = Limits()
     allowed_origins: list[_Origin] | None = Field(
         None, description="origins whose pages may call; absent: any"
     )

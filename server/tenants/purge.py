@@ -40,9 +40,10 @@ async def purge(store: Store, tenant_id: str) -> int:
                     for of_user in reversed(keys.of_user(keys.user_of(key))):
                         await store.delete(of_user)
                     users += 1
-        async for portion in store.scan(keys.all_logins(tenant_id), "list"):
-            for key in portion:
-                await store.delete(key)
+        for pattern in keys.all_logins(tenant_id):
+            async for portion in store.scan(pattern, "list"):
+                for key in portion:
+                    await store.delete(key)
         log.info("Removed %d users of tenant %s", users, tenant_id)
         return 0
     finally:

@@ -48,9 +48,11 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         others = keys_of(own)
         users = [use(ours), use(ours)]
         users[0].grant({"group": "paid"})
+        # As earlier versions called it.
+        own.client.lpush(f"tenant:{ours.tenant_id}:logins:203.0.113.7", "1")
         left = keys_of(own) - others
-        # User, key, rate, once and ledger of each; and the counter of the address.
-        assert len(left) == 11
+        # User, key, rate, once and ledger of each; and the counters of the address.
+        assert len(left) == 13
 
         status, text = purge(tmp_path, own.url, ours.tenant_id)
         assert (status, text) == (1, f"[ERROR] Tenant {ours.tenant_id} exists: delete it first\n")
