@@ -33,6 +33,7 @@ from server.errors import Unavailable
 from server.gateway.large_bodies import LargeBodies
 from server.http import StrictProtocol
 from server.identity.logins import LoginLimits
+from server.identity.reserve import Reserve
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -97,6 +98,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         holding=Holding(meter, timeouts),
         large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
         upstream=Upstream(settings.allow_private_upstreams, timeouts),
+        reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
             store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
         ),
@@ -116,6 +118,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     async def start_services(_: Any) -> None:
         metrics.worker_serves()
         await store.start()
+        services.reserve.start()
         await services.upstream.start()
         try:
             await services.tenants.store_first()
@@ -128,6 +131,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         services.wrong_tokens.tell()
         await services.holding.finish(services.stop_by)
         await services.upstream.close()
+        await services.reserve.close()
         await store.close()
 
     return app
@@ -184,6 +188,7 @@ def from_environment() -> Sanic[Any, Services]:
         if _IN_WORKER not in os.environ:
             asyncio.run(startup.check_redis(store))
             startup.warn_of_admin_token(settings)
+            startup.warn_of_redis(store)
     except startup.CannotStart as error:
         log.error("%s", error)
         sys.exit(error.status)

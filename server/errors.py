@@ -8,6 +8,7 @@ Refusal
 ├── InvalidApiKey         401
 ├── InvalidAdminToken     401
 ├── PaymentRequired       402  the balance does not cover it
+├── OriginNotAllowed      403  the tenant's logins are not for this page
 ├── NotFound              404
 │   ├── UnknownHold       404
 │   └── NoModel           404  no endpoint for the model
@@ -23,7 +24,8 @@ Refusal
 ├── ServiceUnavailable    503  not now, but soon
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
-│   └── Overloaded        503  too many large requests at a time
+│   ├── Overloaded        503  too many large requests at a time
+│   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 └── those of providers: server/providers/errors.py
 """
 
@@ -120,6 +122,12 @@ class PaymentRequired(Refusal):
 
     def __init__(self, tokens_left: int, headers: Mapping[str, str]) -> None:
         super().__init__({"tokensLeft": tokens_left}, headers)
+
+
+class OriginNotAllowed(Refusal):
+    label = "origin_not_allowed"
+    status = 403
+    message = "Origin not allowed"
 
 
 class NotFound(Refusal):
@@ -229,3 +237,7 @@ class NotSent(Unavailable):
 
 class Overloaded(ServiceUnavailable):
     label = "overloaded"
+
+
+class RedisNearlyFull(ServiceUnavailable):
+    label = "redis_nearly_full"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.gateway.large_bodies import LargeBodies
 from server.identity.logins import LoginLimits
+from server.identity.reserve import Reserve
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -25,6 +26,7 @@ class Services:
     holding: Holding
     large_bodies: LargeBodies
     upstream: Upstream
+    reserve: Reserve
     login_limits: LoginLimits
     users: Users
     wrong_tokens: WrongTokens

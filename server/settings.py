@@ -65,6 +65,9 @@ class Settings(BaseModel):
     anonymous_logins_per_hour: int = Field(
         30, ge=0, le=10_000, description="likewise; more for the networks around an IPv6 address"
     )
+    logins_memory_share: int = Field(
+        80, ge=1, le=100, description="percent of Redis' maxmemory that logins may fill"
+    )
     proxies_count: int = Field(
         0, ge=0, le=100, description="proxies in front that append to X-Forwarded-For"
     )

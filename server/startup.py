@@ -61,3 +61,9 @@ async def check_redis(store: Store) -> None:
         raise CannotStart(f"Redis connection failed: {error.reason}") from None
     except ValueError as error:
         raise CannotStart(str(error)) from None
+
+
+def warn_of_redis(store: Store) -> None:
+    """After `check_redis`: of what will do harm one day."""
+    if not store.has_maxmemory:
+        log.warning("Redis has no maxmemory: logins are not refused before its machine is full")

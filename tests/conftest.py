@@ -15,7 +15,8 @@ _networks = cycle(range(1, 255))
 
 @pytest.fixture(scope="session")
 def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    with Valkey(tmp_path_factory.mktemp("valkey")) as valkey:
+    # As in earnest; without it, each server warns.
+    with Valkey(tmp_path_factory.mktemp("valkey"), maxmemory="8gb") as valkey:
         yield valkey
 
 

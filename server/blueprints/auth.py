@@ -8,10 +8,11 @@ from typing_extensions import TypedDict
 
 from server import metrics
 from server.amounts import Tokens
+from server.blueprints import cors
 from server.blueprints.client_address import client_network
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, reply
-from server.errors import TooManyRequests
+from server.errors import OriginNotAllowed, RedisNearlyFull, TooManyRequests
 from server.openapi.route import Answer, Doc
 from server.openapi.values import ApiKey, TenantId, UserId
 from server.replies import JsonReply
@@ -37,13 +38,16 @@ class Login(TypedDict):
         about="Needs no body. The balance and limits are those of the tenant's group "
         "`anonymous`. Logins are limited per tenant and client address, with the networks around "
         "an IPv6 address, and by the tenant's `limits.logins_per_hour`.",
-        refusals=[TooManyRequests],
+        refusals=[OriginNotAllowed, TooManyRequests, RedisNearlyFull],
     ),
 )
 @counts_refusals(metrics.login_answered)
 async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     services = request.services
     config = request.tenant.config
+    if not cors.may_log_in(request, config):
+        raise OriginNotAllowed
+    services.reserve.admit_login()
     client = client_network(request, services.settings)
     await services.login_limits.count(tenant_id, config.limits.logins_per_hour, client)
     login = await services.users.login(tenant_id, config.user_groups.anonymous, request.ref)

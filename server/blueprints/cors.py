@@ -1,6 +1,7 @@
 """CORS: the callers are browsers, and API keys are sent in headers, so any origin may call.
 
-A tenant that lists `allowed_origins` is for those alone.
+A tenant that lists `allowed_origins` is for those alone: other pages may not read its replies, and
+may not log in either, which needs no credential and would leave a user behind.
 """
 
 import re
@@ -36,6 +37,13 @@ def headers(request: Request, config: TenantConfig | None) -> Mapping[str, str]:
         return {"vary": "Origin"}
     found["access-control-expose-headers"] = _EXPOSED_HEADERS
     return found
+
+
+def may_log_in(request: Request, config: TenantConfig) -> bool:
+    """Whether no page asks (an app, curl), or one of an origin that may call."""
+    allowed = config.allowed_origins
+    origins = request.headers.getall("origin", ())
+    return allowed is None or all(origin in allowed for origin in origins)
 
 
 def preflight_headers(request: Request, methods: str) -> Mapping[str, str]:

@@ -29,6 +29,9 @@ _REFUSALS = Counter(
     "vibe_refusals_total", "Requests refused, by status and reason.", "status", "reason"
 )
 _LOGINS = Counter("vibe_logins_total", "Logins, by outcome.", "tenant", "outcome", bounded=1)
+_LOGINS_SUSPENDED = Gauge(
+    "vibe_logins_suspended", "Workers that refuse logins, as Redis has little memory left."
+)
 _CHARGES = Counter(
     "vibe_charges_total", "Charges over HTTP, by outcome.", "tenant", "outcome", bounded=1
 )
@@ -120,6 +123,11 @@ def request_refused(reason: str, status: int) -> None:
 def login_answered(tenant_id: str, outcome: str) -> None:
     """A request to log in; `outcome` here and below: one of a few words, or a refusal's label."""
     _LOGINS.add((tenant_id, outcome))
+
+
+def logins_suspended(are_now: bool) -> None:
+    """This worker refuses logins from now on, as Redis has little memory left; or serves them."""
+    _LOGINS_SUSPENDED.add(amount=1 if are_now else -1)
 
 
 def charge_answered(tenant_id: str, outcome: str, tokens: int = 0) -> None:

@@ -102,6 +102,11 @@ class ThisWorker:
         # At once: one that soon dies again must be seen too.
         self.publish()
 
+    @property
+    def speaks_for_all(self) -> bool:
+        """Of the workers of a server one does: what they all see is logged once."""
+        return self._slot == 0
+
     async def publish_and_pause(self) -> None:
         self.publish()
         await asyncio.sleep(PUBLISH_SECONDS)

@@ -12,10 +12,12 @@ from server.errors import (
     KeyReused,
     NoModel,
     NotFound,
+    OriginNotAllowed,
     Overloaded,
     PayloadTooLarge,
     PaymentRequired,
     PreconditionFailed,
+    RedisNearlyFull,
     Refusal,
     RequestTimeout,
     TenantExists,
@@ -56,6 +58,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ),
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     PaymentRequired: ("the balance does not cover it; nothing is taken", RATE),
+    OriginNotAllowed: ("the tenant's `allowed_origins` do not list the page's", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint has the model, and none is the default", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
@@ -79,6 +82,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer", ["Retry-After"]),
     Overloaded: ("too many large requests at a time", ["Retry-After"]),
+    RedisNearlyFull: ("Redis has little memory left, which is not for new users", ["Retry-After"]),
 }
 """When each is given, and its headers."""
 

@@ -87,7 +87,9 @@ def _response(when: str, names: Sequence[Sequence[str]], content: Json) -> Json:
 def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> Json:
     """The response for refusals of one status."""
     shaped = [kind for kind in kinds if route.speaks and not kind.is_native]
-    bodies = [_native(kind, schemas) for kind in kinds if kind not in shaped]
+    # Refusals of one message have one body.
+    native = {kind.message: kind for kind in kinds if kind not in shaped}
+    bodies = [_native(kind, schemas) for kind in native.values()]
     if shaped:
         bodies += [_of_sdk(speaks, shaped, schemas) for speaks in route.error_shapes]
     schema = bodies[0]

@@ -23,6 +23,7 @@ from server.startup import (
     make_store,
     read_settings,
     warn_of_admin_token,
+    warn_of_redis,
 )
 from server.store.store import Store
 from server.timeouts import Timeouts
@@ -97,20 +98,17 @@ async def _maintain(arguments: argparse.Namespace, store: Store) -> int:
 def _serve(settings: Settings, embedded: Embedded | None, shutdown: Shutdown) -> int:
     if embedded:
         settings = _for_embedded(settings)
-    if not shutdown.requested and _redis_answers(settings, shutdown):
+    store = make_store(settings)
+    if not shutdown.requested and asyncio.run(_finishes(check_redis(store), shutdown)):
         with ExitStack() as stack:
             listeners = [stack.enter_context(_listen(settings.host, settings.port))]
             if settings.metrics_port:
                 listeners.append(stack.enter_context(_listen(settings.host, settings.metrics_port)))
+            warn_of_redis(store)
             _supervise(settings, listeners, embedded, shutdown)
     else:
         log.info("Server shutting down")
     return 0
-
-
-def _redis_answers(settings: Settings, shutdown: Shutdown) -> bool:
-    """False if a shutdown was requested meanwhile. Raises CannotStart."""
-    return asyncio.run(_finishes(check_redis(make_store(settings)), shutdown))
 
 
 async def _finishes(work: Coroutine[Any, Any, None], shutdown: Shutdown) -> bool:

@@ -126,6 +126,8 @@ class Embedded:
             "appendonly": "yes",
             "save": "",
             "maxmemory-policy": "noeviction",
+            # The other half is for the fork that rewrites the file, and for all else here.
+            "maxmemory": str(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2),
             "logfile": str(data / "valkey.log"),
         }
         return [word for name, value in options.items() for word in (f"--{name}", value)]

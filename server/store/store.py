@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from server import metrics
 from server.errors import Unavailable
 from server.store.cluster import Cluster
+from server.store.memory import read_memory
 from server.store.pipeline import Pipeline
 from server.store.scripts import EXPIRED, load_scripts
 from server.store.sentinel import SentinelServer
@@ -44,6 +45,8 @@ class Store:
         self._scripts = load_scripts()
         self._timeout = timeout
         self._topology = _topology(url, timeout, self._load_into)
+        self.has_maxmemory = True
+        """As far as `check` has found; of a Cluster, each primary."""
 
     async def _load_into(self, connection: AbstractConnection) -> None:
         await connection.send_packed_command(
@@ -67,13 +70,12 @@ class Store:
                 await disconnect_all(connections)
         except (OSError, RedisError) as error:
             raise Unavailable(str(error) or "Timeout connecting to server") from None
-        for answer in answers:
-            for line in answer.decode().splitlines():
-                name, _, policy = line.partition(":")
-                if name == "maxmemory_policy" and policy != "noeviction":
-                    raise ValueError(
-                        f"maxmemory-policy is {policy}: balances could be evicted; set noeviction"
-                    )
+        memories = [read_memory(answer) for answer in answers]
+        for policy in {memory.policy for memory in memories} - {"noeviction"}:
+            raise ValueError(
+                f"maxmemory-policy is {policy}: balances could be evicted; set noeviction"
+            )
+        self.has_maxmemory = all(memory.most for memory in memories)
 
     async def start(self) -> None:
         """Connects; while Redis is away, goes on trying, and each call raises Unavailable."""
@@ -131,6 +133,26 @@ class Store:
         """As `get`, where there is no hurry."""
         value: bytes | None = await self._topology.bulk(key).send("GET", key)
         return value
+
+    async def memory_percent(self) -> float:
+        """How much of its `maxmemory` that primary uses that is the fullest of those that answer;
+        0 where there is none.
+
+        Raises Unavailable if none answers.
+        """
+        asked = (self._memory_percent_of(pipeline) for pipeline in self._topology.primaries())
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Unavailable):
+                raise outcome
+        percents = [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+        if not percents:
+            raise Unavailable("no answer")
+        return max(percents)
+
+    @staticmethod
+    async def _memory_percent_of(pipeline: Pipeline) -> float:
+        return read_memory(await pipeline.send("INFO", "memory")).percent
 
     async def count_keys(self) -> int:
         sizes = [await pipeline.send("DBSIZE") for pipeline in self._topology.primaries()]

@@ -193,7 +193,7 @@ class TenantConfig(_Config):
     providers: Providers
     limits: Limits = Limits()
     allowed_origins: list[_Origin] | None = Field(
-        None, description="origins whose pages may call; absent: any"
+        None, description="origins whose pages may call and log in; absent: any"
     )
 
 
