@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Literal
 
 _LABELS = {"WARNING": "WARN", "CRITICAL": "ERROR"}
-_INDENT = "    "
 
 
 class _Formatter(logging.Formatter):
@@ -24,10 +23,9 @@ class _Formatter(logging.Formatter):
         message = record.getMessage()
         trace = self.formatException(record.exc_info) if record.exc_info else ""
         if not self.as_json:
-            lines = [
-                f"[{label}] {message}",
-                *(_INDENT + line for line in trace.split("\n") if trace),
-            ]
+            # The lines of what an exception says would stand at the left, as ours do.
+            indented = trace.replace("\n", "\n  ")
+            lines = [f"[{label}] {message}", *(indented.split("\n") if trace else ())]
             return "\n".join(map(_printable, lines))
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),

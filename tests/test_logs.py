@@ -39,7 +39,7 @@ def check(text: str, as_json: bool) -> None:
         if as_json:
             assert {"time", "level", "message"} <= json.loads(line).keys()
         else:
-            assert re.match(r"\[(INFO|WARN|ERROR)\] (?!forged)|    ", line)
+            assert re.match(r"\[(INFO|WARN|ERROR)\] (?!forged)|  |Traceback", line)
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
@@ -69,6 +69,6 @@ def test_what_an_exception_says(valkey: Valkey, tmp_path: Path) -> None:
     with Hurried(tmp_path / "out", valkey.url, {}) as server:
         for detail in ODD.values():
             assert httpx.get(f"{server.url}/fail?detail={quote(detail)}").status_code == 500
-        assert "\n    Traceback (most recent call last):\n" in server.text()
-        assert f"\n    RuntimeError: a\n    {FORGED}\n" in server.text()
+        assert "\nTraceback (most recent call last):\n" in server.text()
+        assert f"\n  RuntimeError: a\n  {FORGED}\n" in server.text()
         check(server.text(), as_json=False)
