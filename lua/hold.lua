@@ -32,9 +32,6 @@ local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(A
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
 local ledger_size, ref = tonumber(ARGV[9]), ARGV[10]
 
--- The user's JSON is read and written with each request, and grows with the holds in it.
-local MOST_HOLDS = 50
-
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
 end
@@ -56,13 +53,8 @@ if replay then return reply(REPLAYED, first_reply[1], 0, first_reply[2]) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
 local wait_ms = once_field ~= '' and once_wait_ms(once_key, now) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
-local open, first_deadline_ms = 0, math.huge
-for _, hold in pairs(user.holds) do
-  open, first_deadline_ms = open + 1, math.min(first_deadline_ms, hold[2])
-end
-if open >= MOST_HOLDS then
-  return reply(TOO_MANY_HOLDS, user.tokensLeft, first_deadline_ms - now)
-end
+local holds_wait_ms = wait_for_a_hold_ms(user, now)
+if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
 if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0) end
 
 admit(rate_key, rate, window_ms)

@@ -1,7 +1,7 @@
 --[[
   What scripts share: amounts, the ledger, the expiry of holds (return_expired_holds), the check of
-  an API key (read_user), the rate limit (read_rate, admit), the replies kept for Idempotency-Keys
-  (recall, once_wait_ms, remember).
+  an API key (read_user), the bound on open holds (wait_for_a_hold_ms), the rate limit (read_rate,
+  admit), the replies kept for Idempotency-Keys (recall, once_wait_ms, remember).
 
   The loader puts this text in front of every other script; it is never run alone.
   Statuses are those of Status in server/store/status.py (a test holds the two together).
@@ -89,6 +89,17 @@ local function held(user)
   local tokens = 0
   for _, hold in pairs(user.holds) do tokens = tokens + hold[1] end
   return tokens
+end
+
+-- Milliseconds until one more hold fits, 0 when it does; those past their deadline are gone.
+local function wait_for_a_hold_ms(user, now)
+  -- The user's JSON is read and written with each request, and grows with the holds in it.
+  local MOST_HOLDS = 50
+  local open, first_deadline_ms = 0, math.huge
+  for _, hold in pairs(user.holds) do
+    open, first_deadline_ms = open + 1, math.min(first_deadline_ms, hold[2])
+  end
+  return open < MOST_HOLDS and 0 or first_deadline_ms - now
 end
 
 --[[

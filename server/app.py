@@ -25,13 +25,15 @@ from server.blueprints import (
     tenants,
 )
 from server.blueprints import metrics as metrics_routes
+from server.blueprints.body import OF_OTHERS
 from server.blueprints.labels import label_routes
 from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
-from server.blueprints.request import BODY_BYTES, Request, load_tenant
+from server.blueprints.request import Request, load_tenant
 from server.errors import Unavailable
-from server.gateway.large_bodies import LargeBodies
+from server.gateway.room import Room
 from server.http import StrictProtocol
+from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.users import Users
@@ -96,7 +98,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
         holding=Holding(meter, timeouts),
-        large_bodies=LargeBodies(gateway.LARGE_BODIES_BYTES),
+        room=Room(),
         upstream=Upstream(settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
@@ -104,6 +106,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         ),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
+        faults=FaultRates(),
         tenants=Tenants(store, settings.allow_private_upstreams),
         ping_redis=store.ping,
         is_alive=store.is_alive,
@@ -159,7 +162,7 @@ def _bare_app(services: Services) -> Sanic[Any, Services]:
             "AUTO_EXTEND": False,
             "KEEP_ALIVE_TIMEOUT": services.timeouts.keep_alive,
             "MOTD": False,
-            "REQUEST_MAX_SIZE": BODY_BYTES,
+            "REQUEST_MAX_SIZE": OF_OTHERS.size,
             "PROXIES_COUNT": services.settings.proxies_count or None,
             "FORWARDED_SECRET": services.settings.forwarded_secret or None,
         }

@@ -3,6 +3,7 @@
 Refusal
 ├── BadRequest            400  the form of the request
 │   ├── InvalidJson       400
+│   ├── TooComplex        400  JSON that would take too much time or memory
 │   ├── Unsupported       400  a provider call with a member that cannot be served, named
 │   └── InvalidTenant     400
 ├── InvalidApiKey         401
@@ -17,14 +18,15 @@ Refusal
 ├── TenantExists          409
 ├── PreconditionFailed    412
 ├── PayloadTooLarge       413
-├── Invalid               422  well-formed but wrong, every fault listed
+├── Invalid               422  well-formed but wrong, the first faults listed
 ├── KeyReused             422
 ├── TooManyRequests       429
-│   └── TooManyWrongTokens 429  of the administration, by a client
+│   ├── TooManyWrongTokens 429  of the administration, by a client
+│   └── TooManyFaults     429  too many requests that were refused
 ├── ServiceUnavailable    503  not now, but soon
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
-│   ├── Overloaded        503  too many large requests at a time
+│   ├── Overloaded        503  too many large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 └── those of providers: server/providers/errors.py
 """
@@ -32,6 +34,10 @@ Refusal
 from collections.abc import Mapping
 from math import ceil
 from typing import Any, TypedDict
+
+MOST_DETAILS = 20
+LONGEST_PATH = 200
+LONGEST_MESSAGE = 500
 
 
 class Detail(TypedDict):
@@ -79,6 +85,14 @@ class BadRequest(Refusal):
 class InvalidJson(BadRequest):
     label = "invalid_json"
     message = "Invalid JSON"
+
+
+class TooComplex(BadRequest):
+    """More values, or deeper nesting, than a body of this route may have."""
+
+    label = "too_complex"
+    message = "Too many values, or nested too deeply"
+    is_native = False
 
 
 class Unsupported(BadRequest):
@@ -186,12 +200,21 @@ class PayloadTooLarge(Refusal):
 
 
 class Invalid(Refusal):
+    """The first MOST_DETAILS of `details` are named, and how many `more` there are: a reply must
+    not be larger than what made it."""
+
     label = "invalid"
     status = 422
 
     def __init__(self, message: str, details: list[Detail]) -> None:
         self.message = message
-        super().__init__({"details": details})
+        self.details = details
+        named = [
+            Detail(path=fault["path"][:LONGEST_PATH], message=fault["message"][:LONGEST_MESSAGE])
+            for fault in details[:MOST_DETAILS]
+        ]
+        more = {"more": len(details) - MOST_DETAILS} if len(details) > MOST_DETAILS else {}
+        super().__init__({"details": named, **more})
 
 
 class KeyReused(Refusal):
@@ -213,6 +236,10 @@ class TooManyRequests(Refusal):
 
 class TooManyWrongTokens(TooManyRequests):
     label = "too_many_wrong_tokens"
+
+
+class TooManyFaults(TooManyRequests):
+    label = "too_many_faults"
 
 
 class ServiceUnavailable(Refusal):

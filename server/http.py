@@ -6,11 +6,12 @@ hidden request. Sanic 25.12 is lenient where RFC 9112 is not: space before a hea
 LF, folded headers, several Hosts, sloppy chunks. Its timeouts restart at each byte received.
 """
 
+import asyncio
 import re
 from collections.abc import Coroutine
 from random import getrandbits
 from time import monotonic
-from typing import Any
+from typing import Any, NoReturn, cast
 
 from sanic import Request
 from sanic.exceptions import BadRequest, RequestTimeout
@@ -47,6 +48,11 @@ _NO_HEAD = re.compile(rb"(?<!\r)\n|\r[^\n]|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256
 _NONE: list[str] = []
+# A chunk of one byte costs as much as one of a thousand: beyond so many, there must be at least so
+# many bytes for each.
+_FREE_CHUNKS = 1_000
+_LEAST_CHUNK_BYTES = 64
+_CHUNKS_AT_ONCE = 64
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -62,6 +68,11 @@ class StrictRequest(Request):
         if self.version == "1.0":
             self.headers.popall("expect", None)
         self._id = _request_id(self.headers.getone("x-request-id", None))
+
+    async def receive_body(self) -> None:
+        """Of a route that reads none, which Sanic calls before the handler: it is not kept."""
+        async for _ in cast("StrictHttp", self.stream):
+            pass
 
     def _is_unambiguous(self) -> bool:
         # HTTP/1.0 knows no Host, and balancers ask for readiness by it.
@@ -81,7 +92,7 @@ class StrictHttp(Http):
     """Refuses chunks that are not exactly as RFC 9112 has them; lets the last reply be read."""
 
     # Sanic's metaclass makes an empty tuple of it otherwise.
-    __slots__ = ("waiting_since",)
+    __slots__ = ("_chunks", "head_bytes", "waiting_since")
 
     def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__(protocol)
@@ -90,6 +101,18 @@ class StrictHttp(Http):
     def init_for_request(self) -> None:
         super().init_for_request()
         self.waiting_since = 0.0
+        self.head_bytes = 0
+        self._chunks = 0
+
+    @property
+    def announced_bytes(self) -> int:
+        """How large the body will be; 0 if it does not say, as one in chunks."""
+        return 0 if self.request_body == "chunked" else self.request_bytes or 0  # type: ignore[comparison-overlap]
+
+    @property
+    def read_bytes(self) -> int:
+        """How much of the body has been read."""
+        return (self.request_bytes or 0) - (self.request_bytes_left or 0)
 
     async def http1(self) -> None:
         await super().http1()
@@ -130,9 +153,24 @@ class StrictHttp(Http):
             if self.expecting_continue:
                 self.expecting_continue = False
                 await self._send(HTTP_CONTINUE)
+            await self._count_chunk()
             await self._check_chunk_header()
         body: bytes | None = await super().read()
         return body
+
+    async def _count_chunk(self) -> None:
+        self._chunks += 1
+        if self._chunks % _CHUNKS_AT_ONCE == 0:
+            await asyncio.sleep(0)  # all that has come is read without a pause otherwise
+        most = _FREE_CHUNKS + (self.request_bytes or 0) // _LEAST_CHUNK_BYTES
+        if self._chunks > most:
+            self._refuse_chunks()
+
+    def _refuse_chunks(self) -> NoReturn:
+        # What follows cannot be told apart from a next request, so nothing more is read.
+        self.keep_alive = False
+        self.request_body = None
+        raise BadRequest("Bad Request")
 
     async def _check_chunk_header(self) -> None:
         """The buffer must begin with the CRLF before a chunk's size, the size, and a CRLF."""
@@ -141,10 +179,7 @@ class StrictHttp(Http):
             await self._receive_more()
         header = _CHUNK_HEADER.fullmatch(buffer, 0, max(end, 0) + 2)
         if header is None:
-            # What follows cannot be told apart from a next request, so nothing more is read.
-            self.keep_alive = False
-            self.request_body = None
-            raise BadRequest("Bad Request")
+            self._refuse_chunks()
         # Sanic takes a body for complete that still lacks the last CRLF.
         while not int(header[1], 16) and len(buffer) < header.end() + 2:
             await self._receive_more()
@@ -166,8 +201,11 @@ class StrictProtocol(HttpProtocol):
 
     def receive_more(self) -> Coroutine[Any, Any, None]:
         http = self._http
-        if http.stage is Stage.REQUEST and _NO_HEAD.search(self.recv_buffer):
-            raise BadRequest("Bad Request")
+        if http.stage is Stage.REQUEST:
+            # The last byte again: a CR depends on what comes after it.
+            if _NO_HEAD.search(self.recv_buffer, max(http.head_bytes - 1, 0)):
+                raise BadRequest("Bad Request")
+            http.head_bytes = len(self.recv_buffer)
         return super().receive_more()
 
     def check_timeouts(self) -> None:

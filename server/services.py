@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from server.gateway.large_bodies import LargeBodies
+from server.gateway.room import Room
+from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.users import Users
@@ -24,12 +25,13 @@ class Services:
     meter: Meter
     accounts: Accounts
     holding: Holding
-    large_bodies: LargeBodies
+    room: Room
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits
     users: Users
     wrong_tokens: WrongTokens
+    faults: FaultRates
     tenants: Tenants
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""

@@ -17,7 +17,7 @@ from sanic import Blueprint
 
 from server import logs, metrics
 from server.app import Deps, create_app
-from server.blueprints.request import BODY_BYTES, Request, load_tenant, reply
+from server.blueprints.request import Request, load_tenant, reply
 from server.metering.holding import Ending
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
@@ -108,7 +108,7 @@ async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
     """Holds tokens as a call to a provider does, that takes `seconds` and then costs what the body
     says; to find that takes `finding` seconds."""
     who = await request.who()
-    body = await request.read_any_object(BODY_BYTES)
+    body = await request.read_any_object()
 
     async def end() -> Ending:
         # A provider has produced it, whatever has become of us.

@@ -32,7 +32,7 @@ ROWS = [
     {"store", "providers", "upstream"},
 ]
 LEAVES = {
-    *("amounts", "errors", "http", "logs", "metrics"),
+    *("amounts", "aside", "errors", "http", "logs", "metrics"),
     *("replies", "settings", "structure", "tasks", "timeouts", "who"),
 }
 

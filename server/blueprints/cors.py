@@ -20,6 +20,7 @@ _EXPOSED_HEADERS = (
     "Allow, ETag, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
     "X-Request-ID, X-Should-Retry, X-Tokens-Charged, X-Tokens-Left"
 )
+_MOST_HEADERS = 100
 _PREFLIGHT_SECONDS = "600"
 
 
@@ -50,8 +51,9 @@ def preflight_headers(request: Request, methods: str) -> Mapping[str, str]:
     """What a preflight may be told: the methods of the route, and the headers that we know."""
     if "origin" not in request.headers:
         return {}
-    asked = ",".join(request.headers.getall("access-control-request-headers", ())).split(",")
-    known = [name for name in map(str.strip, asked) if _ALLOWED_HEADERS.fullmatch(name)]
+    asked = ",".join(request.headers.getall("access-control-request-headers", ()))
+    names = asked.split(",", _MOST_HEADERS)[:_MOST_HEADERS]
+    known = [name for name in map(str.strip, names) if _ALLOWED_HEADERS.fullmatch(name)]
     found = {
         "access-control-allow-methods": methods,
         "access-control-max-age": _PREFLIGHT_SECONDS,

@@ -7,19 +7,20 @@ from typing import Any
 import orjson
 from sanic import Blueprint
 
+from server.aside import aside
+from server.blueprints import body
 from server.blueprints.request import Request
 from server.errors import (
     NoModel,
-    Overloaded,
     PaymentRequired,
     Refusal,
     TooManyRequests,
     Unsupported,
 )
-from server.gateway.attempts import plan
+from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
-from server.gateway.large_bodies import LargeBody
+from server.gateway.room import Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.openapi.headers import RATE, SPENT
@@ -44,20 +45,19 @@ from server.providers.errors import (
     ProviderTimeout,
 )
 from server.providers.estimate import measure
-from server.providers.wire import WIRES, ProtocolName
+from server.providers.wire import WIRES, ProtocolName, Wire
 from server.replies import Reply
+from server.tenants.config import TextEndpoints
 
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
-CALL_BYTES = 10 * 1024 * 1024
-LARGE_BODIES_BYTES = 64 * 1024 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
     *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderRefused, ProviderBusy),
-    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout, Overloaded),
+    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout),
 ]
 _COST = """\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
@@ -119,42 +119,56 @@ async def message(request: Request, tenant_id: TenantId) -> Reply | None:
 
 async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     services, who = request.services, await request.who()
-    with services.large_bodies.admit(request.announced_bytes(CALL_BYTES)) as large:
-        body = await request.read_any_object(CALL_BYTES)
-        large.shrink_to(len(request.body))
-        request.body = b""  # the parsed one is enough
+    endpoints = request.tenant.config.providers.text
+
+    async def ask() -> None:
+        await services.meter.ask(who, least_cost(endpoints))
+
+    with services.room.portion(who.tenant_id, who.user_id) as portion:
+        text = await body.read(request.http, body.OF_CALLS, portion, ask)
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
-        return await _metered(request, caller, body, large)
+        if len(text) <= body.LARGE_BYTES:
+            portion.grow_to(body.weigh(text, body.OF_CALLS))
+            attempts = _attempts(text, caller.wire, endpoints)
+        else:
+            portion.grow_to(await aside(body.weigh, text, body.OF_CALLS))
+            attempts = await aside(_attempts, text, caller.wire, endpoints)
+        return await _metered(request, caller, attempts, portion)
+
+
+def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> list[Attempt]:
+    """Those of a call with this body, which is emptied. Raises Refusal."""
+    asked = body.parse(text)
+    ask = wire.ask(asked)
+    targets = find_targets(endpoints, ask.model)
+    try:
+        return plan(asked, wire, ask, measure(asked), targets)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Unsupported("messages", "The request is nested too deeply") from None
 
 
 async def _metered(
-    request: Request, caller: Caller, body: dict[str, Any], large: LargeBody
+    request: Request, caller: Caller, attempts: list[Attempt], portion: Portion
 ) -> Reply | None:
-    services, wire = request.services, caller.wire
-    ask = wire.ask(body)
-    targets = find_targets(request.tenant.config.providers.text, ask.model)
-    try:
-        attempts = plan(body, wire, ask, measure(body), targets)
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("messages", "The request is nested too deeply") from None
-    call = Call(services.holding, services.upstream, caller, attempts)
-    if ask.stream:
+    services = request.services
+    call = Call(services.holding, services.upstream, caller, attempts, portion)
+    if attempts[0].ask.stream:
         await _stream(request, StreamedCall(call))
         return None
-    completed = await _complete(request, call, large)
+    completed = await _complete(request, call, portion)
     # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
     headers = {**completed.headers, "request-id": str(request.id)}
     return Reply(completed.body, 200, headers, "application/json")
 
 
-async def _complete(request: Request, call: Call, large: LargeBody) -> Completed:
+async def _complete(request: Request, call: Call, portion: Portion) -> Completed:
     """As a task, which comes to its end without a client that has gone."""
     task = request.services.holding.run(complete(call))
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
-        large.keep_until(task)
+        portion.keep_until(task)
         raise
 
 

@@ -8,14 +8,21 @@ from typing import Annotated, Any, NoReturn, TypeVar, cast, get_args
 
 import orjson
 from pydantic import Field
-from sanic.http import Http
 
 from server import metrics
 from server.amounts import LARGEST, is_amount
-from server.blueprints import cors
+from server.blueprints import body, cors
 from server.blueprints.client_address import client_network
-from server.errors import BadRequest, Detail, Invalid, InvalidAdminToken, InvalidApiKey, InvalidJson
-from server.http import StrictRequest
+from server.errors import (
+    BadRequest,
+    Detail,
+    Invalid,
+    InvalidAdminToken,
+    InvalidApiKey,
+    TooManyFaults,
+)
+from server.gateway.room import FREE_BYTES
+from server.http import StrictHttp, StrictRequest
 from server.openapi.route import Parameter
 from server.openapi.values import exactly
 from server.replies import JsonReply
@@ -23,7 +30,7 @@ from server.services import Services
 from server.tenants.tenants import Tenant
 from server.who import Ref, Who
 
-BODY_BYTES = 1024 * 1024
+_ADMINISTRATOR = Who("", "", "")
 GONE = 499
 """The status that the metrics have for a request whose client left before the reply, as nginx has
 in its log."""
@@ -74,7 +81,7 @@ class Request(StrictRequest):
         if "origin" in self.headers:
             tenant = getattr(self.ctx, "tenant", None)
             headers.update(cors.headers(self, tenant and tenant.parsed))
-        stream = cast("Http", self.stream)
+        stream = self.http
         if self.services.draining:
             stream.keep_alive = False
         label = getattr(self.route and self.route.ctx, "label", metrics.UNKNOWN_ROUTE)
@@ -92,15 +99,26 @@ class Request(StrictRequest):
     async def who(self) -> Who:
         """The user that the request's API key belongs to, or belonged to until it was revoked.
 
-        Raises InvalidApiKey if there is no key, or nobody's. Whether the user still has it, and is
-        of this tenant, each script checks (read_user in lua/prelude.lua).
+        Raises InvalidApiKey if there is no key, or nobody's; TooManyFaults after many refusals.
+        Whether the user still has the key, and is of this tenant, each script checks (read_user in
+        lua/prelude.lua).
         """
         # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
         api_key = self.headers.getone("x-api-key", "") or self.bearer()
         if not api_key:
             raise InvalidApiKey
         user_id = await self.services.users.find(api_key)
-        return Who(self.tenant.tenant_id, user_id, api_key)
+        wait_ms = self.services.faults.wait_ms(api_key)
+        if wait_ms and not self._may_be_a_replay():
+            raise TooManyFaults(wait_ms)
+        who = self.ctx.who = Who(self.tenant.tenant_id, user_id, api_key)
+        return who
+
+    def _may_be_a_replay(self) -> bool:
+        """Of a request that has been paid for: such bodies are small."""
+        http = self.http
+        is_small = http.request_body != "chunked" and http.announced_bytes <= FREE_BYTES  # type: ignore[comparison-overlap]
+        return is_small and "idempotency-key" in self.headers
 
     def require_admin(self) -> None:
         """Raises InvalidAdminToken, and TooManyWrongTokens after some from the client."""
@@ -131,40 +149,23 @@ class Request(StrictRequest):
         does not have: a misspelt `tokens` must not quietly become the default. All else about the
         body the handler checks.
         """
-        value = await self.read_any_object(BODY_BYTES)
+        value = await self.read_any_object()
         members = _members(shape)
         if not value.keys() <= members:
             unknown = [name for name in value if name not in members]
-            refuse(*(Detail(path=name[:100], message="unknown member") for name in unknown))
+            refuse(*(Detail(path=name, message="unknown member") for name in unknown))
         return value
 
-    def announced_bytes(self, most: int) -> int:
-        """How large the body will be, if it is not refused; `most` if that is not said."""
-        if "transfer-encoding" in self.headers:
-            return most
-        return min(int(self.headers.getone("content-length", "0")), most)
+    async def read_any_object(self) -> dict[str, Any]:
+        """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
+        who: Who = getattr(self.ctx, "who", _ADMINISTRATOR)
+        with self.services.room.portion(who.tenant_id, who.user_id) as portion:
+            return await body.read_small(self.http, portion)
 
-    async def read_any_object(self, most: int) -> dict[str, Any]:
-        """The body, an object of at most `most` bytes; an empty body is `{}`.
-
-        Raises InvalidJson.
-        """
-        if self.stream is not None and self.stream.request_body:
-            self.stream.request_max_size = most
-            await self.receive_body()
-            # Sanic stops reading when much is waiting, and would not notice that the client goes.
-            transport = self.stream.protocol.transport
-            if transport is not None and not transport.is_reading():
-                transport.resume_reading()
-        if not self.body:
-            return {}
-        try:
-            value = orjson.loads(self.body)
-        except orjson.JSONDecodeError:
-            raise InvalidJson from None
-        if not isinstance(value, dict):
-            raise InvalidJson
-        return value
+    @property
+    def http(self) -> StrictHttp:
+        """What it came by."""
+        return cast("StrictHttp", self.stream)
 
 
 @cache

@@ -9,20 +9,24 @@ from server.providers.ask import Ask
 from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Translation
 from server.providers.wire import Wire
+from server.tenants.config import TextEndpoints
 
 
 class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
-    `body` is what `translation` made of the client's, `prompt` an estimate in the endpoint's
-    tokens, `limit` the asked for or configured output limit of a choice, in tokens. `most` is what
-    the call can cost here, and `least` what must be held for it to make sense: the prompt, a token
-    of each choice, and the thinking that was asked for, which providers want to be below the limit.
+    `body` is what `translation` made of the client's, and empty when it is not needed any more;
+    `may_reason`: it may produce reasoning that a stream does not show. `prompt` is an estimate in
+    the endpoint's tokens, `limit` the asked for or configured output limit of a choice, in tokens.
+    `most` is what the call can cost here, and `least` what must be held for it to make sense: the
+    prompt, a token of each choice, and the thinking that was asked for, which providers want to be
+    below the limit.
     """
 
     target: Target
     translation: Translation
     body: dict[str, Any]
+    may_reason: bool
     prompt: int
     limit: int
     ask: Ask
@@ -40,16 +44,17 @@ class Attempt(NamedTuple):
         affordable = held - self.prompt * self.weight
         return min(self.limit, affordable // (self.weight * self.ask.choices))
 
-    def may_reason(self) -> bool:
-        """May it produce reasoning that a stream does not show?"""
-        target = self.target
-        return target.endpoint.reasoning or target.wire.may_reason(self.body, target.model)
-
     def request(self, limit: int) -> bytes:
         """The body to send."""
         target = self.target
         limit_field = target.endpoint.effective_limit_field
         return target.wire.request(self.body, target.model, limit_field, limit, self.ask.stream)
+
+
+def least_cost(endpoints: TextEndpoints | None) -> int:
+    """What a call costs at least, whatever it asks for: a token in and a token out."""
+    weights = [endpoint.weight for endpoint in endpoints.endpoints.values()] if endpoints else []
+    return 2 * min(weights, default=1)
 
 
 def plan(
@@ -59,17 +64,50 @@ def plan(
 
     Raises Unsupported if the first one cannot; of those to fall back on they are left out.
     """
-    attempts = [_attempt(body, client, ask, prompt, targets[0])]
+    translated = _Translated(body)
+    attempts = [_attempt(translated, client, ask, prompt, targets[0])]
     for target in targets[1:]:
         try:
-            attempts.append(_attempt(body, client, ask, prompt, target))
+            attempts.append(_attempt(translated, client, ask, prompt, target))
         except Unsupported:
             continue
     return attempts
 
 
+def forget_bodies(attempts: list[Attempt]) -> None:
+    """When no other endpoint will be asked: they may be large, and the reply long in coming."""
+    for attempt in attempts:
+        attempt.body.clear()
+
+
+class _Translated:
+    """A client's body as the endpoints want it: those that want the same share one, or the refusal,
+    since it may be large and the endpoints many."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self._body = body
+        self._found: dict[Translation, dict[str, Any] | Unsupported] = {}
+
+    def by(self, translation: Translation) -> dict[str, Any]:
+        """Raises Unsupported."""
+        found = self._found.get(translation)
+        if found is None:
+            try:
+                found = translation.request(self._body)
+            except Unsupported as refusal:
+                found = refusal
+            self._found[translation] = found
+        if isinstance(found, Unsupported):
+            raise found
+        return found
+
+
 def _attempt(
-    body: dict[str, Any], client: Wire, ask: Ask, prompt: Prompt, target: Target
+    translated: "_Translated",
+    client: Wire,
+    ask: Ask,
+    prompt: Prompt,
+    target: Target,
 ) -> Attempt:
     endpoint, translation = target.endpoint, TRANSLATIONS[client.operation, target.wire.operation]
     if prompt.unbounded and not endpoint.unbounded:
@@ -79,10 +117,12 @@ def _attempt(
     limit = endpoint.max_output if ask.limit is None else ask.limit
     budget = ask.thinking_budget
     output = min(budget + 1 if budget < limit else 1, limit)
+    body = translated.by(translation)
     return Attempt(
         target,
         translation,
-        translation.request(body),
+        body,
+        endpoint.reasoning or target.wire.may_reason(body, target.model),
         prompt_tokens,
         limit,
         ask,

@@ -11,8 +11,9 @@ from typing import NamedTuple, TypeVar
 
 from server import metrics
 from server.errors import PaymentRequired, Refusal
-from server.gateway.attempts import Attempt
+from server.gateway.attempts import Attempt, forget_bodies
 from server.gateway.exchange import Exchange, ref_of
+from server.gateway.room import Portion
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.results import Held
 from server.providers import refusals
@@ -42,8 +43,14 @@ class Call:
     """One call. It costs nothing until an endpoint has it, and then what is used there."""
 
     def __init__(
-        self, holding: Holding, upstream: Upstream, caller: Caller, attempts: list[Attempt]
+        self,
+        holding: Holding,
+        upstream: Upstream,
+        caller: Caller,
+        attempts: list[Attempt],
+        portion: Portion,
     ) -> None:
+        """`portion` is of the room that the bodies of the attempts take."""
         self.caller = caller
         self.timeouts = upstream.timeouts
         self.exchange: Exchange | None = None
@@ -51,6 +58,7 @@ class Call:
         self._holding = holding
         self._upstream = upstream
         self._attempts = attempts
+        self._portion = portion
         self._ref = ref_of(attempts[0], caller.ref)
 
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
@@ -77,7 +85,10 @@ class Call:
             left -= 1
             self.exchange = exchange = Exchange(attempt, limit, held.tokens)
             try:
-                return await accept(exchange, await self._send(exchange, seconds))
+                accepted = await accept(exchange, await self._send(exchange, seconds))
+                forget_bodies(self._attempts)
+                self._portion.leave()
+                return accepted
             except ProviderError as refusal:
                 self.give_up(exchange, refusal)
                 first = first or refusal

@@ -65,7 +65,7 @@ class Exchange:
         output = max(reported.output, self.tally.output.tokens)
         usage = Usage(reported.input or attempt.prompt, output)
         tokens = min(usage.total * attempt.weight, LARGEST)
-        if progress.state != "ended" and attempt.may_reason():
+        if progress.state != "ended" and attempt.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)
         return Cost(tokens, usage, is_estimate=True)

@@ -90,6 +90,21 @@ class Meter:
         replayed = status is Status.REPLAYED
         return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
 
+    async def ask(self, who: Who, least: int) -> None:
+        """Would a hold for a call that costs `least` tokens or more be refused now?
+
+        Raises as `hold` without an Idempotency-Key; nothing is held or counted.
+        """
+        status, values = await self._store.run(
+            "ask",
+            (keys.user(who.user_id), keys.rate(who.user_id), keys.ledger(who.user_id)),
+            who.tenant_id,
+            who.api_key,
+            least,
+            self._ledger_size,
+        )
+        _metered(status, values)
+
     async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
         """Moves the deadline of a gateway's hold to `ttl_ms` from now. Raises UnknownHold."""
         status, _ = await self._store.run(

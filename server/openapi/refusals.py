@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from server.errors import (
+    MOST_DETAILS,
     BadRequest,
     Invalid,
     InvalidAdminToken,
@@ -21,6 +22,8 @@ from server.errors import (
     Refusal,
     RequestTimeout,
     TenantExists,
+    TooComplex,
+    TooManyFaults,
     TooManyRequests,
     TooManyWrongTokens,
     Unavailable,
@@ -50,6 +53,7 @@ class InternalServerError(Refusal):
 REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     BadRequest: ("headers are malformed, ambiguous or too large", ()),
     InvalidJson: ("the body does not parse, or is not an object", ()),
+    TooComplex: ("the JSON has too many values, or is nested too deeply", ()),
     InvalidTenant: ("there is no such tenant", ()),
     Unsupported: ("a member cannot be served; it is named", ()),
     InvalidApiKey: (
@@ -66,13 +70,14 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     TenantExists: ("there is, or was, a tenant with this ID", ()),
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
     PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
-    Invalid: ("well-formed but wrong: every fault is listed, nothing changed", ()),
+    Invalid: (f"well-formed but wrong: {MOST_DETAILS} faults are listed, nothing changed", ()),
     KeyReused: ("the `Idempotency-Key` came with another request before", ()),
     TooManyRequests: ("over the limit", ["Retry-After"]),
     TooManyWrongTokens: (
         "the admin token is wrong, as others of this client were within a minute",
         ["Retry-After"],
     ),
+    TooManyFaults: ("too many requests were refused of late", ["Retry-After"]),
     ProviderRefused: ("the provider refuses the request", (*RATE, *SPENT)),
     ProviderBusy: ("the provider's limit is reached, which is the tenant's", (*RATE, *SPENT)),
     InternalServerError: ("a fault of the server", ()),
@@ -81,7 +86,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer", ["Retry-After"]),
-    Overloaded: ("too many large requests at a time", ["Retry-After"]),
+    Overloaded: ("too many large requests at a time, of all or of one", ["Retry-After"]),
     RedisNearlyFull: ("Redis has little memory left, which is not for new users", ["Retry-After"]),
 }
 """When each is given, and its headers."""
@@ -92,7 +97,7 @@ _OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
 _NOT_PASSED_ON = {"401", "402", "403", "429"}
 _OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
     None: [],
-    "user": [InvalidApiKey],
+    "user": [InvalidApiKey, TooManyFaults],
     "admin": [InvalidAdminToken, TooManyWrongTokens],
 }
 
@@ -104,7 +109,9 @@ def refusals(route: Route) -> dict[str, list[type[Refusal]]]:
     if route.path.startswith("/{tenantId}"):
         kinds |= {InvalidTenant, Unavailable}
     if doc.body:
-        kinds |= {InvalidJson} if route.speaks else {InvalidJson, Invalid}
+        kinds |= {InvalidJson, TooComplex, Overloaded}
+        if not route.speaks:
+            kinds.add(Invalid)
     return _by_status(kinds)
 
 

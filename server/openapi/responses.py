@@ -1,13 +1,22 @@
 """The responses of a route: its own answers, and its refusals by status."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, NotRequired, get_args, get_origin, get_type_hints
 
 from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.amounts import LARGEST, Tokens
-from server.errors import Invalid, NoModel, PaymentRequired, Refusal, TooManyRequests, Unsupported
+from server.errors import (
+    MOST_DETAILS,
+    Invalid,
+    NoModel,
+    PaymentRequired,
+    Refusal,
+    TooManyFaults,
+    TooManyRequests,
+    Unsupported,
+)
 from server.openapi.headers import RATE, headers
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.refusals import REFUSALS, refusals
@@ -24,6 +33,7 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
     NoModel: NoModel("This tenant has no text provider"),
     PaymentRequired: PaymentRequired(3, {}),
     TooManyRequests: TooManyRequests(1000),
+    TooManyFaults: TooManyFaults(1000),
     ProviderRefused: ProviderRefused(
         400, "temperature must be at most 2", "invalid_request_error", None, "temperature"
     ),
@@ -47,7 +57,14 @@ class Fault(TypedDict):
 
 class Faults(TypedDict):
     error: Annotated[str, Field(description="what was refused", examples=["Invalid request"])]
-    details: Annotated[list[Fault], Field(min_length=1)]
+    details: Annotated[
+        list[Fault], Field(min_length=1, max_length=MOST_DETAILS, description="the first faults")
+    ]
+    more: NotRequired[
+        Annotated[
+            int, Field(ge=1, le=1_000_000, description="faults that are not listed", examples=[3])
+        ]
+    ]
 
 
 def responses(route: Route, schemas: Schemas) -> Json:

@@ -6,6 +6,9 @@ from server.amounts import is_amount
 from server.errors import Unsupported
 
 MOST_CHOICES = 128
+LONGEST_MODEL = 2_200
+"""As long as a config can name one, with its endpoint. What it says of a model is read off its
+name, which takes longer the longer that is."""
 
 
 class Ask(NamedTuple):
@@ -46,8 +49,9 @@ def of_messages(body: dict[str, Any]) -> Ask:
 def _model(body: dict[str, Any]) -> str:
     _require_messages(body)
     model = body.get("model")
-    if model is not None and not isinstance(model, str):
-        raise Unsupported("model", "model must be a string")
+    if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
+        message = f"model must be a string of at most {LONGEST_MODEL} characters"
+        raise Unsupported("model", message)
     return model or ""
 
 

@@ -5,7 +5,8 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 
 - a prompt: its JSON (messages, system, tools, formats, and all members that we do not know), one
   token per 3 bytes of UTF-8, rounded up. That is more than English needs (4 to 5 bytes a token),
-  about what source code needs;
+  about what source code needs. Of members that no model reads what exceeds UNREAD_BYTES counts
+  too: they are passed on, and cost us the same;
 - an image: `image_tokens` of the endpoint; its bytes do not count;
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
@@ -24,6 +25,7 @@ OUTPUT_BYTES = 4
 MOST_CHARACTERS = 8
 MOST_BYTES = 12
 
+UNREAD_BYTES = 16 * 1024
 # Members of either protocol that no model reads. Of others we cannot know.
 _NOT_READ = frozenset(
     {
@@ -35,6 +37,7 @@ _NOT_READ = frozenset(
         *("top_p", "user"),
     }
 )
+_OF_ANY_SIZE = frozenset({str, list, dict})
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.
 _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
 _WORD_BYTES = 100
@@ -83,11 +86,14 @@ class Output:
 
 def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
-    size = 0
+    size = unread = 0
     for name, value in body.items():
         if name not in _NOT_READ:
             length = len(orjson.dumps(value))
             size += length if name not in _WORDS else max(length - _WORD_BYTES, 0)
+        elif type(value) in _OF_ANY_SIZE:
+            unread += len(orjson.dumps(value))
+    size += max(unread - UNREAD_BYTES, 0)
     attachments, unbounded = 0, _unbounded_member(body)
     for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)

@@ -202,7 +202,8 @@ def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:
     try:
         return TenantConfig.model_validate(value, context=_TO_BE_STORED if to_be_stored else None)
     except ValidationError as error:
-        raise Invalid("Invalid config", [_detail(fault) for fault in error.errors()]) from None
+        faults = error.errors(include_url=False, include_input=False)
+        raise Invalid("Invalid config", [_detail(fault) for fault in faults]) from None
 
 
 def _detail(fault: ErrorDetails) -> Detail:

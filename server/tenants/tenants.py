@@ -95,7 +95,7 @@ class Tenants:
             try:
                 await self._checked_text(config)
             except Invalid as error:
-                faults += error.extra["details"]
+                faults += error.details
             raise Invalid("Invalid tenant", faults)
         status = await self._write("create", tenant_id, await self._checked_text(config))
         if status is Status.EXISTS:

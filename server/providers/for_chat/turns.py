@@ -11,8 +11,7 @@
 import re
 from typing import Any
 
-import orjson
-
+from server.providers.for_chat.arguments import Arguments
 from server.providers.members import fault, function, members, required_string, typed
 
 Block = dict[str, Any]
@@ -38,13 +37,13 @@ def to_turns(messages: Any) -> tuple[list[Block], list[Turn]]:
     """The blocks of the system prompt, and the turns. Raises Unsupported."""
     system: list[Block] = []
     turns: list[Turn] = []
-    speaker = ""
+    speaker, arguments = "", Arguments()
     for number, message in enumerate(typed(messages, list, "messages")):
         path = f"messages.{number}"
         role = typed(message, dict, path).get("role")
         if not isinstance(role, str) or role not in _MEMBERS:
             raise fault(f"{path}.role", f"must be one of {', '.join(_MEMBERS)}")
-        blocks = _message(members(message, path, _MEMBERS[role], _IGNORED), role, path)
+        blocks = _message(members(message, path, _MEMBERS[role], _IGNORED), role, path, arguments)
         if role in ("system", "developer"):
             speaker = "system"
             system += blocks
@@ -75,14 +74,15 @@ def _finish(turns: list[Turn], last_speaker: str) -> None:
         last["text"] = last["text"].rstrip()
 
 
-def _message(message: dict[str, Any], role: str, path: str) -> list[Block]:
+def _message(message: dict[str, Any], role: str, path: str, arguments: Arguments) -> list[Block]:
     content = message.get("content", [] if role == "assistant" else None)
     blocks = _blocks(content, f"{path}.content", _PARTS.get(role, ("text",)))
     if role == "assistant":
         blocks += _text(typed(message.get("refusal", ""), str, f"{path}.refusal"))
         calls = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
         blocks += [
-            _tool_use(call, f"{path}.tool_calls.{number}") for number, call in enumerate(calls)
+            _tool_use(call, f"{path}.tool_calls.{number}", arguments)
+            for number, call in enumerate(calls)
         ]
     elif role == "tool":
         result: Block = {"type": "tool_result"}
@@ -132,18 +132,13 @@ def _image(image: Any, path: str) -> Block:
     return {"type": "image", "source": source}
 
 
-def _tool_use(call: Any, path: str) -> Block:
+def _tool_use(call: Any, path: str, arguments: Arguments) -> Block:
     # A client that put a stream together may have kept the calls' `index`.
     call = members(call, path, ("id", "type", "function"), ("index",))
     called = function(call, path, ("name", "arguments"))
     here = f"{path}.function"
-    arguments = typed(called.get("arguments", ""), str, f"{here}.arguments").strip()
-    try:
-        value = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        value = None
-    if not isinstance(value, dict):
-        raise fault(f"{here}.arguments", "must be a JSON object")
+    text = typed(called.get("arguments", ""), str, f"{here}.arguments").strip()
+    value = arguments.read(text or "{}", f"{here}.arguments")
     name = required_string(called, "name", here)
     return {
         "type": "tool_use",

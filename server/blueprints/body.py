@@ -1,0 +1,104 @@
+"""A request's body: read as it comes, within the room that there is for it, and parsed.
+
+No more of it is read than a refusal needs, and nothing is parsed before its structure is known to
+be within bounds: a text of 10 MiB can be 40 times as large as objects, and take seconds.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import orjson
+
+from server.errors import InvalidJson, TooComplex
+from server.gateway.room import Portion, memory_of
+from server.http import StrictHttp
+from server.structure import structure_of
+
+KIB = 1024
+MIB = 1024 * KIB
+LARGE_BYTES = 256 * KIB
+"""What is larger is asked about before it is read, and handled aside."""
+
+
+# No JSON is read here that is nested more deeply, which shows in the beginning of most that is.
+_READABLE_DEPTH = 1_024
+_BEGINNING = 16 * KIB
+
+
+class Bounds(NamedTuple):
+    """What a body may be; above that 413, or 400 for its structure."""
+
+    size: int
+    values: int
+    depth: int
+
+
+# A conversation of 1,000 messages with calls of tools has 20,000 values, and 100 tools 5,000.
+OF_CALLS = Bounds(10 * MIB, 50_000, 128)
+# A config of 64 KiB, which is the largest that there can be, has some 5,000.
+OF_OTHERS = Bounds(1 * MIB, 10_000, _READABLE_DEPTH)
+
+# While it arrives: it will be there twice, as text and parsed, or parsed and written.
+_ARRIVING = 2
+
+
+async def read(
+    stream: StrictHttp,
+    bounds: Bounds,
+    portion: Portion,
+    ask: Callable[[], Awaitable[None]] | None = None,
+) -> bytearray:
+    """All of the body, for which `portion` grows as it comes.
+
+    `ask`, which may refuse it, is called before more than LARGE_BYTES are read. Raises Overloaded.
+    """
+    text = bytearray()
+    stream.request_max_size = bounds.size
+    announced = stream.announced_bytes
+    if announced > bounds.size:
+        ask, announced = None, 0  # it is refused at once
+    portion.could_be(_ARRIVING * announced)
+    while stream.request_body:
+        if ask is not None and (announced > LARGE_BYTES or len(text) > LARGE_BYTES):
+            await ask()
+            ask = None
+        if piece := await stream.read():
+            text += piece
+            portion.grow_to(_ARRIVING * len(text))
+    # Sanic stops reading when much is waiting, and would not notice that the client goes.
+    transport = stream.protocol.transport
+    if transport is not None and not transport.is_reading():
+        transport.resume_reading()
+    return text
+
+
+def weigh(text: bytearray, bounds: Bounds) -> int:
+    """What it takes of memory, in bytes, at most. Raises TooComplex, InvalidJson."""
+    structure = structure_of(text, bounds.values, bounds.depth)
+    if structure is not None:
+        return memory_of(text, structure.values)
+    if structure_of(text[:_BEGINNING], _BEGINNING + 1, _READABLE_DEPTH) is None:
+        raise InvalidJson
+    raise TooComplex
+
+
+def parse(text: bytearray) -> dict[str, Any]:
+    """The object that it is; `{}` if it is empty. The text is emptied. Raises InvalidJson."""
+    if not text:
+        return {}
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        raise InvalidJson from None
+    if not isinstance(value, dict):
+        raise InvalidJson
+    text.clear()  # whoever still has it: it may be large, and the call long
+    return value
+
+
+async def read_small(stream: StrictHttp, portion: Portion) -> dict[str, Any]:
+    """The object that a body within OF_OTHERS is. Raises Overloaded, TooComplex, InvalidJson."""
+    text = await read(stream, OF_OTHERS, portion)
+    if len(text) > OF_OTHERS.values:  # else it has no more of them
+        portion.grow_to(weigh(text, OF_OTHERS))
+    return parse(text)
