@@ -20,7 +20,6 @@ from server.errors import (
 from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
-from server.gateway.room import Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.openapi.headers import RATE, SPENT
@@ -133,7 +132,8 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         else:
             portion.grow_to(await aside(body.weigh, text, body.OF_CALLS))
             attempts = await aside(_attempts, text, caller.wire, endpoints)
-        return await _metered(request, caller, attempts, portion)
+        call = Call(services.holding, services.upstream, caller, attempts, portion.keep())
+    return await _metered(request, call, is_stream=attempts[0].ask.stream)
 
 
 def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> list[Attempt]:
@@ -147,28 +147,27 @@ def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> l
         raise Unsupported("messages", "The request is nested too deeply") from None
 
 
-async def _metered(
-    request: Request, caller: Caller, attempts: list[Attempt], portion: Portion
-) -> Reply | None:
-    services = request.services
-    call = Call(services.holding, services.upstream, caller, attempts, portion)
-    if attempts[0].ask.stream:
-        await _stream(request, StreamedCall(call))
+async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:
+    if is_stream:
+        try:
+            await _stream(request, StreamedCall(call))
+        finally:
+            call.forget_bodies()
         return None
-    completed = await _complete(request, call, portion)
+    completed = await _complete(request, call)
     # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
     headers = {**completed.headers, "request-id": str(request.id)}
     return Reply(completed.body, 200, headers, "application/json")
 
 
-async def _complete(request: Request, call: Call, portion: Portion) -> Completed:
+async def _complete(request: Request, call: Call) -> Completed:
     """As a task, which comes to its end without a client that has gone."""
     task = request.services.holding.run(complete(call))
+    task.add_done_callback(lambda _: call.forget_bodies())
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
-        portion.keep_until(task)
         raise
 
 

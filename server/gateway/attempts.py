@@ -86,20 +86,22 @@ class _Translated:
 
     def __init__(self, body: dict[str, Any]) -> None:
         self._body = body
-        self._found: dict[Translation, dict[str, Any] | Unsupported] = {}
+        self._found: dict[Translation, dict[str, Any]] = {}
+        self._refused: dict[Translation, tuple[str, str]] = {}
 
     def by(self, translation: Translation) -> dict[str, Any]:
         """Raises Unsupported."""
-        found = self._found.get(translation)
-        if found is None:
+        if translation in self._found:
+            return self._found[translation]
+        if translation not in self._refused:
             try:
-                found = translation.request(self._body)
+                found = self._found[translation] = translation.request(self._body)
             except Unsupported as refusal:
-                found = refusal
-            self._found[translation] = found
-        if isinstance(found, Unsupported):
-            raise found
-        return found
+                # Not itself: it would keep all that it passed through in memory.
+                self._refused[translation] = refusal.param or "", refusal.message
+            else:
+                return found
+        raise Unsupported(*self._refused[translation])
 
 
 def _attempt(

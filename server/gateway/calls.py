@@ -50,7 +50,7 @@ class Call:
         attempts: list[Attempt],
         portion: Portion,
     ) -> None:
-        """`portion` is of the room that the bodies of the attempts take."""
+        """`portion` is of the room, and is what the bodies of the attempts take."""
         self.caller = caller
         self.timeouts = upstream.timeouts
         self.exchange: Exchange | None = None
@@ -86,8 +86,7 @@ class Call:
             self.exchange = exchange = Exchange(attempt, limit, held.tokens)
             try:
                 accepted = await accept(exchange, await self._send(exchange, seconds))
-                forget_bodies(self._attempts)
-                self._portion.leave()
+                self.forget_bodies()
                 return accepted
             except ProviderError as refusal:
                 self.give_up(exchange, refusal)
@@ -98,6 +97,12 @@ class Call:
                 self.give_up(exchange, refusal)
                 raise
         raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
+
+    def forget_bodies(self) -> None:
+        """No endpoint is asked any more. They may be large, and the reply long in coming; and a
+        refusal can keep alive what it passed through until Python looks for such circles."""
+        forget_bodies(self._attempts)
+        self._portion.leave()
 
     def give_up(self, exchange: Exchange, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""

@@ -9,9 +9,8 @@ tenant can keep out all others. One request is always within the share of its us
 they have no other: a share must not make a bound of its own for what a request may be.
 """
 
-import asyncio
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from server.errors import Overloaded
 from server.structure import VALUE_BYTES
@@ -98,10 +97,10 @@ class Portion:
             self._room.take(self._owners, -self._size)
             self._size = 0
 
-    def keep_until(self, task: "asyncio.Task[Any]") -> None:
-        """Until `task` has ended, and not only until the end of `with`."""
+    def keep(self) -> Self:
+        """It is not over with the end of `with`: whoever gets it now has it leave."""
         self._is_kept = True
-        task.add_done_callback(lambda _: self.leave())
+        return self
 
 
 def memory_of(text: bytearray, values: int) -> int:
