@@ -170,3 +170,18 @@ def test_values_count_beside_bytes(client: httpx.Client, double: Double) -> None
         assert is_refused(user)
         double.release("x")
     eventually(lambda: not is_refused(user))
+
+
+@pytest.mark.parametrize("widest", ["x", "\U0001f600"])
+def test_a_text_is_as_wide_as_its_widest_character(
+    client: httpx.Client, double: Double, widest: str
+) -> None:
+    user = user_at(client, double.url, tokens=RICH)
+    prompt = f"{double.script('x', Answer(stop_at=0))} {'x' * 5 * MIB}{widest}"
+    body = json.dumps(body_of("openai", prompt)).encode()
+    with upload(user, len(body)) as one:
+        one.connection.sendall(body)
+        eventually(lambda: len(double.calls("x")) == 1)
+        assert is_refused(user, size=3 * MIB) == (widest != "x")
+        double.release("x")
+    eventually(lambda: not is_refused(user, size=3 * MIB))
