@@ -92,7 +92,7 @@ class StrictHttp(Http):
     """Refuses chunks that are not exactly as RFC 9112 has them; lets the last reply be read."""
 
     # Sanic's metaclass makes an empty tuple of it otherwise.
-    __slots__ = ("_chunks", "head_bytes", "waiting_since")
+    __slots__ = ("_chunks", "_is_waiting", "head_bytes", "waiting_since")
 
     def __init__(self, protocol: HttpProtocol) -> None:
         super().__init__(protocol)
@@ -103,6 +103,13 @@ class StrictHttp(Http):
         self.waiting_since = 0.0
         self.head_bytes = 0
         self._chunks = 0
+        self._is_waiting = bool(self.recv_buffer)
+
+    async def http1_request_header(self) -> None:
+        if self._is_waiting:
+            # It came with the one before, perhaps with thousands: others have their turn first.
+            await asyncio.sleep(0)
+        await super().http1_request_header()
 
     @property
     def announced_bytes(self) -> int:

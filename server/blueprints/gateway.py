@@ -62,7 +62,8 @@ _COST = """\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
 times the endpoint's `weight`. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
-endpoint speaks the other protocol; what cannot be, is refused with 400 and named."""
+endpoint speaks the other protocol; what cannot be, is refused with 400 and named. \
+At most 10 MiB, 50,000 values, nested 128 deep."""
 
 
 def _streamed(event: Any) -> Answer:
