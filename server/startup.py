@@ -54,7 +54,7 @@ def make_store(settings: Settings) -> Store:
 
 
 async def check_redis(store: Store) -> None:
-    """Raises CannotStart if Redis does not answer, or would evict balances."""
+    """Raises CannotStart if Redis does not answer, would evict balances, or denies what we need."""
     try:
         await store.check()
     except Unavailable as error:

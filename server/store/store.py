@@ -13,6 +13,7 @@ from server.errors import Unavailable
 from server.store.cluster import Cluster
 from server.store.memory import read_memory
 from server.store.pipeline import Pipeline
+from server.store.rights import denied
 from server.store.scripts import EXPIRED, load_scripts
 from server.store.sentinel import SentinelServer
 from server.store.status import Status
@@ -60,11 +61,14 @@ class Store:
             await connection.read_response()
 
     async def check(self) -> None:
-        """Raises Unavailable if Redis does not answer, ValueError if it would evict balances."""
+        """Raises Unavailable if Redis does not answer, ValueError if it would evict balances, or
+        denies what we need."""
         try:
             async with asyncio.timeout(self._timeout):
                 connections = await self._topology.connect_all()
                 for connection in connections:
+                    if lacks := await denied(connection, self._scripts["probe"]):
+                        raise ValueError(f"Redis: the ACL user lacks {' '.join(lacks)}")
                     await connection.send_command("INFO", "memory")
                 answers = [await connection.read_response() for connection in connections]
                 await disconnect_all(connections)

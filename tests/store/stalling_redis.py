@@ -6,6 +6,9 @@ import orjson
 
 from tests.api import config
 
+FEW = 8
+"""Words of a command that is answered: what the start tries out."""
+
 
 class Stalling(StreamRequestHandler):
     server: "StallingRedis"
@@ -13,7 +16,7 @@ class Stalling(StreamRequestHandler):
     def handle(self) -> None:
         while line := self.rfile.readline():
             words = [self._read_word() for _ in range(int(line[1:]))]
-            if words[0].startswith(b"EVAL") and words[3].startswith(b"user:"):
+            if words[0].startswith(b"EVAL") and len(words) > FEW and words[3].startswith(b"user:"):
                 self.server.scripts.append(words)
             else:
                 self.wfile.write(self._reply(words))
@@ -25,7 +28,7 @@ class Stalling(StreamRequestHandler):
     @staticmethod
     def _reply(words: list[bytes]) -> bytes:
         if words[0].startswith(b"EVAL"):
-            return b"*1\r\n:0\r\n"
+            return b"*2\r\n:0\r\n*0\r\n"
         text = b"maxmemory_policy:noeviction"
         if words[0] == b"GET":
             text = orjson.dumps(config()) if words[1].startswith(b"tenant:") else b"a-user"
