@@ -1,15 +1,23 @@
 --[[
-  Read a user and its ledger in one step, changing neither.
+  Read a user and its ledger in one step, changing neither. Raises an error where one of the user's
+  keys is of a wrong type.
 
   KEYS[1] user    string  the user, JSON
-  KEYS[2] ledger  list    entries, newest first
+  KEYS[2] rate    list    times of the admitted requests, newest first, ms
+  KEYS[3] once    hash    replies kept for Idempotency-Keys
+  KEYS[4] ledger  list    entries, newest first
+  KEYS[5] settles list    replies of settles of a temporary user
   Returns {status, user, {entry, ...}, {user_expires_at_ms}, {ledger_expires_at_ms}}, the last two
            empty for what is permanent
     OK
     UNKNOWN_USER    {status} alone
 ]]
-local user_key, ledger_key = KEYS[1], KEYS[2]
+local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local settles_key = KEYS[5]
 
 local text = redis.call('GET', user_key)
 if not text then return {UNKNOWN_USER} end
+redis.call('LLEN', rate_key)
+redis.call('HLEN', once_key)
+redis.call('LLEN', settles_key)
 return {OK, text, redis.call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key)}

@@ -9,8 +9,9 @@
   ARGV[2] api_key
   ARGV[3] tokens
   ARGV[4] once_field      the hashed Idempotency-Key, or '' for none
-  ARGV[5] ledger_size     entries that are kept
-  ARGV[6] ref             for the ledger, JSON
+  ARGV[5] old_once_field  as servers before this one hashed it
+  ARGV[6] ledger_size     entries that are kept
+  ARGV[7] ref             for the ledger, JSON
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms}
     OK
     REPLAYED        tokens_left is that of the first reply
@@ -22,7 +23,7 @@
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, api_key, tokens, once_field = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
-local ledger_size, ref = tonumber(ARGV[5]), ARGV[6]
+local old_once_field, ledger_size, ref = ARGV[5], tonumber(ARGV[6]), ARGV[7]
 
 if not is_amount(tokens) or tokens == 0 then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
@@ -36,18 +37,26 @@ local function reply(status, tokens_left, retry_after_ms)
           retry_after_ms or 0}
 end
 
+local function unpack_reply(packed)
+  return (struct.unpack('>I6', packed))
+end
+
 local fingerprint = tostring(tokens)
-local replay, first_reply = recall(once_key, once_field, fingerprint, now)
+local replay, first_reply =
+  recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
 if replay then return reply(replay, first_reply or user.tokensLeft) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, now) or 0
+local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft) end
 
-admit(rate_key, rate, window_ms)
 user.tokensLeft = user.tokensLeft - tokens
 user.tokensUsed = user.tokensUsed + tokens
-append(ledger_key, ledger_size, user_key, user, now, 'charge', -tokens, ref)
-write_user(user_key, user)
-remember(once_key, once_field, fingerprint, user.tokensLeft, now)
+append(user, now, 'charge', -tokens, ref)
+prolong(user, now)
+save()
+admit(rate_key, rate, window_ms)
+if once_field ~= '' then
+  remember(once_key, once_field, fingerprint, struct.pack('>I6', user.tokensLeft), now)
+end
 return reply(OK, user.tokensLeft)

@@ -1,5 +1,6 @@
 --[[
-  Create, replace or delete a tenant's config, as one compare-and-set.
+  Create, replace or delete a tenant's config, as one compare-and-set. One of another type, which
+  another program has stored, is replaced and deleted like any other.
 
   KEYS[1] config     string  the tenant's config, JSON
   KEYS[2] tombstone  string  says that the tenant was deleted; its ID is not given out again
@@ -16,7 +17,8 @@
 local config_key, tombstone_key = KEYS[1], KEYS[2]
 local action, text, if_match = ARGV[1], ARGV[2], ARGV[3]
 
-local present = redis.call('GET', config_key)
+local present = redis.pcall('GET', config_key)
+if type(present) == 'table' then present = '' end -- of another type
 if action == 'create' then
   if present or redis.call('EXISTS', tombstone_key) == 1 then return {EXISTS} end
   redis.call('SET', config_key, text)

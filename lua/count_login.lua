@@ -15,7 +15,7 @@
     OK
     RATE_LIMITED  by one window at least
 ]]
-local MINUTE_MS, HOUR_MS = 60000, 3600000
+local MINUTE_MS = 60000
 local windows = {
   {key = KEYS[1], limit = tonumber(ARGV[1]), ms = HOUR_MS},
   {key = KEYS[2], limit = tonumber(ARGV[2]), ms = MINUTE_MS},

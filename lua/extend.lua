@@ -19,5 +19,5 @@ local user = read_user(user_key, ledger_key, ledger_size, tenant, '', now)
 local hold = user and user.holds[hold_id]
 if not hold or hold[3] ~= 'own' then return {UNKNOWN_HOLD} end
 hold[2] = math.max(hold[2], now + ttl_ms)
-write_user(user_key, user)
+save()
 return {OK}

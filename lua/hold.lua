@@ -13,8 +13,9 @@
   ARGV[6] kind            api: made over HTTP; own: made by the gateway for a provider call
   ARGV[7] new_hold_id
   ARGV[8] once_field      the hashed Idempotency-Key, or '' for none
-  ARGV[9] ledger_size     entries that are kept
-  ARGV[10] ref            for the ledger, JSON
+  ARGV[9] old_once_field  as servers before this one hashed it
+  ARGV[10] ledger_size    entries that are kept
+  ARGV[11] ref            for the ledger, JSON
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
            deadline_ms}, the last three only with a hold
     OK
@@ -30,7 +31,7 @@ local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS
 local tenant, api_key = ARGV[1], ARGV[2]
 local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
-local ledger_size, ref = tonumber(ARGV[9]), ARGV[10]
+local old_once_field, ledger_size, ref = ARGV[9], tonumber(ARGV[10]), ARGV[11]
 
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
@@ -46,23 +47,38 @@ local function reply(status, tokens_left, retry_after_ms, hold)
           retry_after_ms, unpack(hold or {})}
 end
 
+local function pack_reply(tokens_left, hold_id, tokens)
+  local id = string.gsub(hold_id, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+  return struct.pack('>I6I6', tokens_left, tokens) .. id
+end
+
+local function unpack_reply(packed, given_at)
+  local tokens_left, tokens, next_byte = struct.unpack('>I6I6', packed)
+  local id = string.gsub(string.sub(packed, next_byte), '.', function(byte)
+    return string.format('%02x', string.byte(byte))
+  end)
+  return {tokens_left, {id, tokens, given_at + ttl_ms}}
+end
+
 local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
-local replay, first_reply = recall(once_key, once_field, fingerprint, now)
+local replay, first_reply =
+  recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
 if replay == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
 if replay then return reply(REPLAYED, first_reply[1], 0, first_reply[2]) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, now) or 0
+local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 local holds_wait_ms = wait_for_a_hold_ms(user, now)
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
 if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0) end
 
-admit(rate_key, rate, window_ms)
 local tokens = math.min(wanted, user.tokensLeft)
 user.tokensLeft = user.tokensLeft - tokens
 user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
-append(ledger_key, ledger_size, user_key, user, now, 'hold', -tokens, ref)
-write_user(user_key, user)
-local hold = {new_hold_id, tokens, now + ttl_ms}
-remember(once_key, once_field, fingerprint, {user.tokensLeft, hold}, now)
-return reply(OK, user.tokensLeft, 0, hold)
+append(user, now, 'hold', -tokens, ref)
+prolong(user, now)
+local to_keep = once_field ~= '' and pack_reply(user.tokensLeft, new_hold_id, tokens)
+save()
+admit(rate_key, rate, window_ms)
+if to_keep then remember(once_key, once_field, fingerprint, to_keep, now) end
+return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms})

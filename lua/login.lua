@@ -1,5 +1,6 @@
 --[[
-  Make a user with its first balance; it expires with its API key.
+  Make a user with its first balance, whose API key there is already. It lives for a day, or as long
+  as its key, which it outlives in no case; from its first charge or hold on as long as the key.
 
   KEYS[1] user    string  the user, JSON
   KEYS[2] ledger  list    its entries, newest first
@@ -9,15 +10,15 @@
   ARGV[4] tokens          the group's
   ARGV[5] rate_limit      the group's, requests in one window
   ARGV[6] rate_limit_window  the group's, seconds
-  ARGV[7] ttl_ms
+  ARGV[7] key_expires_at_ms
   ARGV[8] ref             for the ledger, JSON
-  Returns {status, expires_at_ms}
+  Returns {status}
     OK
 ]]
 local user_key, ledger_key = KEYS[1], KEYS[2]
 local tenant, api_key, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
-local ttl_ms, ref = tonumber(ARGV[7]), ARGV[8]
+local key_expires_at, ref = tonumber(ARGV[7]), ARGV[8]
 
 -- ISO 8601; the days of a year that begins in March need no table (Howard Hinnant's civil_from_days).
 local function iso_time(ms)
@@ -39,16 +40,18 @@ end
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 
 local now = now_ms()
-local expires_at_ms = now + ttl_ms
+local user_expires_at = math.min(now + DAY_MS, key_expires_at)
 local user = {
   createdAt = iso_time(now), tenantId = tenant, group = group, tokensLeft = tokens, tokensUsed = 0,
   tokensGranted = tokens, overrun = 0, rateLimit = rate_limit, rateLimitWindow = rate_limit_window,
-  apiKeys = {[api_key] = true}, holds = {}, entries = 0,
+  apiKeys = {[api_key] = true}, holds = {}, entries = 1,
+  keyExpiresAt = key_expires_at > user_expires_at and key_expires_at or nil,
 }
--- Its expiry, which the ledger takes over. IDs are random: one that is taken is a fault of ours.
-if not redis.call('SET', user_key, '', 'NX', 'PXAT', expires_at_ms) then
+local entry = string.format('[1,%d,"grant",%d,%d,%s]', now, tokens, tokens, ref)
+-- IDs are random: one that is taken is a fault of ours.
+if not redis.call('SET', user_key, cjson.encode(user), 'NX', 'PXAT', user_expires_at) then
   return redis.error_reply('ERR user exists')
 end
-append(ledger_key, 1, user_key, user, now, 'grant', tokens, ref)
-write_user(user_key, user)
-return {OK, expires_at_ms}
+redis.call('LPUSH', ledger_key, entry)
+redis.call('PEXPIREAT', ledger_key, user_expires_at)
+return {OK}

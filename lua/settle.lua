@@ -1,44 +1,74 @@
 --[[
   Replace a hold by the true cost of its call; cost 0 releases it. The rest goes back to the
   balance. What exceeds the hold is taken from the balance, which never falls below 0: the
-  shortfall is overrun. The reply is kept, and any later settle of that hold gets it.
+  shortfall is overrun. A hold settles once: a second settle gets the first one's reply.
+
+  A settle of kind own is repeated until its reply arrives, and then finds no hold. If an earlier
+  try may have come here, it was that one which settled; unless the hold went back at its deadline
+  before any, which the user's member `returned` knows. If none may have, the hold is gone because
+  Redis was away, or has forgotten it, and the cost is taken from the balance.
 
   KEYS[1] user     string  the user, JSON
   KEYS[2] ledger   list    entries, newest first
-  KEYS[3] settled  string  the reply of the hold's first settle, JSON
+  KEYS[3] settled  string  the reply of the hold's first settle (kind api), JSON, of a permanent user
+  KEYS[4] settles  list    such replies of a temporary user, newest first
   ARGV[1] tenant
   ARGV[2] api_key          '' for a settle of the gateway's (kind own)
   ARGV[3] hold_id
   ARGV[4] tokens           the cost
   ARGV[5] kind             api: only of a hold made over HTTP; own: only of one made by the
-                           gateway, and also when that went back because Redis was away
-  ARGV[6] ledger_size      entries that are kept
-  ARGV[7] ref              for the ledger, JSON
+                           gateway, and also when that is gone
+  ARGV[6] again            1: an earlier try may have come here; 0: none has
+  ARGV[7] ledger_size      entries that are kept
+  ARGV[8] ref              for the ledger, JSON
   Returns {status, tokens_taken, tokens_left}
     OK
-    REPLAYED       the first reply
+    REPLAYED       the first reply; of kind own it may be as it would be now
     UNKNOWN_KEY    {status} alone: no such user, or it does not have that key
     UNKNOWN_HOLD   {status} alone
 ]]
-local user_key, ledger_key, settled_key = KEYS[1], KEYS[2], KEYS[3]
+local user_key, ledger_key, settled_key, settles_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, api_key, hold_id, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
-local kind, ledger_size, ref = ARGV[5], tonumber(ARGV[6]), ARGV[7]
+local kind, again, ledger_size, ref = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
 
-local KEPT_MS = 3600000
+-- A temporary user has at most as many open holds.
+local TEMPORARY_SETTLES = 50
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
 local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
+local hold = user.holds[hold_id]
+if hold and hold[3] ~= kind then return {UNKNOWN_HOLD} end
 
-local kept = redis.call('GET', settled_key)
-if kept then
-  local kept_kind, taken, tokens_left = unpack(cjson.decode(kept))
-  if kept_kind ~= kind then return {UNKNOWN_HOLD} end
+local function replayed(taken, tokens_left)
+  if not is_amount(taken) or not is_amount(tokens_left) then error('the kept reply is none') end
   return {REPLAYED, taken, tokens_left}
 end
-local hold = user.holds[hold_id]
-if hold and hold[3] ~= kind or not hold and kind == 'api' then return {UNKNOWN_HOLD} end
+
+-- What a hold of kind api that is gone was settled to, {tokens_taken, tokens_left}, or nil.
+local function kept_reply()
+  local kept = redis.call('GET', settled_key)
+  if kept then
+    local kept_kind, taken, tokens_left = unpack(cjson.decode(kept))
+    return kept_kind == 'api' and {taken, tokens_left} or nil
+  end
+  for _, reply in ipairs(redis.call('LRANGE', settles_key, 0, -1)) do
+    local id, at, taken, tokens_left = string.match(reply, '^(%x+) (%d+) (%d+) (%d+)$')
+    if id == string.sub(hold_id, 1, 16) and at + HOUR_MS > now then
+      return {tonumber(taken), tonumber(tokens_left)}
+    end
+  end
+end
+
+if not hold and kind == 'api' then
+  local first = kept_reply()
+  if not first then return {UNKNOWN_HOLD} end
+  return replayed(first[1], first[2])
+end
+local note = user.returned and user.returned[hold_id]
+if not hold and note and note[2] then return replayed(note[2], note[3]) end
+if not hold and again and not note then return replayed(tokens, user.tokensLeft) end
 
 local hold_tokens = hold and hold[1] or 0
 local taken = math.min(tokens, hold_tokens + user.tokensLeft)
@@ -46,14 +76,29 @@ user.holds[hold_id] = nil
 user.tokensLeft = user.tokensLeft + hold_tokens - taken
 user.tokensUsed = user.tokensUsed + taken
 if hold or taken > 0 then
-  append(ledger_key, ledger_size, user_key, user, now, tokens == 0 and 'release' or 'settle',
-         hold_tokens - taken, ref)
+  append(user, now, tokens == 0 and 'release' or 'settle', hold_tokens - taken, ref)
 end
 if tokens > taken then
   user.overrun = math.min(user.overrun + tokens - taken, LARGEST)
-  append(ledger_key, ledger_size, user_key, user, now, 'overrun', 0,
-         string.format('{"overrun":%d}', tokens - taken))
+  append(user, now, 'overrun', 0, string.format('{"overrun":%d}', tokens - taken))
 end
-write_user(user_key, user)
-redis.call('SET', settled_key, cjson.encode({kind, taken, user.tokensLeft}), 'PX', KEPT_MS)
+if kind == 'own' then
+  if tokens > 0 and (again or not hold) then
+    note_returned(user, hold_id, now, taken, user.tokensLeft)
+  end
+  save()
+elseif user.group == TEMPORARY then
+  local kept = redis.call('LLEN', settles_key)
+  save()
+  redis.call('LPUSH', settles_key, string.format('%s %d %d %d', string.sub(hold_id, 1, 16), now,
+                                                 taken, user.tokensLeft))
+  if kept >= TEMPORARY_SETTLES then
+    redis.call('LTRIM', settles_key, 0, TEMPORARY_SETTLES - 1)
+  end
+  redis.call('PEXPIRE', settles_key, HOUR_MS)
+else
+  local reply = cjson.encode({kind, taken, user.tokensLeft})
+  save()
+  redis.call('SET', settled_key, reply, 'PX', HOUR_MS)
+end
 return {OK, taken, user.tokensLeft}

@@ -30,7 +30,7 @@ from server.blueprints.labels import label_routes
 from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import Request, load_tenant
-from server.errors import Unavailable
+from server.errors import ServiceUnavailable
 from server.gateway.room import Room
 from server.http import StrictProtocol
 from server.identity.faults import FaultRates
@@ -125,7 +125,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         await services.upstream.start()
         try:
             await services.tenants.store_first()
-        except Unavailable as error:
+        except ServiceUnavailable as error:
             # A worker that replaces another while Redis is away must still come up.
             log.warning("Could not look for the first tenant: %s", error.reason)
 

@@ -26,6 +26,7 @@ Refusal
 ├── ServiceUnavailable    503  not now, but soon
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
+│   ├── Unreadable        503  what Redis has is not what we store; nothing was done
 │   ├── Overloaded        503  too many large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 └── those of providers: server/providers/errors.py
@@ -260,6 +261,12 @@ class Unavailable(ServiceUnavailable):
 
 class NotSent(Unavailable):
     label = "not_sent"
+
+
+class Unreadable(ServiceUnavailable):
+    """Another program's value, or one of a wrong type: for whom it is, until it is mended."""
+
+    label = "unreadable"
 
 
 class Overloaded(ServiceUnavailable):

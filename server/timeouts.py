@@ -5,7 +5,7 @@ All other waits stand where they are used: for Redis REDIS_TIMEOUT (settings.py)
 store/ before it connects, refreshes or watches again; for the hosts of a new config LOOK_UP_SECONDS
 (upstream/addresses.py); for the bundled Valkey those of process/embedded.py; before what failed is
 begun again those of tasks.py and process/supervisor.py. How long Redis keeps a reply, to repeat it,
-is in lua/: DAY_MS in prelude.lua, KEPT_MS in settle.lua.
+is in lua/prelude.lua: DAY_MS, HOUR_MS.
 """
 
 from dataclasses import dataclass
@@ -51,8 +51,8 @@ class Timeouts:
     extend: float = 20
     """Between two extensions."""
     settle: float = 30 * 60
-    """For a settle to get through, tried again and again; Redis keeps its reply for longer
-    (KEPT_MS in lua/settle.lua), else the last try could charge once more."""
+    """For a settle to get through, tried again and again; Redis knows for longer that its hold has
+    gone back (note_returned in lua/prelude.lua), else the last try would charge nothing."""
     settle_pause: float = 5
     """Between two tries at most."""
 

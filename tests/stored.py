@@ -4,8 +4,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import redis
+
 from tests.api import User
 from tests.processes import Valkey
+
+_EXPIRY_BYTES = 6
 
 
 def user_key(user: User) -> str:
@@ -25,7 +29,13 @@ def ledger_key(user: User) -> str:
 
 
 def settled_key(user: User, hold_id: str) -> str:
+    """Of a permanent user."""
     return f"{{user:{user.user_id}}}:settled:{hold_id}"
+
+
+def settles_key(user: User) -> str:
+    """Of a temporary user."""
+    return f"{{user:{user.user_id}}}:settles"
 
 
 def now_ms(valkey: Valkey) -> int:
@@ -68,11 +78,22 @@ def age_replies(valkey: Valkey, user: User, most: int | None = None, left_ms: in
     """Lets the first `most` replies kept for Idempotency-Keys (default: all) expire so soon, and
     what is said of them now."""
     key, now = once_key(user), now_ms(valkey)
-    kept: dict[str, str] = valkey.client.hgetall(key)  # type: ignore[assignment]
-    replies = [field for field in kept if field != "sweep"][:most]
-    aged: dict[Any, Any] = {
-        field: json.dumps([now + left_ms, *json.loads(kept[field])[1:]]) for field in replies
-    }
+    kept = kept_replies(valkey, user)
+    expiry = (now + left_ms).to_bytes(_EXPIRY_BYTES)
+    aged: dict[Any, Any] = {field: expiry + kept[field][_EXPIRY_BYTES:] for field in [*kept][:most]}
     valkey.client.hset(key, mapping=aged)
-    if "sweep" in kept:
+    if valkey.client.hexists(key, "sweep"):
         valkey.client.hset(key, "sweep", str(now))
+
+
+def kept_replies(valkey: Valkey, user: User) -> dict[bytes, bytes]:
+    """Those kept for Idempotency-Keys, packed; each begins with when it expires."""
+    with redis.Redis(port=valkey.port) as client:
+        kept: dict[bytes, bytes] = client.hgetall(once_key(user))
+    return {field: reply for field, reply in kept.items() if field != b"sweep"}
+
+
+def replies_left_ms(valkey: Valkey, user: User) -> list[int]:
+    """Until each of them expires."""
+    kept = kept_replies(valkey, user).values()
+    return [int.from_bytes(reply[:_EXPIRY_BYTES]) - now_ms(valkey) for reply in kept]

@@ -9,8 +9,9 @@ from server.timeouts import Timeouts
 from tests.processes import ROOT
 
 T, S = Timeouts(), Settings()
-SETTLE = (ROOT / "lua" / "settle.lua").read_text()
-KEPT_SECONDS = int(re.findall(r"^local KEPT_MS = (\d+)$", SETTLE, re.MULTILINE)[0]) / 1000
+PRELUDE = (ROOT / "lua" / "prelude.lua").read_text()
+# What note_returned keeps a settle's outcome for.
+KEPT_SECONDS = int(re.findall(r"^local HOUR_MS = (\d+)$", PRELUDE, re.MULTILINE)[0]) / 1000
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,7 @@ KEPT_SECONDS = int(re.findall(r"^local KEPT_MS = (\d+)$", SETTLE, re.MULTILINE)[
         (2 * T.extend + S.redis_timeout, T.hold),
         # A settle is tried again before its hold has gone back by itself.
         (T.settle_pause + S.redis_timeout, T.hold),
-        # The last try of a settle still finds the reply of one that got through unseen.
+        # The last try of a settle still finds that its hold has gone back.
         (T.settle + T.settle_pause + S.redis_timeout, KEPT_SECONDS),
         # The end of a worker, after the grace: a stream reads on before it is settled ...
         (T.read_on, T.finish),

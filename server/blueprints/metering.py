@@ -173,7 +173,8 @@ class Settled(TypedDict):
         "Replace a hold by the true cost",
         [Answer("it is settled")],
         about="The rest goes back; what exceeds the hold is taken from the balance. Settled "
-        "again within an hour, with whatever amount: the first reply.",
+        "again within an hour, with whatever amount: the first reply (of an anonymous user's "
+        "last 50 settles).",
         credential="user",
         body=Settle,
         refusals=[UnknownHold],

@@ -22,6 +22,7 @@ from server.errors import (
     RequestTimeout,
     TooManyFaults,
     Unavailable,
+    Unreadable,
 )
 from server.http import StrictHttp
 from server.identity.faults import weight_of
@@ -38,6 +39,8 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
         return reply({"error": "Internal Server Error"}, 500)
     refusal = _counted(request, refusal)
     metrics.request_refused(refusal.label, refusal.status)
+    if isinstance(refusal, Unreadable):
+        log.error("%s What Redis has is not readable: %s", request.id, refusal.reason)
     if isinstance(request.stream, Http):
         request.stream.expecting_continue = False  # what it waits to send is not wanted
     speaks: ProtocolName | None = getattr(request.route and request.route.ctx, "speaks", None)

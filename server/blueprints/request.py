@@ -43,7 +43,7 @@ IDEMPOTENCY_KEY = Parameter(
         Field(
             pattern=exactly(_IDEMPOTENCY_KEY),
             description="the first reply to a request with this key is kept for 24 hours and then "
-            "repeated",
+            "repeated; at most 1,000 are kept, an anonymous user's 120",
             examples=["order-1093"],
         ),
     ],

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import orjson
 
-from server.errors import InvalidApiKey, NotFound
+from server.errors import InvalidApiKey, NotFound, Unreadable
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -28,7 +28,7 @@ class Login:
 
 
 class Users:
-    """The users in `store`; anonymous ones expire after `ttl_ms`."""
+    """The users in `store`; the keys of anonymous ones expire after `ttl_ms`."""
 
     def __init__(self, store: Store, ttl_ms: int, ledger_size: int) -> None:
         self._store = store
@@ -39,9 +39,12 @@ class Users:
         self._user_ids: dict[str, str] = {}
 
     async def login(self, tenant_id: str, group: Group, ref: Ref) -> Login:
-        """Makes a user of the group ANONYMOUS, then its key, both with one expiry."""
+        """Makes a key, and then its user, of the group ANONYMOUS."""
         login = Login(str(uuid4()), f"temp_{uuid4()}", group)
-        _, (expires_at_ms,) = await self._store.run(
+        _, (key_expires_at_ms,) = await self._store.run(
+            "issue", [keys.api_key(login.api_key)], login.user_id, self._ttl_ms
+        )
+        await self._store.run(
             "login",
             [keys.user(login.user_id), keys.ledger(login.user_id)],
             tenant_id,
@@ -50,10 +53,9 @@ class Users:
             group.tokens,
             group.rate_limit,
             group.rate_limit_window,
-            self._ttl_ms,
+            key_expires_at_ms,
             orjson.dumps(ref),
         )
-        await self._store.set(keys.api_key(login.api_key), login.user_id, expires_at_ms)
         return login
 
     async def find(self, api_key: str) -> str:
@@ -66,7 +68,10 @@ class Users:
         found = await self._store.get(keys.api_key(api_key))
         if found is None:
             raise InvalidApiKey
-        user_id = found.decode()
+        try:
+            user_id = found.decode()
+        except UnicodeDecodeError:
+            raise Unreadable("the owner of an API key is not UTF-8") from None
         if len(self._user_ids) >= REMEMBERED_KEYS:
             self._user_ids.pop(next(iter(self._user_ids)), None)
         self._user_ids[api_key] = user_id
@@ -75,7 +80,8 @@ class Users:
     async def revoke(self, tenant_id: str, api_key: str) -> str:
         """Removes a key, effective at once; the ID of its user.
 
-        Raises NotFound if no user of the tenant has it.
+        Raises NotFound if no user of the tenant has it, or had it when an earlier attempt failed
+        half-way.
         """
         try:
             user_id = await self.find(api_key)
@@ -88,9 +94,11 @@ class Users:
             api_key,
             self._ledger_size,
         )
-        if status is not Status.OK:
+        if status is Status.UNKNOWN_USER:
             raise NotFound
-        await self._store.delete(keys.api_key(api_key))
+        was_there = await self._store.delete(keys.api_key(api_key))
+        if status is Status.UNKNOWN_KEY and not was_there:
+            raise NotFound
         return user_id
 
 

@@ -3,7 +3,7 @@
 import orjson
 
 from server.amounts import LARGEST
-from server.errors import Invalid, InvalidApiKey, KeyReused, NotFound
+from server.errors import Invalid, InvalidApiKey, KeyReused, NotFound, Unreadable
 from server.metering.results import Balance, Entry, GrantResult, iso_time
 from server.store import keys
 from server.store.status import Status
@@ -13,7 +13,8 @@ from server.who import Ref, Who
 
 
 class Accounts:
-    """Balances, ledgers and grants of the users in `store`; raises Unavailable as Meter does."""
+    """Balances, ledgers and grants of the users in `store`; raises Unavailable and Unreadable as
+    Meter does."""
 
     def __init__(self, store: Store, ledger_size: int, ttl_ms: int) -> None:
         """`ledger_size`: how many entries of each user's ledger are kept; `ttl_ms`: until a
@@ -48,9 +49,9 @@ class Accounts:
             return None
         group, left, held, used, limit, window, remaining, created_at, expires = values
         expires_at = iso_time(expires[0]) if expires else None
-        created = created_at.decode()
+        created = _text(created_at)
         return Balance(
-            group.decode(), left, held, used, limit, window, remaining, created, expires_at
+            _text(group), left, held, used, limit, window, remaining, created, expires_at
         )
 
     async def ledger(self, who: Who, limit: int, before: int) -> list[Entry]:
@@ -69,7 +70,10 @@ class Accounts:
         )
         if status is Status.UNKNOWN_KEY:
             raise InvalidApiKey
-        return [Entry(*orjson.loads(entry)) for entry in values[0]]
+        try:
+            return [Entry(*orjson.loads(entry)) for entry in values[0]]
+        except (ValueError, TypeError):
+            raise Unreadable(f"the ledger of user {who.user_id}") from None
 
     async def grant(
         self,
@@ -80,7 +84,7 @@ class Accounts:
         idempotency_key: str | None = None,
     ) -> GrantResult:
         """Adds `tokens`. Raises NotFound, KeyReused, Invalid (more than 10^13 in all)."""
-        values = (tokens, "", 0, 0, 0)
+        values = ("grant", tokens, "", 0, 0, 0)
         granted, _, _ = await self._run_grant(tenant_id, user_id, values, ref, idempotency_key)
         return granted
 
@@ -97,30 +101,31 @@ class Accounts:
         becomes permanent or temporary, as the group is. Raises as `grant`.
         """
         ttl_ms = self._ttl_ms if is_temporary(name) else 0
-        values = (group.tokens, name, group.rate_limit, group.rate_limit_window, ttl_ms)
+        limits = (group.rate_limit, group.rate_limit_window)
+        values = ("group", group.tokens, name, *limits, ttl_ms)
         granted, api_keys, expires_at_ms = await self._run_grant(
             tenant_id, user_id, values, ref, idempotency_key
         )
         # Also after a replay: whoever made the first move may have died before this.
         for api_key in api_keys:
-            await self._store.set(keys.api_key(api_key), user_id, expires_at_ms)
+            await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)
         return granted
 
     async def _run_grant(
         self,
         tenant_id: str,
         user_id: str,
-        values: tuple[int, str, int, int, int],
+        values: tuple[str, int, str, int, int, int],
         ref: Ref,
         idempotency_key: str | None,
     ) -> tuple[GrantResult, list[str], int | None]:
-        """The grant, the user's API keys, and when the user expires (None: it is permanent)."""
+        """The grant, the API keys that are to expire with the user, and when (None: never)."""
         status, reply = await self._store.run(
             "grant",
             (keys.user(user_id), keys.once(user_id), keys.ledger(user_id)),
             tenant_id,
             *values,
-            keys.once_field("grant", idempotency_key),
+            *keys.once_fields("grant", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
         )
@@ -132,5 +137,13 @@ class Accounts:
             message = f"balance and all grants together may be at most {LARGEST}"
             raise Invalid("Invalid grant", [{"path": "tokens", "message": message}])
         tokens_left, group, api_keys, expires = reply
-        granted = GrantResult(tokens_left, group.decode(), status is Status.REPLAYED)
-        return granted, [key.decode() for key in api_keys], expires[0] if expires else None
+        granted = GrantResult(tokens_left, _text(group), status is Status.REPLAYED)
+        return granted, [_text(key) for key in api_keys], expires[0] if expires else None
+
+
+def _text(stored: bytes) -> str:
+    """Raises Unreadable."""
+    try:
+        return stored.decode()
+    except UnicodeDecodeError:
+        raise Unreadable("text that is not UTF-8") from None

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from server import metrics
-from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold
+from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unreadable
 from server.metering.meter import Meter, new_hold_id
 from server.metering.results import Held, SettleResult
 from server.tasks import keep_going
@@ -101,7 +101,9 @@ class Holding:
             extending = (hold.extend() for hold in some)
             for outcome in await asyncio.gather(*extending, return_exceptions=True):
                 # One user's broken record must not cost the others their holds.
-                if isinstance(outcome, Exception):
+                if isinstance(outcome, Unreadable):
+                    log.error("A hold could not be extended: %s", outcome.reason)
+                elif isinstance(outcome, Exception):
                     log.error("A hold could not be extended", exc_info=outcome)
 
 
@@ -131,6 +133,7 @@ class Hold:
         self._ref = ref
         self._end = end
         self._ending: Ending | None = None
+        self._may_have_settled = False
         self._hold_id = new_hold_id()
 
     async def __aenter__(self) -> Self:
@@ -171,7 +174,9 @@ class Hold:
             self._holding.settle_later(self._settle_for_certain())
             if not isinstance(failure, Exception):
                 raise
-            if not isinstance(failure, Unavailable):
+            if isinstance(failure, Unreadable):
+                log.error("A settle failed, and is repeated: %s", failure.reason)
+            elif not isinstance(failure, Unavailable):
                 log.exception("A settle failed, and is repeated")
 
     async def extend(self) -> None:
@@ -188,9 +193,16 @@ class Hold:
         tenant_id, user_id, _ = self._who
         owner = Who(tenant_id, user_id, "")
         try:
-            settled = await self._meter.settle(owner, self._hold_id, tokens, "own", ref)
+            settled = await self._meter.settle(
+                owner, self._hold_id, tokens, "own", ref, self._may_have_settled
+            )
         except InvalidApiKey:
             return  # a user that has expired has nothing to settle
+        except (NotSent, Unreadable):
+            raise
+        except BaseException:
+            self._may_have_settled = True
+            raise
         self.settled = settled
         if settled.tokens < tokens and not settled.replayed:
             metrics.overrun(tenant_id, tokens - settled.tokens)
@@ -212,7 +224,7 @@ class Hold:
                 return
             except Exception as error:
                 if loop.time() > deadline:
-                    reason = error.reason if isinstance(error, Unavailable) else repr(error)
+                    reason = getattr(error, "reason", "") or repr(error)
                     tokens = self._ending.tokens if self._ending else 0
                     log.error("Lost a settle of %d tokens: %s", tokens, reason)
                     return

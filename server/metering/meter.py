@@ -24,7 +24,8 @@ class Meter:
     """Charges and holds of the users in `store`.
 
     Every call raises Unavailable when Redis does not answer: then its change may have been made
-    or not, and only a repetition with the same Idempotency-Key cannot make it twice.
+    or not, and only a repetition with the same Idempotency-Key cannot make it twice. It raises
+    Unreadable when the user's record is broken: then nothing was done.
     """
 
     def __init__(self, store: Store, ledger_size: int) -> None:
@@ -49,7 +50,7 @@ class Meter:
             who.tenant_id,
             who.api_key,
             tokens,
-            keys.once_field("charge", idempotency_key),
+            *keys.once_fields("charge", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
         )
@@ -81,7 +82,7 @@ class Meter:
             ttl_ms,
             kind,
             hold_id or new_hold_id(),
-            keys.once_field("hold", idempotency_key),
+            *keys.once_fields("hold", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
         )
@@ -125,13 +126,15 @@ class Meter:
         tokens: int,
         kind: Kind,
         ref: Ref,
+        again: bool = False,
     ) -> SettleResult:
         """Replaces a hold by its cost, 0 to 10^13. A hold that was settled before is not settled
         again: the answer is that of its first settle.
 
-        The gateway (kind `own`) gives '' for the API key, and its settle charges even when the hold
-        has gone back at its deadline. Raises UnknownHold; InvalidApiKey if the user does not have
-        the key or, for the gateway too, has expired.
+        The gateway (kind `own`) gives '' for the API key, and says whether it does it `again`,
+        after a try that Redis may have got. Its settle charges even when the hold has gone back at
+        its deadline. Raises UnknownHold; InvalidApiKey if the user does not have the key or, for
+        the gateway too, has expired.
         """
         status, values = await self._store.run(
             "settle",
@@ -141,6 +144,7 @@ class Meter:
             hold_id,
             tokens,
             kind,
+            int(again),
             self._ledger_size,
             orjson.dumps(ref),
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from server import logs
-from server.errors import Unavailable
+from server.errors import ServiceUnavailable
 from server.process.embedded import Embedded, EmbeddedError
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
@@ -53,7 +53,7 @@ def run(shutdown: Shutdown) -> int:
     except EmbeddedError as error:
         log.error("%s", error)
         return 1
-    except Unavailable as error:
+    except ServiceUnavailable as error:
         log.error("Redis unavailable: %s", error.reason)
         return 1
     except Exception as error:

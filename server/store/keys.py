@@ -6,6 +6,7 @@ in the slot of `user:<userId>`. Likewise for a tenant's config and its tombstone
 of a tenant's logins share a slot of their own.
 """
 
+import base64
 import hashlib
 
 
@@ -37,12 +38,14 @@ def once(user_id: str) -> str:
     return f"{{user:{user_id}}}:once"
 
 
-def once_field(operation: str, idempotency_key: str | None) -> str:
-    """In `once`; '' for no key. Hashed, so that its size is bounded; by operation, so that none
-    can occupy another's."""
+def once_fields(operation: str, idempotency_key: str | None) -> tuple[str, str]:
+    """In `once`, and there of servers before this one; '' for no key. Hashed, so that its size is
+    bounded; by operation, so that none can occupy another's."""
     if idempotency_key is None:
-        return ""
-    return f"{operation}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+        return "", ""
+    digest = hashlib.sha256(f"{operation}:{idempotency_key}".encode()).digest()
+    old_digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
+    return base64.urlsafe_b64encode(digest[:12]).decode(), f"{operation}:{old_digest}"
 
 
 def ledger(user_id: str) -> str:
@@ -53,23 +56,28 @@ def settled(user_id: str, hold_id: str) -> str:
     return f"{{user:{user_id}}}:settled:{hold_id}"
 
 
+def settles(user_id: str) -> str:
+    return f"{{user:{user_id}}}:settles"
+
+
 def of_metered(user_id: str) -> tuple[str, str, str, str]:
     """What a charge and a hold work on."""
     return user(user_id), rate(user_id), once(user_id), ledger(user_id)
 
 
-def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str]:
+def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str, str]:
     """What a settle works on."""
-    return user(user_id), ledger(user_id), settled(user_id, hold_id)
+    return user(user_id), ledger(user_id), settled(user_id, hold_id), settles(user_id)
 
 
-def of_user(user_id: str) -> tuple[str, ...]:
-    """All of a user's own keys, less those that live for an hour."""
-    return of_metered(user_id)
+def of_user(user_id: str) -> tuple[str, str, str, str, str]:
+    """All of a user's own keys, less the replies of single settles, which live for an hour."""
+    return *of_metered(user_id), settles(user_id)
 
 
 ALL_CONFIGS = "tenant:*:config"
 ALL_USERS = "user:*"
+ALL_API_KEYS = "apiKey:*"
 
 
 def all_logins(tenant_id: str) -> tuple[str, str]:

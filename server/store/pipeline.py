@@ -31,7 +31,7 @@ from redis.exceptions import (
 )
 
 from server import metrics
-from server.errors import NotSent, Unavailable
+from server.errors import NotSent, Unavailable, Unreadable
 from server.store.command import Command, Script, pack, send_all
 from server.store.queue import Queue
 from server.tasks import keep_going
@@ -239,7 +239,8 @@ class Pipeline:
         elif text.startswith(_CANNOT_NOW) or getattr(error, "status_code", "") in _CANNOT_NOW:
             command.fail(Unavailable(text))
         else:
-            command.fail(error)
+            # A key of a wrong type, or what a script could not read: the command did nothing.
+            command.fail(Unreadable(text.partition(" script: ")[0]))
 
     async def _lose(self, sent: Iterable[Command], reason: str, stalled: bool = False) -> None:
         metrics.redis_failed()

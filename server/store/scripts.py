@@ -10,7 +10,9 @@ _SERVER = Path(__file__).parent.parent
 EXPIRED = 100
 _RUN = f"""\
 local reply = run()
-if expired_holds > 0 and not reply.err then reply[1] = reply[1] + {EXPIRED} * expired_holds end
+if reply.err then return reply end
+if #new_entries > 0 then save() end
+reply[1] = reply[1] + {EXPIRED} * expired_holds
 return reply"""
 
 

@@ -121,12 +121,14 @@ class Store:
     async def _ping(pipeline: Pipeline) -> None:
         await pipeline.send("PING")
 
-    async def set(self, key: str, value: str, expires_at_ms: int | None = None) -> None:
+    async def replace(self, key: str, value: str, expires_at_ms: int | None = None) -> None:
+        """Stores the value, and the expiry (None: never), if there is such a key."""
         expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
-        await self._topology.fast(key).send("SET", key, value, *expiry)
+        await self._topology.fast(key).send("SET", key, value, "XX", *expiry)
 
-    async def delete(self, key: str) -> None:
-        await self._topology.bulk(key).send("DEL", key)
+    async def delete(self, key: str) -> bool:
+        """True if there was one."""
+        return bool(await self._topology.bulk(key).send("DEL", key))
 
     async def expires_at_ms(self, key: str) -> int | None:
         """When the key expires; None if it is permanent or absent."""
@@ -162,13 +164,13 @@ class Store:
         sizes = [await pipeline.send("DBSIZE") for pipeline in self._topology.primaries()]
         return sum(sizes)
 
-    async def scan(self, pattern: str, kind: str) -> AsyncIterator[list[str]]:
-        """The keys that match and are of that type, in portions; at least once each that stays.
+    async def scan(self, pattern: str) -> AsyncIterator[list[str]]:
+        """The keys that match, of whatever type, in portions; at least once each that stays.
 
-        The type keeps us off the keys of other programs, such as a hash `user:1`.
+        Some may be of other programs, such as a hash `user:1`.
         """
         for pipeline in self._topology.primaries():
-            options = ("MATCH", pattern, "TYPE", kind, "COUNT", SCAN_COUNT)
+            options = ("MATCH", pattern, "COUNT", SCAN_COUNT)
             cursor = b"0"
             while True:
                 cursor, found = await pipeline.send("SCAN", cursor, *options)

@@ -16,6 +16,7 @@ from server.errors import (
     PreconditionFailed,
     TenantExists,
     Unavailable,
+    Unreadable,
 )
 from server.store import keys
 from server.store.status import Status
@@ -73,7 +74,10 @@ class Tenants:
     async def _read(self, tenant_id: str) -> Tenant:
         if not is_tenant_id(tenant_id):
             raise InvalidTenant
-        raw = await self._store.get(keys.config(tenant_id))
+        try:
+            raw = await self._store.get(keys.config(tenant_id))
+        except Unreadable:
+            raw = b""  # of another type: no JSON either
         last = self._last.get(tenant_id)
         if last is not None and last.raw == raw:
             return last
@@ -119,11 +123,14 @@ class Tenants:
             raise InvalidTenant
 
     async def exists(self, tenant_id: str) -> bool:
-        return await self._store.get(keys.config(tenant_id)) is not None
+        try:
+            return await self._store.get(keys.config(tenant_id)) is not None
+        except Unreadable:
+            return True
 
     async def list_ids(self) -> list[str]:
         found: set[str] = set()
-        async for portion in self._store.scan(keys.ALL_CONFIGS, "string"):
+        async for portion in self._store.scan(keys.ALL_CONFIGS):
             found.update(keys.tenant_of_config(key) for key in portion)
         return sorted(tenant_id for tenant_id in found if is_tenant_id(tenant_id))
 

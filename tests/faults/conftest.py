@@ -56,7 +56,7 @@ def start_server(tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def new_tenant(server: Server) -> str:
     with httpx.Client(base_url=server.url, timeout=10) as client:
-        return Api.new_tenant(client, config(anonymous=GROUP)).tenant_id
+        return Api.new_tenant(client, config(anonymous=GROUP, paid=GROUP)).tenant_id
 
 
 def traffic_to(server: Server, users: int = USERS) -> Traffic:

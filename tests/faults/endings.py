@@ -371,7 +371,7 @@ class Books:
                 assert outcome.charged == charged, case
             Bill(case, outcome, call).check(charged, bool(entry.get("estimated")))
         ops = Counter(entry["op"] for entry in self._entries)
-        assert set(ops) <= {"grant", "login", "hold", "settle", "release", "expire"}, ops
+        assert set(ops) <= {"grant", "group", "hold", "settle", "release", "expire"}, ops
         assert sum(one["tokens"] for one in self._entries if one["op"] == "expire") == killed
         assert (self.balance["tokensHeld"], self.balance["tokensUsed"]) == (0, used)
         assert self.balance["tokensLeft"] == self._tokens - used

@@ -210,10 +210,10 @@ class Batch:
         self._double, self._second = double, second
         group = {"tokens": TOKENS, "rate_limit": 10_000, "rate_limit_window": 60}
         endpoints = endpoints_at(double.url, (second or double).url)
-        config = text_config(endpoints, [SECOND] if second else None, anonymous=group)
+        config = text_config(endpoints, [SECOND] if second else None, anonymous=group, paid=group)
         with httpx.Client(base_url=server.url, timeout=20) as client:
             self.api = Api.new_tenant(client, config)
-            self.users = [self.api.login() for _ in range(USERS)]
+            self.users = [self.api.login().become_permanent() for _ in range(USERS)]
 
     def run(self, cases: list[Case]) -> list[Outcome]:
         at_once = 100 if isinstance(self._server, Hurried) else 48

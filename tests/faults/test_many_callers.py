@@ -146,8 +146,8 @@ def test_what_is_used_exceeds_the_balances_by_the_estimates_error_at_most(
     endpoints = {protocol: endpoint(double.url, protocol) for protocol in PROTOCOLS}
     count = USERS * CALLS_EACH
     with httpx.Client(base_url=server.url, timeout=20) as client:
-        api = Api.new_tenant(client, text_config(endpoints, anonymous=group))
-        users = [api.login() for _ in range(USERS)]
+        api = Api.new_tenant(client, text_config(endpoints, anonymous=group, paid=group))
+        users = [api.login().become_permanent() for _ in range(USERS)]
         requests = [Request(number, waits=number < count) for number in range(2 * count)]
         for wave in (requests[:count], requests[count:]):
             statuses = asyncio.run(call_all(server.url, double, users, wave))

@@ -114,6 +114,17 @@ class Client:
         return None
 
 
+async def log_in(session: aiohttp.ClientSession, url: str, tenant_id: str) -> dict[str, Any]:
+    """A new user of the group `paid`: only permanent users' ledgers are as long as is asked for."""
+    async with session.post(f"{url}/{tenant_id}/auth/anonymous") as reply:
+        assert reply.status == 200, await reply.text()
+        login: dict[str, Any] = await reply.json()
+    path = f"{url}/{tenant_id}/admin/users/{login['userId']}/grants"
+    async with session.post(path, json={"group": "paid"}, headers=ADMIN) as reply:
+        assert reply.status == 200, await reply.text()
+    return login
+
+
 class Traffic:
     """Many clients at once, in the background of a test's fault."""
 
@@ -132,8 +143,7 @@ class Traffic:
         )
         self._session._retry_connection = False
         for _ in range(self.users):
-            async with self._session.post(f"{self.url}/{self.tenant_id}/auth/anonymous") as reply:
-                login = await reply.json()
+            login = await log_in(self._session, self.url, self.tenant_id)
             self.clients.append(Client(self._session, self.url, self.tenant_id, login))
         self._tasks = [asyncio.create_task(client.run(self._stop)) for client in self.clients]
         return self

@@ -22,7 +22,7 @@ from tests.gateway.asking import (
     user_of,
 )
 from tests.processes import Valkey, eventually
-from tests.stored import record, settled_key
+from tests.stored import record
 
 PROMPT = "Tell me a story. #waits"
 ESTIMATE = estimate(turns(PROMPT))
@@ -87,7 +87,6 @@ def test_its_hold_is_none_that_a_user_can_settle(
             assert user.settle(hold_id, tokens).status_code == 404
         assert held(user) == before
     assert used(user) == 25
-    assert valkey.client.exists(settled_key(user, hold_id))
     assert user.settle(hold_id, 0).status_code == 404
 
 

@@ -32,6 +32,8 @@ class Account:
     admitted: int = 0
     """Requests that count against the limit."""
     permanent: bool = False
+    stays: bool = False
+    """It has spent, or was given, or has been permanent: it lives as long as its key."""
     revoked: bool = False
     holds: dict[str, int] = field(default_factory=dict)
     settled: dict[str, Reply] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Account:
         if self.tokens_left < least:
             return 402, {"error": "Payment Required", "tokensLeft": self.tokens_left}
         self.admitted += 1
+        self.stays = True
         return None
 
     def charge(self, tokens: int, once: str | None) -> Reply:
@@ -133,6 +136,7 @@ class Account:
         tokens_left = max(group["tokens"] - self.held, 0)
         if self.tokens_granted + tokens_left - self.tokens_left <= LARGEST:
             self.group, self.permanent = name, name != "anonymous"
+            self.stays |= self.permanent
             self.limit, self.window = group["rate_limit"], group["rate_limit_window"]
         return self._grant("group", tokens_left, once, name)
 
@@ -140,6 +144,7 @@ class Account:
         change = tokens_left - self.tokens_left
         if self.tokens_granted + change > LARGEST:
             return 422, {"error": "Invalid grant"}
+        self.stays |= op == "grant"
         self.tokens_left = tokens_left
         self.tokens_granted += change
         self._append(op, change)
@@ -192,4 +197,7 @@ def _check_stored(account: Account, user: User, valkey: Valkey) -> None:
     assert stored["tokensGranted"] == stored["tokensLeft"] + held + stored["tokensUsed"]
     assert stored["tokensLeft"] >= 0
     if not account.revoked:
-        assert client.pexpiretime(f"apiKey:{user.api_key}") == client.pexpiretime(key)
+        user_expiry = client.pexpiretime(key)
+        key_expiry = client.pexpiretime(f"apiKey:{user.api_key}")
+        assert key_expiry == user_expiry if account.stays else key_expiry > user_expiry
+        assert client.pexpiretime(f"{{{key}}}:ledger") == user_expiry

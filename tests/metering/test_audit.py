@@ -10,7 +10,16 @@ import pytest
 
 from tests.api import Api, User
 from tests.processes import ROOT, Server, Valkey
-from tests.stored import ledger_key, now_ms, put, record, user_key
+from tests.stored import (
+    ledger_key,
+    now_ms,
+    once_key,
+    put,
+    rate_key,
+    record,
+    settles_key,
+    user_key,
+)
 
 
 def audit(valkey: Valkey, api: Api) -> subprocess.CompletedProcess[str]:
@@ -49,9 +58,13 @@ def test_nothing_is_found_where_nothing_is_wrong(api: Api, valkey: Valkey) -> No
     users[2].grant({"tokens": 5})
     users[2].settle(users[2].hold({"tokens": 5}).json()["holdId"], 1_000)
     api.revoke(users[0].api_key)
-    busy_user(Api.new_tenant(api.client))
+    users.append(api.login())
+    valkey.client.persist(f"apiKey:{api.login().api_key}")
+    other = busy_user(Api.new_tenant(api.client))
+    of_another_type(ledger_key)(valkey, other)
+    valkey.client.hset("user:1", "of", "another program")
     clean = audit(valkey, api)
-    assert (clean.returncode, clean.stdout) == (0, "audit: 3 users checked, 0 broken\n"), clean
+    assert (clean.returncode, clean.stdout) == (0, "audit: 5 users checked, 0 broken\n"), clean
 
 
 def change(**values: object) -> Callable[[Valkey, User], None]:
@@ -74,7 +87,16 @@ def of_another(valkey: Valkey, user: User) -> None:
     valkey.client.set(f"apiKey:{user.api_key}", "another-user", keepttl=True)
 
 
+def of_another_type(key: Callable[[User], str]) -> Callable[[Valkey, User], None]:
+    def make(valkey: Valkey, user: User) -> None:
+        valkey.client.delete(key(user))
+        valkey.client.geoadd(key(user), (1, 1, "a"))
+
+    return make
+
+
 NUMBER, TOKENS = 0, 3
+WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 EXPIRY = "the ledger expires at another time than the user"
 # Of a user that has 69 tokens left, 20 held and 11 used.
 FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
@@ -116,15 +138,11 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
         lambda valkey, user: valkey.client.delete(f"apiKey:{user.api_key}"),
         ["API key 1 is not its own"],
     ),
-    "a permanent key": (
-        lambda valkey, user: valkey.client.persist(f"apiKey:{user.api_key}"),
-        ["API key 1 expires at another time than the user"],
-    ),
     "a key that expires early": (
         lambda valkey, user: valkey.client.pexpireat(
             f"apiKey:{user.api_key}", now_ms(valkey) + 3_600_000
         ),
-        ["API key 1 expires at another time than the user"],
+        ["API key 1 expires before the user"],
     ),
     "a permanent ledger": (
         lambda valkey, user: valkey.client.persist(ledger_key(user)),
@@ -140,6 +158,25 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
     "a temporary user of a permanent group": (
         change(group="paid"),
         ["of group paid, and temporary"],
+    ),
+    **{
+        f"another type: {what}": (of_another_type(key), [f"unreadable: {WRONG_TYPE}"])
+        for what, key in {
+            "user": user_key,
+            "ledger": ledger_key,
+            "rate": rate_key,
+            "once": once_key,
+            "settles": settles_key,
+            "key": lambda user: f"apiKey:{user.api_key}",
+        }.items()
+    },
+    "a key that is not text": (
+        lambda valkey, user: valkey.client.set(f"apiKey:{user.api_key}", b"\xff"),
+        ["unreadable: UnicodeDecodeError"],
+    ),
+    "no object": (
+        lambda valkey, user: valkey.client.set(user_key(user), "5"),
+        ["unreadable: TypeError"],
     ),
     "no number": (change(tokensLeft=None), ["unreadable: TypeError"]),
     "no holds": (change(holds=[5]), ["unreadable: AttributeError"]),

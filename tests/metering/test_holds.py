@@ -8,7 +8,7 @@ import pytest
 
 from tests.api import Api, User, config
 from tests.processes import Valkey, eventually
-from tests.stored import left_ms, let_holds_expire, record, settled_key
+from tests.stored import left_ms, let_holds_expire, now_ms, record, settled_key, settles_key
 
 HOUR_MS = 3_600_000
 
@@ -49,11 +49,36 @@ def test_settling_again_answers_the_first_reply(api: Api) -> None:
     assert len(user.ledger()) == 4
 
 
-def test_a_settles_reply_is_kept_for_an_hour(api: Api, valkey: Valkey) -> None:
+@pytest.mark.parametrize("group", ["anonymous", "paid"])
+def test_a_settles_reply_is_kept_for_an_hour(api: Api, valkey: Valkey, group: str) -> None:
     user = api.login()
     hold_id = user.hold({"tokens": 50}).json()["holdId"]
-    user.settle(hold_id, 20)
-    assert HOUR_MS - 10_000 < left_ms(valkey, settled_key(user, hold_id)) <= HOUR_MS
+    user.grant({"group": group})
+    first = user.settle(hold_id, 20)
+    key = settles_key(user) if group == "anonymous" else settled_key(user, hold_id)
+    assert HOUR_MS - 10_000 < left_ms(valkey, key) <= HOUR_MS
+    user.grant({"group": "paid" if group == "anonymous" else "anonymous"})
+    assert user.settle(hold_id, 0).json() == first.json()
+    if group == "anonymous":
+        hold, _, *reply = str(valkey.client.lindex(key, 0)).split()
+        valkey.client.lset(key, 0, " ".join([hold, str(now_ms(valkey) - HOUR_MS), *reply]))
+    else:
+        valkey.client.delete(key)
+    assert user.settle(hold_id, 0).status_code == 404
+
+
+def test_a_temporary_user_has_50_replies_of_settles(api: Api, valkey: Valkey) -> None:
+    user = api.login()
+    hold_ids = [user.hold({"tokens": 1}).json()["holdId"] for _ in range(50)]
+    for hold_id in hold_ids:
+        user.settle(hold_id, 1)
+    one_more = user.hold({"tokens": 1}).json()["holdId"]
+    user.settle(one_more, 0)
+    before = user.balance()
+    codes = [user.settle(hold_id, 1).status_code for hold_id in (*hold_ids, one_more)]
+    assert codes == [404, *[200] * 50]
+    assert user.balance() == before
+    assert valkey.client.llen(settles_key(user)) == 50
 
 
 def test_cost_zero_releases(api: Api) -> None:
@@ -218,14 +243,19 @@ def test_the_ledger_is_paged_numbered_and_refers_to_its_requests(api: Api) -> No
         assert api.get(f"/ledger{query}", user.headers).status_code == 422
 
 
-def test_the_newest_200_entries_are_kept(api: Api) -> None:
+@pytest.mark.parametrize(("group", "most"), [("anonymous", 50), ("paid", 200)])
+def test_the_newest_entries_are_kept(api: Api, group: str, most: int) -> None:
     user = api.login()
+    user.grant({"group": group})
     user.grant({"tokens": 1000})
-    for _ in range(210):
+    for _ in range(most + 8):
         user.charge(1)
+    newest = most + 11
     entries = user.ledger("?limit=200")
-    assert [entry["number"] for entry in entries] == list(range(212, 12, -1))
-    assert user.ledger("?before=13") == []
+    assert [entry["number"] for entry in entries] == list(range(newest, newest - most, -1))
+    assert user.ledger(f"?before={newest - most + 1}") == []
+    user.grant({"group": "anonymous"})
+    assert len(user.ledger("?limit=200")) == 50
 
 
 def test_concurrent_holds_never_exceed_the_balances(client: httpx.Client) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from tests.faults.traffic import Client, Traffic
+from tests.faults.traffic import Client, Traffic, log_in
 
 PAUSE_SECONDS = 0.05
 STAGGER_SECONDS = 1
@@ -33,7 +33,7 @@ class Steady(Traffic):
     async def __aenter__(self) -> Self:
         self._session = session()
         for _ in range(self.users):
-            login = await _log_in(self._session, self.url, self.tenant_id)
+            login = await log_in(self._session, self.url, self.tenant_id)
             self.clients.append(Client(self._session, self.url, self.tenant_id, login))
         self._tasks = [asyncio.create_task(self._run(client)) for client in self.clients]
         return self
@@ -74,7 +74,7 @@ class Streams:
     async def __aenter__(self) -> Self:
         self._session = session()
         for number in range(self._count):
-            login = await _log_in(self._session, self._url, self._tenant_id)
+            login = await log_in(self._session, self._url, self._tenant_id)
             headers = {
                 "Authorization": f"Bearer {login['apiKey']}",
                 "anthropic-version": "2023-06-01",
@@ -154,9 +154,3 @@ def _content(lines: list[bytes]) -> tuple[int, int]:
         if usage:
             told = usage.get("total_tokens") or usage["input_tokens"] + usage["output_tokens"]
     return pieces, told
-
-
-async def _log_in(session: aiohttp.ClientSession, url: str, tenant_id: str) -> dict[str, Any]:
-    async with session.post(f"{url}/{tenant_id}/auth/anonymous") as reply:
-        assert reply.status == 200, await reply.text()
-        return dict(await reply.json())

@@ -75,7 +75,7 @@ class Service:
         self.proxy = stack.enter_context(HAProxy(folder, ports))
         self.client = stack.enter_context(httpx.Client(base_url=self.proxy.requests_url))
         endpoints = {protocol: endpoint(double.url, protocol) for protocol in PATHS}
-        self.api = Api.new_tenant(self.client, text_config(endpoints, anonymous=GROUP))
+        self.api = Api.new_tenant(self.client, text_config(endpoints, anonymous=GROUP, paid=GROUP))
 
     def replace(self, number: int) -> None:
         """Stops a server in the middle of its streams, and starts a next one on its port."""

@@ -65,12 +65,19 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         # Of another program that shares this Redis, and no user.
         own.client.hset("user:session", "a", "b")
         own.client.mset({"user:text": "text", "user:list": "[]"})
+        own.client.hset("apiKey:session", "a", "b")
+        # Left over: of a user of the tenant, and of nobody, to stay; a login makes its key first.
+        own.client.mset({"apiKey:left": users[0].user_id, "apiKey:nobodys": "gone"})
+        own.client.set("apiKey:of-a-login", "to-come", ex=1000)
+        # Of another type.
+        own.client.delete(f"{{user:{users[1].user_id}}}:ledger")
+        own.client.sadd(f"{{user:{users[1].user_id}}}:ledger", "a")
         for removed in 2, 0:
             status, text = purge(tmp_path, own.url, ours.tenant_id)
             expected = f"[INFO] Removed {removed} users of tenant {ours.tenant_id}\n"
             assert (status, text) == (0, expected)
         config = f"tenant:{ours.tenant_id}:config"
-        foreign = {"user:session", "user:text", "user:list"}
+        foreign = {"user:session", "user:text", "user:list", "apiKey:session", "apiKey:of-a-login"}
         # The ID is not given out again.
         assert keys_of(own) == others - {config} | {f"{{{config}}}:deleted"} | foreign
 
