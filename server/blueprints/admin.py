@@ -162,7 +162,7 @@ async def _move(
     request: Request, user_id: str, name: object, idempotency_key: str | None
 ) -> GrantResult:
     tenant = request.tenant
-    # In old configs there may be a group called '', which lua/grant.lua takes for none.
+    # In old configs there may be a group called '': nobody is moved there.
     group = tenant.config.user_groups.find(name) if name and isinstance(name, str) else None
     if group is None or not isinstance(name, str):
         raise Invalid("Unknown group", [{"path": "group", "message": "is not a user group"}])
