@@ -40,6 +40,7 @@ from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
+from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.services import Services
 from server.settings import Settings
@@ -92,12 +93,13 @@ class _App(Sanic[Any, Services]):
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
-    meter = Meter(store, settings.ledger_entries)
+    meter, leases = Meter(store, settings.ledger_entries), Leases(store)
     services = Services(
         settings=settings,
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
-        holding=Holding(meter, timeouts),
+        leases=leases,
+        holding=Holding(timeouts),
         room=Room(),
         upstream=Upstream(settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
@@ -133,6 +135,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     async def stop_services(_: Any) -> None:
         services.wrong_tokens.tell()
         await services.holding.finish(services.stop_by)
+        await services.leases.finish()
         await services.upstream.close()
         await services.reserve.close()
         await store.close()

@@ -22,7 +22,8 @@ Refusal
 ├── KeyReused             422
 ├── TooManyRequests       429
 │   ├── TooManyWrongTokens 429  of the administration, by a client
-│   └── TooManyFaults     429  too many requests that were refused
+│   ├── TooManyFaults     429  too many requests that were refused
+│   └── TenantLimited     429  a limit of the tenant's, for all its users together
 ├── ServiceUnavailable    503  not now, but soon
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
@@ -230,7 +231,7 @@ class TooManyRequests(Refusal):
     message = "Too Many Requests"
     code = "rate_limit_exceeded"
 
-    def __init__(self, retry_after_ms: int, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, retry_after_ms: float, headers: Mapping[str, str] | None = None) -> None:
         retry_after = str(max(1, ceil(retry_after_ms / 1000)))
         super().__init__(headers={**(headers or {}), "retry-after": retry_after})
 
@@ -241,6 +242,18 @@ class TooManyWrongTokens(TooManyRequests):
 
 class TooManyFaults(TooManyRequests):
     label = "too_many_faults"
+
+
+class TenantLimited(TooManyRequests):
+    """A limit of the tenant's, which all its users share. Final where that lasts for long: the
+    providers' SDKs wait for a minute at most, and then would ask again at once."""
+
+    label = "tenant_limited"
+    message = "Tenant limit reached"
+
+    def __init__(self, retry_after_ms: float) -> None:
+        super().__init__(retry_after_ms)
+        self.is_final = retry_after_ms > 60_000
 
 
 class ServiceUnavailable(Refusal):

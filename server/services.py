@@ -12,6 +12,7 @@ from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
+from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.settings import Settings
 from server.tenants.tenants import Tenants
@@ -24,6 +25,7 @@ class Services:
     settings: Settings
     meter: Meter
     accounts: Accounts
+    leases: Leases
     holding: Holding
     room: Room
     upstream: Upstream

@@ -116,7 +116,9 @@ async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
         await asyncio.sleep(body.get("finding", 0))
         return Ending(body["cost"], request.ref)
 
-    async with request.services.holding.hold(who, body["tokens"], 1, request.ref, end) as hold:
+    async with request.services.holding.hold(
+        request.meter(), who, body["tokens"], 1, request.ref, end
+    ) as hold:
         await asyncio.sleep(seconds)
     return reply({"held": hold.held.tokens})
 

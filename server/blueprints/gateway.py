@@ -14,6 +14,7 @@ from server.errors import (
     NoModel,
     PaymentRequired,
     Refusal,
+    TenantLimited,
     TooManyRequests,
     Unsupported,
 )
@@ -55,8 +56,9 @@ blueprint = Blueprint("gateway", url_prefix="/v1")
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
-    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, ProviderRefused, ProviderBusy),
-    *(ProviderError, ProviderAuthError, ProviderQuota, ProviderTimeout),
+    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, TenantLimited),
+    *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
+    ProviderTimeout,
 ]
 _COST = """\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
@@ -133,7 +135,8 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         else:
             portion.grow_to(await aside(body.weigh, text, body.OF_CALLS))
             attempts = await aside(_attempts, text, caller.wire, endpoints)
-        call = Call(services.holding, services.upstream, caller, attempts, portion.keep())
+        meter = request.meter(attempts[0].ask.stream)
+        call = Call(services.holding, meter, services.upstream, caller, attempts, portion.keep())
     return await _metered(request, call, is_stream=attempts[0].ask.stream)
 
 

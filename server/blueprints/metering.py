@@ -10,7 +10,7 @@ from server import metrics
 from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
-from server.errors import KeyReused, PaymentRequired, TooManyRequests, UnknownHold
+from server.errors import KeyReused, PaymentRequired, TenantLimited, TooManyRequests, UnknownHold
 from server.metering.meter import HOLD_ID
 from server.metering.results import iso_time
 from server.openapi.headers import RATE
@@ -57,7 +57,7 @@ class Charged(TypedDict):
         parameters=[IDEMPOTENCY_KEY],
         body=Charge,
         body_required=False,
-        refusals=[PaymentRequired, KeyReused, TooManyRequests],
+        refusals=[PaymentRequired, KeyReused, TooManyRequests, TenantLimited],
         rated=True,
     ),
 )
@@ -67,7 +67,7 @@ async def charge(request: Request, tenant_id: TenantId) -> JsonReply[Charged]:
     idempotency_key = request.idempotency_key()
     body = await request.read_object(Charge)
     tokens = amount(body.get("tokens", USUAL_CHARGE), "tokens", least=1)
-    charged = await request.services.meter.charge(who, tokens, request.ref, idempotency_key)
+    charged = await request.meter().charge(who, tokens, request.ref, idempotency_key)
     headers = charged.rate.headers()
     if charged.replayed:
         headers["idempotent-replayed"] = "true"
@@ -121,7 +121,7 @@ class Hold(TypedDict):
         credential="user",
         parameters=[IDEMPOTENCY_KEY],
         body=NewHold,
-        refusals=[PaymentRequired, KeyReused, TooManyRequests],
+        refusals=[PaymentRequired, KeyReused, TooManyRequests, TenantLimited],
         rated=True,
     ),
 )
@@ -138,7 +138,7 @@ async def hold(request: Request, tenant_id: TenantId) -> JsonReply[Hold]:
     if type(ttl) is not int or not 1 <= ttl <= LONGEST_HOLD_SECONDS:
         message = f"must be an integer from 1 to {LONGEST_HOLD_SECONDS} (seconds)"
         refuse({"path": "ttl", "message": message})
-    held = await request.services.meter.hold(
+    held = await request.meter().hold(
         who, tokens, minimum, ttl * 1000, "api", request.ref, idempotency_key
     )
     headers = held.rate.headers()
@@ -187,7 +187,7 @@ async def settle(request: Request, tenant_id: TenantId, hold_id: HoldId) -> Json
         raise UnknownHold
     body = await request.read_object(Settle)
     tokens = amount(body.get("tokens"), "tokens", least=0)
-    settled = await request.services.meter.settle(who, hold_id, tokens, "api", request.ref)
+    settled = await request.meter().settle(who, hold_id, tokens, "api", request.ref)
     if settled.replayed:
         metrics.settle_answered(tenant_id, "replayed")
     else:

@@ -23,6 +23,8 @@ from server.errors import (
 )
 from server.gateway.room import FREE_BYTES
 from server.http import StrictHttp, StrictRequest
+from server.metering.limited import LimitedMeter
+from server.metering.meter import Meter
 from server.openapi.route import Parameter
 from server.openapi.values import exactly
 from server.replies import JsonReply
@@ -63,6 +65,15 @@ class Request(StrictRequest):
         """The tenant of a `/:tenantId/...` route, as loaded by the middleware."""
         tenant: Tenant = self.ctx.tenant
         return tenant
+
+    def meter(self, is_stream: bool = False) -> Meter:
+        """What the tenant's users are charged by: within its limits, if it has some. `is_stream`:
+        a hold is for a streamed call."""
+        services, limits = self.services, self.tenant.config.limits
+        if not limits.are_metered:
+            return services.meter
+        leases = services.leases.of(self.tenant.tenant_id, limits)
+        return LimitedMeter(services.meter, leases, is_stream)
 
     @property
     def ref(self) -> Ref:

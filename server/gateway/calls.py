@@ -15,6 +15,7 @@ from server.gateway.attempts import Attempt, forget_bodies
 from server.gateway.exchange import Exchange, ref_of
 from server.gateway.room import Portion
 from server.metering.holding import Ending, Hold, Holding
+from server.metering.meter import Meter
 from server.metering.results import Held
 from server.providers import refusals
 from server.providers.errors import ProviderAuthError, ProviderError, ProviderTimeout
@@ -45,6 +46,7 @@ class Call:
     def __init__(
         self,
         holding: Holding,
+        meter: Meter,
         upstream: Upstream,
         caller: Caller,
         attempts: list[Attempt],
@@ -56,6 +58,7 @@ class Call:
         self.exchange: Exchange | None = None
         """The one that costs."""
         self._holding = holding
+        self._meter = meter
         self._upstream = upstream
         self._attempts = attempts
         self._portion = portion
@@ -64,7 +67,8 @@ class Call:
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
         most = max(attempt.most for attempt in self._attempts)
-        return self._holding.hold(self.caller.who, most, self._attempts[0].least, self._ref, end)
+        least = self._attempts[0].least
+        return self._holding.hold(self._meter, self.caller.who, most, least, self._ref, end)
 
     async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
         """What `accept` makes of the first response that it does not refuse by ProviderError.

@@ -35,10 +35,9 @@ class Ending(NamedTuple):
 class Holding:
     """Makes holds, extends them while their calls last, and settles them."""
 
-    def __init__(self, meter: Meter, timeouts: Timeouts) -> None:
+    def __init__(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
         self.ttl_ms = int(timeouts.hold * 1000)
-        self._meter = meter
         self._open: set[Hold] = set()
         self._extending: asyncio.Task[None] | None = None
         # The loop keeps only weak references to tasks, and a shutdown must wait for these.
@@ -50,7 +49,13 @@ class Holding:
         return _start(call, self._calls)
 
     def hold(
-        self, who: Who, most: int, least: int, ref: Ref, end: Callable[[], Awaitable[Ending]]
+        self,
+        meter: Meter,
+        who: Who,
+        most: int,
+        least: int,
+        ref: Ref,
+        end: Callable[[], Awaitable[Ending]],
     ) -> "Hold":
         """Holds `most` tokens, or what is left of them but at least `least`, while the body of
         `async with` runs, and then settles to what `end` returns.
@@ -60,7 +65,7 @@ class Holding:
         settle. Entering raises as Meter.hold; a hold whose outcome is unknown is released, and the
         body does not run.
         """
-        return Hold(self, self._meter, who, most, least, ref, end)
+        return Hold(self, meter, who, most, least, ref, end)
 
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls

@@ -1,6 +1,7 @@
 """Meter: what a user spends. Each call is one Lua script, one atomic step in Redis."""
 
 import re
+from collections.abc import Awaitable, Sequence
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -44,7 +45,7 @@ class Meter:
 
         Raises InvalidApiKey, KeyReused, TooManyRequests, PaymentRequired: nothing was taken.
         """
-        status, values = await self._store.run(
+        status, values = await self._run(
             "charge",
             keys.of_metered(who.user_id),
             who.tenant_id,
@@ -54,7 +55,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        tokens_left, rate = _metered(status, values)
+        tokens_left, rate = metered(status, values)
         return ChargeResult(tokens_left, rate, status is Status.REPLAYED)
 
     async def hold(
@@ -72,7 +73,7 @@ class Meter:
 
         They go back after `ttl_ms`. Raises as `charge`; TooManyRequests also for a 51st hold.
         """
-        status, values = await self._store.run(
+        status, values = await self._run(
             "hold",
             keys.of_metered(who.user_id),
             who.tenant_id,
@@ -86,7 +87,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        tokens_left, rate = _metered(status, values)
+        tokens_left, rate = metered(status, values)
         made_id, tokens, deadline_ms = values[6:]
         replayed = status is Status.REPLAYED
         return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
@@ -104,7 +105,13 @@ class Meter:
             least,
             self._ledger_size,
         )
-        _metered(status, values)
+        metered(status, values)
+
+    def _run(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> Awaitable[tuple[Status, list[Any]]]:
+        """The script of a charge or a hold."""
+        return self._store.run(name, keys, *args)
 
     async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
         """Moves the deadline of a gateway's hold to `ttl_ms` from now. Raises UnknownHold."""
@@ -161,7 +168,7 @@ def new_hold_id() -> str:
     return token_hex(16)
 
 
-def _metered(status: Status, values: list[Any]) -> tuple[int, Rate]:
+def metered(status: Status, values: list[Any]) -> tuple[int, Rate]:
     """The values of a script that admits; raises for each status that is a refusal."""
     if status is Status.UNKNOWN_KEY:
         raise InvalidApiKey

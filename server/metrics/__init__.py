@@ -28,6 +28,13 @@ _REQUEST_SECONDS = Histogram(
 _REFUSALS = Counter(
     "vibe_refusals_total", "Requests refused, by status and reason.", "status", "reason"
 )
+_TENANT_LIMITS = Counter(
+    "vibe_tenant_limits_total",
+    "Requests refused because their tenant had reached a limit, by limit.",
+    "tenant",
+    "limit",
+    bounded=1,
+)
 _LOGINS = Counter("vibe_logins_total", "Logins, by outcome.", "tenant", "outcome", bounded=1)
 _LOGINS_SUSPENDED = Gauge(
     "vibe_logins_suspended", "Workers that refuse logins, as Redis has little memory left."
@@ -118,6 +125,11 @@ def request_answered(route: str, status: int, seconds: float) -> None:
 def request_refused(reason: str, status: int) -> None:
     """A request is answered with a refusal; `reason` is its label."""
     _REFUSALS.add((status, reason))
+
+
+def tenant_limited(tenant_id: str, limit: str) -> None:
+    """A request is refused by a limit of its tenant's, called as in the tenant's config."""
+    _TENANT_LIMITS.add((tenant_id, limit))
 
 
 def login_answered(tenant_id: str, outcome: str) -> None:

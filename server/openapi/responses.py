@@ -13,6 +13,7 @@ from server.errors import (
     NoModel,
     PaymentRequired,
     Refusal,
+    TenantLimited,
     TooManyFaults,
     TooManyRequests,
     Unsupported,
@@ -34,6 +35,7 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
     PaymentRequired: PaymentRequired(3, {}),
     TooManyRequests: TooManyRequests(1000),
     TooManyFaults: TooManyFaults(1000),
+    TenantLimited: TenantLimited(1000),
     ProviderRefused: ProviderRefused(
         400, "temperature must be at most 2", "invalid_request_error", None, "temperature"
     ),

@@ -79,5 +79,6 @@ _CONFIG = {
             },
         }
     },
+    "limits": {"streams": 200, "calls_per_minute": 3000, "tokens_per_day": 5_000_000},
 }
 DocumentedConfig = Annotated[TenantConfig, Field(examples=[_CONFIG])]

@@ -2,8 +2,9 @@
 
 A script's keys must share one slot of a Redis Cluster. `user:<userId>` hashes by its whole name,
 and so does anything that carries that whole name in braces: `{user:<userId>}:rate` is always
-in the slot of `user:<userId>`. Likewise for a tenant's config and its tombstone; and the counters
-of a tenant's logins share a slot of their own.
+in the slot of `user:<userId>`. Likewise for a tenant's config, its tombstone and what is counted
+against its limits, though each of these counters is alone in its script; and the counters of a
+tenant's logins share a slot of their own.
 """
 
 import base64
@@ -16,6 +17,14 @@ def config(tenant_id: str) -> str:
 
 def config_deleted(tenant_id: str) -> str:
     return f"{{tenant:{tenant_id}:config}}:deleted"
+
+
+LIMITS = ("streams", "calls_per_minute", "tokens_per_day")
+
+
+def limit(tenant_id: str, name: str) -> str:
+    """What is leased to workers of one of the tenant's LIMITS."""
+    return f"{{tenant:{tenant_id}:config}}:limit:{name}"
 
 
 def logins(tenant_id: str, window: str) -> str:

@@ -96,14 +96,22 @@ class Store:
     ) -> tuple[Status, list[Any]]:
         """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
         pipeline = self._topology.fast(keys[0])
-        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+        return read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+
+    def submit(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> asyncio.Future[list[Any]]:
+        """As `run`, for a caller that must know of it whatever happens to itself: it is for `read`,
+        and not to be cancelled. Raises Unavailable, too."""
+        pipeline = self._topology.fast(keys[0])
+        return pipeline.run(self._scripts[name], len(keys), *keys, *args)
 
     async def run_bulk(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:
         """As `run`, for a script with a large reply, which must not delay a charge."""
         pipeline = self._topology.bulk(keys[0])
-        return _read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+        return read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
 
     def is_alive(self) -> bool:
         """Does what sends commands do its work, whether or not Redis is there?"""
@@ -179,7 +187,8 @@ class Store:
                     break
 
 
-def _read(reply: list[Any]) -> tuple[Status, list[Any]]:
+def read(reply: list[Any]) -> tuple[Status, list[Any]]:
+    """A script's status and values."""
     status = reply[0]
     if status >= EXPIRED:
         expired, status = divmod(status, EXPIRED)

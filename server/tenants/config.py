@@ -16,7 +16,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from server.amounts import Tokens
+from server.amounts import LARGEST, Tokens
 from server.errors import Detail, Invalid
 from server.providers.wire import ProtocolName
 
@@ -183,6 +183,23 @@ class Limits(_Config):
     logins_per_hour: int | None = Field(
         None, ge=1, le=100_000, description="logins in any hour, whatever addresses they come from"
     )
+    streams: int | None = Field(
+        None, ge=1, le=1_000_000, description="streamed provider calls at the same time"
+    )
+    calls_per_minute: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="charges, holds and provider calls in a minute of the clock",
+    )
+    tokens_per_day: int | None = Field(
+        None, ge=1, le=LARGEST, description="tokens of balances, in a day of UTC"
+    )
+
+    @cached_property
+    def are_metered(self) -> bool:
+        """Is there one of those that charges, holds and provider calls count for?"""
+        return (self.streams, self.calls_per_minute, self.tokens_per_day) != (None, None, None)
 
 
 class TenantConfig(_Config):

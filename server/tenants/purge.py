@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 async def purge(store: Store, tenant_id: str) -> int:
-    """Removes the users, keys and login counters of a tenant that has no config; the exit status.
+    """Removes the users, keys and counters of a tenant that has no config; the exit status.
 
     May be repeated: whatever it had not removed when it was stopped, the next run finds. Raises
     Unavailable.
@@ -36,6 +36,8 @@ async def purge(store: Store, tenant_id: str) -> int:
             async for portion in store.scan(pattern):
                 for key in portion:
                     await store.delete(key)
+        for name in keys.LIMITS:
+            await store.delete(keys.limit(tenant_id, name))
         log.info("Removed %d users of tenant %s", users, tenant_id)
         return 0
     finally:

@@ -26,6 +26,7 @@ async def test_exactness(
             await exactness.check_charges([load], api)
             await exactness.check_holds([load], api)
             await exactness.check_idempotency([load], api)
+            await exactness.check_limits([load], api)
         audit(made.url, api.tenant_id)
 
 

@@ -15,6 +15,7 @@ from tests.api import Api, User, config
 from tests.callers import Answer, Load
 
 LIMIT, WINDOW = 50, 2
+PLENTY = {"tokens": 1_000_000, "rate_limit": 10_000, "rate_limit_window": 60}
 
 Interval = tuple[float, float]
 """Of an admitted request: when it was sent and when its reply came; it was admitted between."""
@@ -22,8 +23,7 @@ Interval = tuple[float, float]
 
 def login(api: Api, users: int = 1, **anonymous: int) -> list[User]:
     """New users whose group is so."""
-    group = {"tokens": 1_000_000, "rate_limit": 10_000, "rate_limit_window": 60} | anonymous
-    assert api.put_config(config(anonymous=group)).status_code == 200
+    assert api.put_config(config(anonymous=PLENTY | anonymous)).status_code == 200
     return [api.login() for _ in range(users)]
 
 
@@ -73,6 +73,34 @@ async def check_holds(loads: Sequence[Load], api: Api) -> None:
         balance, taken = user.balance(), used[user.user_id]
         assert (balance["tokensHeld"], balance["tokensUsed"]) == (0, taken)
         assert balance["tokensLeft"] == 25 - taken
+
+
+async def check_limits(loads: Sequence[Load], api: Api) -> None:
+    """A tenant's limits admit exactly what they say, whoever asks, and the last of it, too."""
+    users = login(api, users=20)
+    assert await _admitted_within(loads, api, users, 1, tokens_per_day=1_000) == 1_000
+    # Of what those have left of it, two tokens are too few for one more.
+    assert await _admitted_within(loads, api, users, 7, tokens_per_day=1_996) == 142
+    minute = time.time() // 60
+    admitted = await _admitted_within(loads, api, users, 1, calls_per_minute=500)
+    assert admitted == 500 if time.time() // 60 == minute else 500 <= admitted <= 1_000
+
+
+async def _admitted_within(
+    loads: Sequence[Load], api: Api, users: Sequence[User], tokens: int, **limits: int
+) -> int:
+    """How many of 2,000 charges, while the tenant has these limits."""
+    assert api.put_config(config(anonymous=PLENTY) | {"limits": limits}).status_code == 200
+    before = sum(user.balance()["tokensUsed"] for user in users)
+    answers = await asyncio.gather(
+        *(_one_of(loads, n).charge(users[n % len(users)], tokens) for n in range(2_000))
+    )
+    found = statuses(answers)
+    assert found[200] + found[429] == 2_000
+    assert all(int(a.headers["retry-after"]) >= 1 for a in answers if a.status == 429)
+    used = sum(user.balance()["tokensUsed"] for user in users) - before
+    assert used == found[200] * tokens
+    return found[200]
 
 
 async def check_idempotency(loads: Sequence[Load], api: Api) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import api as contract
 from tests.api import ADMIN, Api, User
 from tests.processes import Server, Valkey
 
@@ -43,7 +44,9 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         Server(tmp_path / "out", REDIS_URL=own.url, PROXIES_COUNT="1") as server,
         httpx.Client(base_url=server.url) as client,
     ):
-        ours, other = Api.new_tenant(client), Api.new_tenant(client)
+        limits = {"tokens_per_day": 1_000, "calls_per_minute": 1_000}
+        ours = Api.new_tenant(client, contract.config() | {"limits": limits})
+        other = Api.new_tenant(client)
         use(other)
         others = keys_of(own)
         users = [use(ours), use(ours)]
@@ -51,7 +54,7 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         # As earlier versions called it.
         own.client.lpush(f"tenant:{ours.tenant_id}:logins:203.0.113.7", "1")
         left = keys_of(own) - others
-        # User, key, rate, once and ledger of each; and the counters of the address.
+        # User, key, rate, once and ledger of each; the counters of the address, tokens and calls.
         assert len(left) == 13
 
         status, text = purge(tmp_path, own.url, ours.tenant_id)

@@ -1,0 +1,244 @@
+"""LimitedMeter: charges and holds within the limits of their tenant."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from server import metrics
+from server.errors import NotSent, Refusal, TenantLimited, Unavailable
+from server.metering.block import Taken
+from server.metering.leases import TenantLeases
+from server.metering.meter import Kind, Meter, metered, new_hold_id
+from server.metering.results import ChargeResult, Held, Rate, SettleResult
+from server.store import keys
+from server.store.status import Status
+from server.store.store import read
+from server.who import Ref, Who
+
+
+class LimitedMeter(Meter):
+    """For one request. It takes of its worker's leases what it may cost, before its script runs;
+    what the script does not take goes back. Where the leases do not suffice, Redis is asked about
+    the user first, so that nobody leases what he cannot pay: 401, a replay, the user's 429 and 402
+    come before the tenant's 429.
+
+    What Redis leaves open (Unavailable) counts as used; so does a hold that nobody settles, though
+    it goes back to the balance.
+    """
+
+    def __init__(self, meter: Meter, leases: TenantLeases, is_stream: bool) -> None:
+        """`is_stream`: a hold also takes one of the streams, until its settle begins."""
+        super().__init__(meter._store, meter._ledger_size)
+        self._leases = leases
+        self._limits = leases.limits
+        self._is_stream = is_stream and leases.limits.streams is not None
+        self._tokens: Taken | None = None
+        self._call: Taken | None = None
+        self._has_slot = False
+        self._script: asyncio.Future[list[Any]] | None = None
+
+    async def charge(
+        self, who: Who, tokens: int, ref: Ref, idempotency_key: str | None = None
+    ) -> ChargeResult:
+        """As Meter.charge; raises TenantLimited, too."""
+        if not self._take(tokens):
+            fields = keys.once_fields("charge", idempotency_key)
+            await self._admit(who, tokens, tokens, tokens, fields, str(tokens))
+        try:
+            charged = await super().charge(who, tokens, ref, idempotency_key)
+        except BaseException as error:
+            self._failed(error)
+            raise
+        if charged.replayed:
+            self._give_back()
+        return charged
+
+    async def hold(
+        self,
+        who: Who,
+        wanted: int,
+        minimum: int,
+        ttl_ms: int,
+        kind: Kind,
+        ref: Ref,
+        idempotency_key: str | None = None,
+        hold_id: str | None = None,
+    ) -> Held:
+        """As Meter.hold; it is cut to what is left of tokens_per_day, too, and raises TenantLimited
+        below `minimum`. Not with an Idempotency-Key, which is kept with what was `wanted`."""
+        if not self._take(wanted):
+            fields = keys.once_fields("hold", idempotency_key)
+            least = wanted if idempotency_key else minimum
+            await self._admit(who, minimum, least, wanted, fields, f"{wanted} {minimum} {ttl_ms}")
+        if self._tokens is not None:
+            if not idempotency_key:
+                wanted = self._tokens.units
+            if kind == "api":
+                hold_id = _marked(self._tokens.window)
+        try:
+            held = await super().hold(
+                who, wanted, minimum, ttl_ms, kind, ref, idempotency_key, hold_id
+            )
+        except BaseException as error:
+            self._failed(error)
+            raise
+        if held.replayed:
+            self._give_back()
+        else:
+            self._cost(held.tokens)
+        return held
+
+    async def settle(
+        self,
+        who: Who,
+        hold_id: str,
+        tokens: int,
+        kind: Kind,
+        ref: Ref,
+        again: bool = False,
+    ) -> SettleResult:
+        """As Meter.settle. What was held and not taken goes back to the day that it was held in,
+        if that is not over; what was taken beyond that is added, whatever the limit is."""
+        if kind == "api" and self._limits.tokens_per_day is not None:
+            # To its end, so that who leaves before the reply gives back, too.
+            return await asyncio.shield(
+                asyncio.create_task(self._settle_of_user(who, hold_id, tokens, ref))
+            )
+        self._close_slot()
+        settled = await super().settle(who, hold_id, tokens, kind, ref, again)
+        self._cost(settled.tokens)
+        return settled
+
+    async def _settle_of_user(self, who: Who, hold_id: str, tokens: int, ref: Ref) -> SettleResult:
+        # In this order on one connection: what is held is read before it is settled.
+        self._tokens, settled = await asyncio.gather(
+            self._held(who, hold_id), super().settle(who, hold_id, tokens, "api", ref)
+        )
+        if not settled.replayed:
+            self._cost(settled.tokens)
+        return settled
+
+    async def _held(self, who: Who, hold_id: str) -> Taken | None:
+        """What a hold over HTTP took of today's tokens; None if that is not known."""
+        with suppress(Unavailable):
+            status, values = await self._store.run("held", [keys.user(who.user_id)], hold_id)
+            if status is Status.OK:
+                tokens, day = values
+                return Taken(tokens, day) if _is_marked(hold_id, day) else None
+        return None
+
+    def _take(self, tokens: int) -> bool:
+        """Takes what is leased already; False where some is missing."""
+        limits, leases = self._limits, self._leases
+        if limits.tokens_per_day is not None:
+            self._tokens = leases.tokens.take(tokens)
+            if self._tokens is None:
+                return False
+        if limits.calls_per_minute is not None:
+            self._call = leases.calls.take(1)
+            if self._call is None:
+                return False
+        if self._is_stream:
+            self._has_slot = leases.streams.open()
+            return self._has_slot
+        return True
+
+    async def _admit(
+        self,
+        who: Who,
+        minimum: int,
+        least: int,
+        most: int,
+        fields: tuple[str, str],
+        fingerprint: str,
+    ) -> None:
+        """Leases what is missing, if the user has `minimum`: at least `least` tokens and up to
+        `most`, or all that the user has. A replay needs nothing."""
+        try:
+            status, values = await self._store.run(
+                "check",
+                keys.of_metered(who.user_id),
+                *(who.tenant_id, who.api_key, minimum, *fields, fingerprint, self._ledger_size),
+            )
+            tokens_left, rate = metered(status, values)
+            if status is not Status.REPLAYED:
+                most = min(most, tokens_left)
+                await self._ask(who, min(least, most), most, rate)
+        except BaseException as error:
+            self._give_back()
+            if isinstance(error, Unavailable):
+                raise NotSent(error.reason) from None
+            raise
+
+    async def _ask(self, who: Who, least: int, most: int, rate: Rate) -> None:
+        limits, leases, limit = self._limits, self._leases, "tokens_per_day"
+        try:
+            if limits.tokens_per_day is not None and self._tokens is None:
+                self._tokens = await leases.tokens.ask(least, most)
+            limit = "calls_per_minute"
+            if limits.calls_per_minute is not None and self._call is None:
+                self._call = await leases.calls.ask(1, 1)
+            limit = "streams"
+            if self._is_stream and not self._has_slot:
+                await leases.streams.ask()
+                self._has_slot = True
+        except TenantLimited as refusal:
+            metrics.tenant_limited(who.tenant_id, limit)
+            refusal.headers = {**rate.headers(), **refusal.headers}
+            raise
+
+    async def _run(
+        self, name: str, keys: Sequence[str], *args: str | int | bytes
+    ) -> tuple[Status, list[Any]]:
+        """As Store.run, but to the end when the client has gone: else whoever leaves at the right
+        moment would use up the limit, and pay nothing."""
+        self._script = self._store.submit(name, keys, *args)
+        return read(await asyncio.shield(self._script))
+
+    def _failed(self, error: BaseException) -> None:
+        """The request's script took nothing, or has yet to tell what it took. After an unknown
+        outcome the gateway settles, which closes the slot."""
+        is_unknown = isinstance(error, Unavailable) and not isinstance(error, NotSent)
+        if isinstance(error, asyncio.CancelledError) and self._script is not None:
+            self._script.add_done_callback(self._ended_alone)
+        elif isinstance(error, Refusal) and not is_unknown:
+            self._give_back()
+        elif not is_unknown:
+            self._close_slot()
+
+    def _ended_alone(self, script: asyncio.Future[list[Any]]) -> None:
+        """Of a script whose client has gone."""
+        failure = None if script.cancelled() else script.exception()
+        took_nothing = failure is None and read(script.result())[0] is not Status.OK
+        if took_nothing or isinstance(failure, NotSent):
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self._cost(0)
+        if self._call is not None:
+            self._leases.calls.give_back(*self._call)
+            self._call = None
+        self._close_slot()
+
+    def _cost(self, tokens: int) -> None:
+        """So many of the tokens that were taken are used, or held; the others go back."""
+        if self._tokens is not None:
+            taken, day = self._tokens
+            self._leases.tokens.give_back(taken - tokens, day)
+            self._tokens = Taken(tokens, day)
+
+    def _close_slot(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._leases.streams.close()
+
+
+def _marked(day: int) -> str:
+    """A hold's ID that tells its settle, which may be another worker's, whether it was made on an
+    odd day: no hold lives for longer than an hour."""
+    return f"{new_hold_id()[:-1]}{day % 2}"
+
+
+def _is_marked(hold_id: str, day: int) -> bool:
+    return hold_id[-1] == str(day % 2)

@@ -1,0 +1,310 @@
+"""What the users of a tenant may use together: exact over all workers, and known to be so."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api import Api, User, config
+from tests.callers import Load, each_worker
+from tests.metering.exactness import check_limits, statuses
+from tests.metrics.scrape import scrape
+from tests.processes import Server, Valkey, eventually, until
+from tests.raw import connect
+from tests.redis_link import RedisLink
+from tests.stored import now_ms, put, record
+
+DAY_MS = 86_400_000
+REFUSED = {"error": "Tenant limit reached"}
+
+
+def limited(api: Api, users: int = 1, rate_limit: int = 10_000, **limits: int) -> list[User]:
+    """Users with 1,000 tokens each, of a tenant with these limits."""
+    set_limits(api, rate_limit, **limits)
+    return [api.login() for _ in range(users)]
+
+
+def set_limits(api: Api, rate_limit: int = 10_000, **limits: int) -> None:
+    group = {"tokens": 1_000, "rate_limit": rate_limit, "rate_limit_window": 60}
+    value = config(anonymous=group) | {"limits": limits}
+    assert api.put_config(value).status_code == 200
+
+
+def counter_key(api: Api, limit: str = "tokens_per_day") -> str:
+    return f"{{tenant:{api.tenant_id}:config}}:limit:{limit}"
+
+
+def counted(valkey: Valkey, api: Api, limit: str = "tokens_per_day") -> int:
+    """What is leased to workers: used, or ahead."""
+    return int(str(valkey.client.hget(counter_key(api, limit), "taken") or 0))
+
+
+def used(users: Sequence[User]) -> int:
+    return sum(user.balance()["tokensUsed"] for user in users)
+
+
+def held(users: Sequence[User]) -> int:
+    return sum(user.balance()["tokensHeld"] for user in users)
+
+
+async def test_limits_are_exact_over_all_workers(api: Api, server: Server) -> None:
+    async with each_worker(server) as loads:
+        await check_limits(loads, api)
+
+
+async def test_no_worker_keeps_what_the_others_need(api: Api, server: Server) -> None:
+    """One request after the other, each at the next worker, up to the last token."""
+    (user,) = limited(api, tokens_per_day=500)
+    async with each_worker(server, 1) as loads:
+        for number in range(166):
+            answer = await loads[number % 2].charge(user, 3)
+            assert answer.status == 200, number
+        assert (await loads[0].charge(user, 3)).status == 429
+        assert (await loads[1].charge(user, 2)).status == 200
+        assert (await loads[0].charge(user, 1)).status == 429
+
+
+def test_a_refusal_says_when_it_ends(api: Api, valkey: Valkey) -> None:
+    (user,) = limited(api, tokens_per_day=10, calls_per_minute=2)
+    first = user.charge(10)
+    assert first.status_code == 200
+    seconds = -(now_ms(valkey) % -DAY_MS) / 1000
+    reply = user.charge(1)
+    assert (reply.status_code, reply.json()) == (429, REFUSED)
+    assert 0 <= seconds - int(reply.headers["retry-after"]) + 1 <= 3
+    assert reply.headers["ratelimit"].startswith('"requests";r=9999')
+    set_limits(api, calls_per_minute=1)
+    user.charge(1)
+    reply = user.charge(1)
+    assert (reply.status_code, reply.json()) == (429, REFUSED)
+    assert 1 <= int(reply.headers["retry-after"]) <= 60
+
+
+def test_what_is_refused_takes_nothing(api: Api) -> None:
+    """Nor does what is repeated, or what cannot be paid."""
+    first, second = limited(api, users=2, tokens_per_day=1_500)
+    repeated = {"Idempotency-Key": "once"}
+    for _ in range(4):
+        assert first.charge(600, **repeated).status_code == 200
+        assert first.charge(1_400).status_code == 402
+        assert first.hold({"tokens": 1_400}).status_code == 402
+        assert first.hold({"tokens": 300, "ttl": 0}).status_code == 422
+    assert second.charge(900).status_code == 200
+    assert second.charge(1).json() == REFUSED
+
+
+def test_what_comes_before_a_tenants_limit(api: Api) -> None:
+    (user,) = limited(api, tokens_per_day=20)
+    other = api.login()
+    charged = user.charge(15, **{"Idempotency-Key": "charge"})
+    held = user.hold({"tokens": 5}, **{"Idempotency-Key": "hold"})
+    assert (charged.status_code, held.status_code) == (200, 201)
+    assert user.charge(1).json() == REFUSED
+
+    for again, first in (
+        (user.charge(15, **{"Idempotency-Key": "charge"}), charged),
+        (user.hold({"tokens": 5}, **{"Idempotency-Key": "hold"}), held),
+    ):
+        assert (again.status_code, again.json()) == (first.status_code, first.json())
+        assert again.headers["idempotent-replayed"] == "true"
+    assert user.charge(14, **{"Idempotency-Key": "charge"}).status_code == 422
+    assert user.hold({"tokens": 6}, **{"Idempotency-Key": "hold"}).status_code == 422
+    assert user.charge(5_000).status_code == 402
+    api.revoke(other.api_key)
+    assert other.charge(1).status_code == 401
+    set_limits(api, rate_limit=1, tokens_per_day=20)
+    hasty = api.login()
+    hasty.grant({"tokens": 1})
+    assert hasty.charge(1).json() == REFUSED
+    assert hasty.charge(1).json() == REFUSED, "a refusal counted for the user's rate"
+    set_limits(api, rate_limit=1, tokens_per_day=21)
+    assert hasty.charge(1).status_code == 200
+    assert hasty.charge(1).json() == {"error": "Too Many Requests"}
+
+
+def test_a_hold_is_cut_to_what_is_left(api: Api) -> None:
+    (user,) = limited(api, tokens_per_day=100)
+    assert user.charge(70).status_code == 200
+    assert user.hold({"tokens": 50, "minimum": 31}).json() == REFUSED
+    whole = {"Idempotency-Key": "whole"}
+    assert user.hold({"tokens": 50, "minimum": 10}, **whole).json() == REFUSED
+    held = user.hold({"tokens": 50, "minimum": 10})
+    assert (held.status_code, held.json()["tokens"]) == (201, 30)
+    assert user.charge(1).json() == REFUSED
+    assert user.settle(held.json()["holdId"], 10).json()["tokens"] == 10
+    assert user.charge(20).status_code == 200
+    assert user.charge(1).json() == REFUSED
+
+
+async def test_a_settle_gives_back_at_any_worker(api: Api, server: Server) -> None:
+    (user,) = limited(api, tokens_per_day=100)
+    path = f"/{api.tenant_id}/holds"
+    async with each_worker(server, 1) as loads:
+        for number in range(6):
+            one, other = loads[number % 2], loads[1 - number % 2]
+            held = await one.call("POST", path, user.headers, {"tokens": 95})
+            assert held.status == 201
+            settle = f"{path}/{held.body['holdId']}/settle"
+            for _ in range(2):
+                settled = await other.call("POST", settle, user.headers, {"tokens": 1})
+                assert settled.status == 200
+        assert (await loads[0].charge(user, 94)).status == 200
+        assert (await loads[1].charge(user, 1)).status == 429
+
+
+def test_what_a_settle_takes_beyond_its_hold_counts(api: Api) -> None:
+    (user,) = limited(api, tokens_per_day=100)
+    hold_id = user.hold({"tokens": 10}).json()["holdId"]
+    assert user.settle(hold_id, 85).json()["tokens"] == 85
+    eventually(lambda: user.charge(16).json() == REFUSED)
+    assert user.charge(15).status_code == 200
+    assert user.charge(1).json() == REFUSED
+
+
+def test_nothing_goes_back_to_another_day(api: Api, valkey: Valkey) -> None:
+    (user,) = limited(api, tokens_per_day=100)
+    hold_id = str(user.hold({"tokens": 90}).json()["holdId"])
+    # As if it had been made on the other side of midnight.
+    yesterday = hold_id[:-1] + str(1 - int(hold_id[-1]))
+    stored = record(valkey, user)
+    stored["holds"] = {yesterday: stored["holds"][hold_id]}
+    put(valkey, user, stored)
+    assert user.settle(yesterday, 0).status_code == 200
+    assert user.charge(11).json() == REFUSED
+
+
+def test_a_day_and_a_minute_begin_anew(api: Api, valkey: Valkey) -> None:
+    (user,) = limited(api, tokens_per_day=10, calls_per_minute=2)
+    assert user.charge(10).status_code == 200
+    assert user.charge(1).json() == REFUSED
+    key = counter_key(api)
+    window = int(str(valkey.client.hget(key, "window")))
+    assert window == now_ms(valkey) // DAY_MS
+    assert 0 < valkey.client.pexpiretime(key) - (window + 1) * DAY_MS <= 60_000
+    valkey.client.hset(key, "window", str(window - 1))
+    valkey.client.hincrby(counter_key(api, "calls_per_minute"), "window", -1)
+    eventually(lambda: user.charge(10).status_code == 200)
+    eventually(lambda: user.charge(1).json() == REFUSED)
+
+
+def test_a_config_is_in_force_at_once(api: Api) -> None:
+    (user,) = limited(api, tokens_per_day=10)
+    assert user.charge(10).status_code == 200
+    assert user.charge(1).json() == REFUSED
+    set_limits(api, tokens_per_day=15)
+    assert user.charge(5).status_code == 200
+    set_limits(api, tokens_per_day=12)
+    assert user.charge(1).json() == REFUSED
+    set_limits(api)
+    assert user.charge(500).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "limits", [{"streams": 0}, {"tokens_per_day": 1.5}, {"calls_per_minute": "5"}, []]
+)
+def test_what_is_no_limit_is_refused(api: Api, limits: object) -> None:
+    reply = api.put_config(config() | {"limits": limits})
+    assert reply.status_code == 422
+    assert reply.json()["details"][0]["path"].startswith("limits")
+
+
+def test_operators_see_which_limit_it_was(api: Api, client: httpx.Client) -> None:
+    (user,) = limited(api, tokens_per_day=10)
+    assert user.charge(11).json() == REFUSED
+    assert user.hold({"tokens": 11}).json() == REFUSED
+    seen, tenant = scrape(client), api.tenant_id
+    limit = {"tenant": tenant, "limit": "tokens_per_day"}
+    assert seen.value("vibe_tenant_limits_total", **limit) == 2
+    outcome = {"tenant": tenant, "outcome": "tenant_limited"}
+    assert seen.value("vibe_charges_total", **outcome) == 1
+    assert seen.value("vibe_holds_total", **outcome) == 1
+
+
+async def test_what_is_idle_goes_back(api: Api, server: Server, valkey: Valkey) -> None:
+    (user,) = limited(api, tokens_per_day=100_000, calls_per_minute=100_000)
+    async with each_worker(server, 8) as loads:
+        answers = await asyncio.gather(*(loads[n % 2].charge(user, 2) for n in range(400)))
+        assert statuses(answers) == {200: 400}
+        await loads[0].charge(user, 2)
+    eventually(lambda: counted(valkey, api) == 802)
+
+
+def _raw(user: User, path: str, body: bytes) -> bytes:
+    lines = [
+        f"POST /{user.api.tenant_id}{path} HTTP/1.1",
+        "Host: test",
+        f"Authorization: Bearer {user.api_key}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+@pytest.mark.parametrize("path", ["/charges", "/holds"])
+def test_whoever_leaves_uses_nothing_up_for_nothing(
+    valkey: Valkey, tmp_path: Path, path: str
+) -> None:
+    """Their client is gone before the script of a request was sent, or while it runs."""
+    with (
+        RedisLink(valkey) as link,
+        Server(tmp_path / "out", REDIS_URL=link.redis_url, REDIS_TIMEOUT="5") as server,
+        httpx.Client(base_url=server.url, timeout=10) as client,
+    ):
+        api = Api.new_tenant(client)
+        user, other = limited(api, users=2, tokens_per_day=100_000, calls_per_minute=100_000)
+        for _ in range(20):  # until some is leased ahead
+            assert user.charge(1).status_code == 200
+        link.hold()
+        with connect(server.url) as leaving, connect(server.url) as staying:
+            leaving.sendall(_raw(user, path, b'{"tokens": 3}'))
+            eventually(link.is_waiting)
+            staying.sendall(_raw(other, "/charges", b""))
+            passed = len(link.passed)
+            link.let_one_through()
+            eventually(lambda: len(link.passed) > passed and link.is_waiting())
+        for _ in range(2):  # then the only worker has noticed
+            assert client.get("/livez").status_code == 200
+        link.release()
+        eventually(lambda: counted(valkey, api) == used([user, other]) + held([user, other]))
+
+
+@pytest.fixture
+def own(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path / "own", REDIS_URL=valkey.url, WORKERS="2") as own:
+        yield own
+
+
+async def _charge_for_a_while(loads: list[Load], users: list[User], count: int) -> int:
+    charges = (loads[n % len(loads)].charge(users[n % len(users)]) for n in range(count))
+    answers = await asyncio.gather(*charges, return_exceptions=True)
+    return sum(not isinstance(answer, BaseException) and answer.status == 200 for answer in answers)
+
+
+async def test_a_killed_workers_block_counts_as_used(
+    own: Server, server: Server, api: Api, valkey: Valkey
+) -> None:
+    users = limited(api, users=4, tokens_per_day=3_000)
+    killed = own.worker_pids()
+    async with each_worker(own) as loads:
+        charging = asyncio.create_task(_charge_for_a_while(loads, users, 2_000))
+        await until(lambda: used(users) >= 300)
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        await charging
+    async with Load(server.url) as load:
+        await _charge_for_a_while([load], users, 3_500)
+    total = used(users)
+    assert total <= 3_000
+    # At most a block of 1 % was in the hands of each, and what each was just asked to take.
+    assert total >= 3_000 - 2 * (30 + 32)
+
+
+async def test_a_shutdown_gives_back(own: Server, api: Api, valkey: Valkey) -> None:
+    users = limited(api, users=2, tokens_per_day=100_000)
+    async with each_worker(own, 8) as loads:
+        await _charge_for_a_while(loads, users, 500)
+        assert own.stop() == 0
+    assert counted(valkey, api) == used(users) == 500
