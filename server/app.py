@@ -48,6 +48,7 @@ from server.store.store import Store
 from server.tenants.tenants import Tenants
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
+from server.upstream.names import Names
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
     meter, leases = Meter(store, settings.ledger_entries), Leases(store)
+    names = Names()
     services = Services(
         settings=settings,
         meter=meter,
@@ -101,7 +103,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         leases=leases,
         holding=Holding(timeouts),
         room=Room(),
-        upstream=Upstream(settings.allow_private_upstreams, timeouts),
+        upstream=Upstream(names, settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
             store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
@@ -109,7 +111,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
-        tenants=Tenants(store, settings.allow_private_upstreams),
+        tenants=Tenants(store, names, settings.allow_private_upstreams),
         ping_redis=store.ping,
         is_alive=store.is_alive,
         timeouts=timeouts,

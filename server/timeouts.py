@@ -33,7 +33,8 @@ class Timeouts:
 
     # A provider; those of a response are kept to within `upstream_check`.
     connect: float = 5
-    """For the address of a name, and again for each connection that is tried."""
+    """For the address of a name, with the wait for other names of the tenant, and again for each
+    connection that is tried."""
     first_byte: float = 600
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300

@@ -1,4 +1,5 @@
-"""A server with other timeouts, and with routes that only tests need.
+"""A server with other timeouts, with routes that only tests need, and for which the DNS of
+*.silent.example is silent.
 
 `python -m tests.hurried TIMEOUTS`, JSON of some fields of server.timeouts.Timeouts; settings as for
 `python -m server`.
@@ -28,6 +29,7 @@ from server.store.store import Store
 from server.timeouts import Timeouts
 from server.upstream.response import Response
 from tests.processes import ADMIN_TOKEN, Process, Server, until_up
+from tests.silent_names import SilentNames
 
 LIMIT_SECONDS = 0.4
 """Of those that wait no longer than a moment."""
@@ -125,6 +127,7 @@ async def call(request: Request, tenant_id: str, seconds: float) -> Reply:
 
 def main() -> None:
     shutdown = Shutdown()
+    socket.getaddrinfo = SilentNames().getaddrinfo  # type: ignore[assignment]
     timeouts = Timeouts(**orjson.loads(sys.argv[1]))
     settings = Settings.from_environment(os.environ)
     logs.configure("info", settings.log_format)

@@ -134,13 +134,13 @@ class Call:
 
     async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, of status 200. Raises Refusal."""
-        target = exchange.attempt.target
+        target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         api_key = target.endpoint.api_key or ""
         headers = target.wire.headers(api_key, self.caller.headers)
         try:
             # Without a name here the body is gone as soon as it is sent.
             response = await self._upstream.post(
-                target.url, headers, exchange.body(), exchange.begin, seconds
+                target.url, headers, exchange.body(), exchange.begin, seconds, tenant_id
             )
             if response.status == 200:
                 return response

@@ -9,7 +9,7 @@ import orjson
 from server.errors import Unreadable
 from server.store import keys
 from server.store.store import Store
-from server.tenants.tenants import Tenants, is_tenant_id
+from server.tenants.tenants import is_tenant_id
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +26,7 @@ async def purge(store: Store, tenant_id: str) -> int:
         return 1
     await store.start()
     try:
-        if await Tenants(store).exists(tenant_id):
+        if await _has_config(store, tenant_id):
             log.error("Tenant %s exists: delete it first", tenant_id)
             return 1
         # The keys before their users, by which a next run finds them.
@@ -91,3 +91,10 @@ async def _read_user(store: Store, user_id: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return {}
     return user if isinstance(user, dict) else {}
+
+
+async def _has_config(store: Store, tenant_id: str) -> bool:
+    try:
+        return await store.get(keys.config(tenant_id)) is not None
+    except Unreadable:
+        return True

@@ -23,6 +23,7 @@ from server.store.status import Status
 from server.store.store import Store
 from server.tenants.config import TenantConfig, parse_config
 from server.upstream.addresses import faults_of_urls
+from server.upstream.names import Names
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,9 @@ class Tenant:
 class Tenants:
     """The tenants in `store`; `allow_private_upstreams` as in the settings."""
 
-    def __init__(self, store: Store, allow_private_upstreams: bool = False) -> None:
+    def __init__(self, store: Store, names: Names, allow_private_upstreams: bool = False) -> None:
         self._store = store
+        self._names = names
         self._allow_private = allow_private_upstreams
         # Only to spare the parsing: every request reads the config from Redis.
         self._last: dict[str, Tenant] = {}
@@ -97,11 +99,11 @@ class Tenants:
             message = f"must match {TENANT_ID.pattern} and not be reserved"
             faults = [Detail(path="tenantId", message=message)]
             try:
-                await self._checked_text(config)
+                await self._checked_text("", config)
             except Invalid as error:
                 faults += error.details
             raise Invalid("Invalid tenant", faults)
-        status = await self._write("create", tenant_id, await self._checked_text(config))
+        status = await self._write("create", tenant_id, await self._checked_text(tenant_id, config))
         if status is Status.EXISTS:
             raise TenantExists
 
@@ -110,7 +112,7 @@ class Tenants:
 
         Raises Invalid, InvalidTenant, PreconditionFailed.
         """
-        text = await self._checked_text(config)
+        text = await self._checked_text(tenant_id, config)
         status = await self._write("replace", tenant_id, text, _sha1_sums(if_match))
         if status is Status.ABSENT:
             raise InvalidTenant
@@ -121,12 +123,6 @@ class Tenants:
         """Its ID is not given out again. Raises InvalidTenant."""
         if not is_tenant_id(tenant_id) or await self._write("delete", tenant_id) is Status.ABSENT:
             raise InvalidTenant
-
-    async def exists(self, tenant_id: str) -> bool:
-        try:
-            return await self._store.get(keys.config(tenant_id)) is not None
-        except Unreadable:
-            return True
 
     async def list_ids(self) -> list[str]:
         found: set[str] = set()
@@ -139,11 +135,12 @@ class Tenants:
         text = (Path(__file__).parent / "first_tenant.json").read_bytes()
         await self._write("create", "abc", orjson.dumps(orjson.loads(text)).decode())
 
-    async def _checked_text(self, config: Any) -> str:
+    async def _checked_text(self, tenant_id: str, config: Any) -> str:
         """The JSON of a config. Raises Invalid with every fault."""
         providers = parse_config(config, to_be_stored=True).providers
         text = _json(config)
-        if faults := await faults_of_urls(providers.urls(), self._allow_private):
+        urls = providers.urls()
+        if faults := await faults_of_urls(urls, tenant_id, self._names, self._allow_private):
             details = [Detail(path=path, message=fault) for path, fault in faults.items()]
             raise Invalid("Invalid config", details)
         return text

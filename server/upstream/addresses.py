@@ -5,10 +5,12 @@ Whoever writes a tenant's config must not be able to make this server call its o
 
 import asyncio
 import re
-import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import AddressValueError, IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from urllib.parse import SplitResult, urlsplit
+
+from server.upstream.names import LOOK_UPS_OF_A_TENANT, Names
 
 LONGEST_URL = 2048
 LOOK_UP_SECONDS = 2.0
@@ -148,31 +150,49 @@ def _ascii(host: str) -> str:
     return host.encode("idna").decode().lower()
 
 
-async def fault_of_host(url: str, allow_private: bool) -> str | None:
+async def fault_of_host(url: str, tenant_id: str, names: Names) -> str | None:
     """What is wrong with the addresses of a valid URL's host; looks them up, for 2 s at most.
 
     Nothing is wrong with a name that does not resolve in this time: it may later, and whoever
     connects checks again.
     """
-    if allow_private:
-        return None
     host = _ascii(urlsplit(url).hostname or "")
-    loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(LOOK_UP_SECONDS):
-            found = await loop.getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+        found = await names.find(host, tenant_id, LOOK_UP_SECONDS)
     except (OSError, UnicodeError):
         return None
-    addresses = [str(address[0]) for *_, address in found]
-    return None if all(map(is_public, addresses)) else _NOT_PUBLIC
+    return None if all(is_public(str(address[0])) for address in found) else _NOT_PUBLIC
 
 
-async def faults_of_urls(urls: Mapping[str, str], allow_private: bool) -> dict[str, str]:
-    """The faults of those of these named URLs that have one; all hosts are looked up at once."""
+async def faults_of_urls(
+    urls: Mapping[str, str], tenant_id: str, names: Names, allow_private: bool
+) -> dict[str, str]:
+    """The faults of those of these named URLs that have one. Their hosts are looked up some at a
+    time; those whose turn does not come within 2 s are as good as those that do not resolve.
+
+    `allow_private` as above; nothing is looked up then.
+    """
     faults = {name: fault_of_url(url, allow_private) for name, url in urls.items()}
     valid = {name: url for name, url in urls.items() if faults[name] is None}
-    of_host = {urlsplit(url).netloc: url for url in valid.values()}
-    found = await asyncio.gather(*(fault_of_host(url, allow_private) for url in of_host.values()))
-    looked_up = dict(zip(of_host, found, strict=True))
-    faults |= {name: looked_up[urlsplit(url).netloc] for name, url in valid.items()}
+    if not allow_private:
+        of_host = {urlsplit(url).hostname: url for url in valid.values()}
+        looked_up = await _look_up(of_host, tenant_id, names)
+        faults |= {name: looked_up.get(urlsplit(url).hostname) for name, url in valid.items()}
     return {name: fault for name, fault in faults.items() if fault is not None}
+
+
+async def _look_up(
+    of_host: Mapping[str | None, str], tenant_id: str, names: Names
+) -> dict[str | None, str | None]:
+    """The faults by host, as far as they are known after 2 s."""
+    faults: dict[str | None, str | None] = {}
+    waiting = iter(of_host.items())
+
+    async def take_turns() -> None:
+        for host, url in waiting:
+            faults[host] = await fault_of_host(url, tenant_id, names)
+
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LOOK_UP_SECONDS):
+            await asyncio.gather(*(take_turns() for _ in range(LOOK_UPS_OF_A_TENANT)))
+    return faults

@@ -15,16 +15,17 @@ import math
 import re
 import socket
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
-from aiohttp.abc import ResolveResult
 from aiohttp.connector import Connection
 from yarl import URL
 
 from server.timeouts import Timeouts
 from server.upstream.addresses import is_public
+from server.upstream.names import Names
+from server.upstream.resolver import Resolver, caller
 from server.upstream.response import Response, Unreachable
 
 log = logging.getLogger(__name__)
@@ -44,7 +45,8 @@ class _NotPublic(OSError):
 class Upstream:
     """The client; `allow_private` lets it connect to any address."""
 
-    def __init__(self, allow_private: bool, timeouts: Timeouts) -> None:
+    def __init__(self, names: Names, allow_private: bool, timeouts: Timeouts) -> None:
+        self._names = names
         self._allow_private = allow_private
         self.timeouts = timeouts
         self._responses: set[Response] = set()
@@ -55,7 +57,8 @@ class Upstream:
         self._connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=self.timeouts.upstream_keep_alive,
-            resolver=_Resolver(self.timeouts.connect),
+            resolver=Resolver(self._names, self.timeouts.connect),
+            use_dns_cache=False,
             socket_factory=None if self._allow_private else _open_socket,
         )
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect)
@@ -74,9 +77,11 @@ class Upstream:
         body: bytes,
         on_send: Callable[[], None] = lambda: None,
         seconds: float = math.inf,
+        tenant_id: str = "",
     ) -> Response:
         """Sends and waits `seconds` for the head of the reply, whatever its status; follows no
-        redirect. `on_send` is called when from now on the upstream may have some of the request.
+        redirect. `on_send` is called when from now on the upstream may have some of the request;
+        of the look-ups of `tenant_id` it is one, if the host must be looked up.
 
         The caller reads or closes the response. Raises Unreachable, Failed, TimedOut. Where the
         upstream closes a connection of the pool just when it is used again, that is Failed, not
@@ -85,6 +90,7 @@ class Upstream:
         try:
             target = self._target(url)
             head = target.head(headers, len(body))
+            caller.set(tenant_id)
             connection = await self._connect(target)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(_reason(error)) from None
@@ -142,42 +148,6 @@ class _Target:
             raise ValueError("header")
         lines.append(f"Content-Length: {length}\r\n\r\n")
         return (self._head + "\r\n".join(lines)).encode("latin-1")
-
-
-class _Resolver(aiohttp.ThreadedResolver):
-    """The system's; aiohttp's timeouts begin when there is an address.
-
-    The system's look-up of a dead name holds a thread for a minute or so, and there are few: all
-    who ask for it meanwhile wait for the same one.
-    """
-
-    def __init__(self, seconds: float) -> None:
-        """`seconds`: for each look-up."""
-        super().__init__()
-        self._seconds = seconds
-        self._look_ups: dict[tuple[str, int, int], asyncio.Task[list[ResolveResult]]] = {}
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        key = (host, port, family)
-        look_up = self._look_ups.get(key)
-        if look_up is None:
-            look_up = asyncio.create_task(super().resolve(host, port, family))
-            self._look_ups[key] = look_up
-            look_up.add_done_callback(partial(self._ended, key))
-        try:
-            async with asyncio.timeout(self._seconds):
-                return await asyncio.shield(look_up)
-        except TimeoutError:
-            raise OSError(errno.ETIMEDOUT, "no address in time") from None
-
-    def _ended(
-        self, key: tuple[str, int, int], look_up: "asyncio.Task[list[ResolveResult]]"
-    ) -> None:
-        del self._look_ups[key]
-        if not look_up.cancelled():
-            look_up.exception()  # seen, also when nobody waits any more
 
 
 def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:

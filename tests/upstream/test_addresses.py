@@ -1,6 +1,5 @@
 """Which addresses are public, and what is wrong with a URL or with what its host resolves to."""
 
-import asyncio
 import socket
 import time
 from collections.abc import Callable
@@ -10,6 +9,8 @@ import pytest
 
 from server.upstream import addresses
 from server.upstream.addresses import fault_of_host, fault_of_url, faults_of_urls, is_public
+from server.upstream.names import LOOK_UPS_OF_A_TENANT, Names
+from tests.silent_names import SilentNames
 
 PUBLIC = [
     "1.1.1.1",
@@ -195,19 +196,16 @@ Resolver = Callable[[str], list[str]]
 
 
 def resolve_by(monkeypatch: pytest.MonkeyPatch, resolver: Resolver) -> list[str]:
-    """The loop's look-ups are answered by `resolver` until the test's end; the names looked up."""
+    """The look-ups are answered by `resolver` until the test's end; the names looked up."""
     names: list[str] = []
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: None, **_: Any) -> list[Any]:
         names.append(host)
-        if host == "slow.example":
-            await asyncio.sleep(60)
         return [
-            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
-            for address in resolver(host)
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 0)) for address in resolver(host)
         ]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     return names
 
 
@@ -226,14 +224,13 @@ async def test_all_of_a_hosts_addresses_must_be_public(
     monkeypatch: pytest.MonkeyPatch, found: list[str], is_good: bool
 ) -> None:
     resolve_by(monkeypatch, lambda _: found)
-    assert (await fault_of_host("https://example.com/", False) is None) == is_good
-    assert await fault_of_host("https://example.com/", True) is None
+    assert (await fault_of_host("https://example.com/", "abc", Names()) is None) == is_good
 
 
 async def test_the_systems_own_resolver_is_asked() -> None:
-    assert await fault_of_host("https://localhost/", False)
-    assert await fault_of_host("https://2130706433/", False)
-    assert await fault_of_host("https://[::1]/", False)
+    assert await fault_of_host("https://localhost/", "abc", Names())
+    assert await fault_of_host("https://2130706433/", "abc", Names())
+    assert await fault_of_host("https://[::1]/", "abc", Names())
 
 
 async def test_a_name_that_does_not_resolve_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,29 +238,37 @@ async def test_a_name_that_does_not_resolve_is_accepted(monkeypatch: pytest.Monk
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     resolve_by(monkeypatch, fail)
-    assert await fault_of_host("https://nowhere.example/", False) is None
+    assert await fault_of_host("https://nowhere.example/", "abc", Names()) is None
 
 
 async def test_slow_look_ups_are_given_up_all_at_the_same_time(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, silent_names: SilentNames
 ) -> None:
+    """And leave no others that wait for their turn: a config has room for 1,000 names."""
     monkeypatch.setattr(addresses, "LOOK_UP_SECONDS", 0.3)
-    names = resolve_by(monkeypatch, lambda name: ["10.0.0.1"] if name == "in.example" else [])
-    urls = {f"slow{port}": f"https://slow.example:{port}/" for port in range(1, 50)}
-    urls |= {"in": "https://in.example/a", "again": "https://in.example/b", "bad": "https://0/"}
-    started = time.monotonic()
-    faults = await faults_of_urls(urls, False)
+    urls = {"in": "https://[::1]/", "bad": "https://0/"}
+    urls |= {f"again{port}": f"https://0.silent.example:{port}/" for port in range(1, 50)}
+    urls |= {f"slow{n}": f"https://{n}.silent.example/" for n in range(1_000)}
+    names, started = Names(), time.monotonic()
+    faults = await faults_of_urls(urls, "abc", names, False)
     assert time.monotonic() - started < 5, "not one after the other"
-    assert set(faults) == {"in", "again", "bad"}
-    assert names.count("in.example") == 1
-    assert await faults_of_urls({"in": "https://in.example/a", "bad": "https://0/"}, True) == {
-        "bad": faults["bad"]
+    assert set(faults) == {"in", "bad"}
+    assert len(set(silent_names.asked)) == len(silent_names.asked) == LOOK_UPS_OF_A_TENANT
+    assert await faults_of_urls(urls, "abc", names, True) == {"bad": faults["bad"]}
+
+
+async def test_many_names_of_one_config_are_all_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve_by(monkeypatch, lambda name: ["10.0.0.1"] if name.startswith("in") else ["8.8.8.8"])
+    urls = {
+        f"{where}{n}": f"https://{where}{n}.example/" for where in ("in", "out") for n in range(99)
     }
+    faults = await faults_of_urls(urls, "abc", Names(), False)
+    assert set(faults) == {f"in{n}" for n in range(99)}
 
 
 async def test_names_of_other_alphabets_are_looked_up_in_ours(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = resolve_by(monkeypatch, lambda _: ["8.8.8.8"])
-    assert await fault_of_host("https://bücher.example/", False) is None
+    assert await fault_of_host("https://bücher.example/", "abc", Names()) is None
     assert names == ["xn--bcher-kva.example"]

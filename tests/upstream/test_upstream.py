@@ -8,7 +8,6 @@ import os
 import socket
 import ssl
 import struct
-import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from aiohttp import web
 from server.timeouts import Timeouts
 from server.upstream.addresses import fault_of_host
 from server.upstream.client import Upstream
+from server.upstream.names import Names
 from server.upstream.response import Failed, Response, TimedOut, Unreachable, UpstreamError
 from tests.certificate import OPENSSL, self_signed
 from tests.processes import until
@@ -70,7 +70,7 @@ async def provider() -> AsyncIterator[Provider]:
 
 @asynccontextmanager
 async def started(allow_private: bool = True, **timeouts: float) -> AsyncIterator[Upstream]:
-    client = Upstream(allow_private, Timeouts(**timeouts))
+    client = Upstream(Names(), allow_private, Timeouts(**timeouts))
     await client.start()
     yield client
     await client.close()
@@ -325,7 +325,7 @@ async def test_a_name_whose_address_changes_after_the_check(
 ) -> None:
     answers = [["8.8.8.8"], ["127.0.0.1"], ["127.0.0.1", "::1"], ["::ffff:127.0.0.1", "127.0.0.1"]]
 
-    async def getaddrinfo(host: str, port: int, **_: Any) -> list[Any]:
+    def getaddrinfo(host: str, port: None, **_: Any) -> list[Any]:
         addresses = answers.pop(0)
         return [
             (
@@ -333,48 +333,21 @@ async def test_a_name_whose_address_changes_after_the_check(
                 socket.SOCK_STREAM,
                 6,
                 "",
-                (address, port, 0, 0) if ":" in address else (address, port),
+                (address, 0, 0, 0) if ":" in address else (address, 0),
             )
             for address in addresses
         ]
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     async with Listener(answer(CHUNKED)) as listener:
         url = f"https://rebinding.example:{listener.port}/v1"
-        assert await fault_of_host(url, False) is None
+        assert await fault_of_host(url, "abc", Names()) is None
         while answers:
             with pytest.raises(Unreachable, match=r"^address is not public$"):
                 await strict.post(url, {}, b"{}")
             await strict.close()  # and with it what it remembers of the name
             await strict.start()
         assert listener.accepted == 0
-
-
-async def test_a_dead_name_holds_one_thread(
-    client: Upstream, provider: Provider, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """And so leaves the others for names that live."""
-    over, look_ups = threading.Event(), []
-    find = socket.getaddrinfo
-
-    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> Any:
-        if host != "dead.example":
-            return find(host, *args, **kwargs)
-        look_ups.append(host)
-        over.wait(30)
-        raise socket.gaierror(socket.EAI_AGAIN, "later")
-
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    try:
-        async with started(connect=0.05) as hasty:
-            for _ in range(40):
-                with pytest.raises(Unreachable, match=r"^ETIMEDOUT$"):
-                    await hasty.post("http://dead.example/", {}, b"{}")
-        assert len(look_ups) == 1
-        url = provider.url.replace("127.0.0.1", "localhost")
-        assert (await client.post(url, {}, b"{}")).status == 200
-    finally:
-        over.set()
 
 
 @pytest.mark.parametrize(
