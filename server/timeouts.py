@@ -1,12 +1,12 @@
 """How long clients, providers, holds and the end of a worker are waited for: one table, because
 some of these must outlast others. tests/test_timeouts.py holds the inequalities.
 
-All other waits stand where they are used: for Redis REDIS_TIMEOUT (settings.py), and the pauses of
-store/ before it connects, refreshes or watches again; for the hosts of a new config LOOK_UP_SECONDS
-(upstream/addresses.py); for what is leased of tenants' limits those of metering/slots.py and
-leases.py; for the bundled Valkey those of process/embedded.py; before what failed is begun again
-those of tasks.py and process/supervisor.py. How long Redis keeps a reply, to repeat it, is in
-lua/prelude.lua: DAY_MS, HOUR_MS.
+All other waits stand where they are used: for Redis REDIS_TIMEOUT (settings.py), by the clock of
+store/patience.py, and the pauses of store/ before it connects, refreshes or watches again; for the
+hosts of a new config LOOK_UP_SECONDS (upstream/addresses.py); for what is leased of tenants' limits
+those of metering/slots.py and leases.py; for the bundled Valkey those of process/embedded.py;
+before what failed is begun again those of tasks.py and process/supervisor.py. How long Redis keeps
+a reply, to repeat it, is in lua/prelude.lua: DAY_MS, HOUR_MS.
 """
 
 from dataclasses import dataclass

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from pathlib import Path
 
 import orjson
@@ -43,6 +44,8 @@ CLIENTS = {
 """Waits for clients no longer than a moment."""
 PROVIDERS = {"first_byte": 2 * LIMIT_SECONDS, "idle": LIMIT_SECONDS, "read_on": LIMIT_SECONDS}
 """Waits for providers no longer than a moment; twice as long for the first byte, as in earnest."""
+BLOCKED = "The loop is held up"
+"""What /block prints when it begins."""
 FINDING = "How much was it?"
 """What /calls prints when it is asked what a call cost."""
 HOLD_SECONDS = 2
@@ -77,6 +80,14 @@ async def fail(request: Request) -> Reply:
 async def think(_: Request) -> Reply:
     await asyncio.sleep(ALL_LIMITS_SECONDS)
     return reply({"thought": True})
+
+
+@server.post("/block/<seconds:float>")
+async def block(_: Request, seconds: float) -> Reply:
+    """Holds up the loop, as something that takes long does."""
+    print(BLOCKED, flush=True)
+    time.sleep(seconds)  # noqa: ASYNC251  # that is the point
+    return reply({"blocked": seconds})
 
 
 @server.post("/end-sending")

@@ -11,6 +11,7 @@ from server.metrics.families import Counter, Family, Gauge, Histogram
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CALL_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
 _FLUSH_SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1)
+_LATE_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _FLUSH_COMMANDS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 _REQUESTS = Counter(
@@ -102,6 +103,11 @@ _FLUSH_DURATION = Histogram(
 )
 _FAILURES = Counter(
     "vibe_redis_failures_total", "Connections to Redis that failed, or could not be made in time."
+)
+_LATE = Histogram(
+    "vibe_loop_late_seconds",
+    "How late a worker's loop came around, looked at 20 times a second.",
+    bounds=_LATE_SECONDS,
 )
 _WORKERS = Gauge("vibe_workers", "Worker processes that serve.")
 _REPLACEMENTS = Counter(
@@ -208,6 +214,11 @@ def flushed(commands: int, seconds: float) -> None:
 
 def redis_failed() -> None:
     _FAILURES.add()
+
+
+def loop_came_around(late: float) -> None:
+    """`late`: seconds for which something held it up."""
+    _LATE.observe(late)
 
 
 def worker_replaced() -> None:

@@ -15,6 +15,7 @@ from redis.exceptions import MovedError, RedisError, ResponseError, TryAgainErro
 
 from server.errors import NotSent
 from server.store.command import Command
+from server.store.patience import Patience, Until
 from server.store.pipeline import Connect, Pipeline
 from server.store.topology import Prepare, connector, disconnect_all, node_url, split_addresses
 from server.tasks import keep_going
@@ -30,11 +31,11 @@ Address = tuple[str, int]
 class Cluster:
     """See Topology. `redis+cluster://[user:password@]host:port,host:port`."""
 
-    def __init__(self, url: str, timeout: float, prepare: Prepare) -> None:
+    def __init__(self, url: str, patience: Patience, prepare: Prepare) -> None:
         """Raises ValueError if the URL cannot be used."""
         self._parts = urlsplit(url)
         self._seeds = split_addresses(self._parts, 6379)
-        self._timeout = timeout
+        self._patience = patience
         self._prepare = prepare
         self._owners: list[Address | None] = [None] * REDIS_CLUSTER_HASH_SLOTS
         self._fast: dict[Address, Pipeline] = {}
@@ -91,7 +92,7 @@ class Cluster:
         return owner
 
     def _connector(self, address: Address) -> Connect:
-        return connector(node_url(self._parts, *address), self._timeout, self._prepare)
+        return connector(node_url(self._parts, *address), self._prepare)
 
     def _pipeline(self, pipelines: dict[Address, Pipeline], address: Address) -> Pipeline:
         pipeline = pipelines.get(address)
@@ -101,7 +102,7 @@ class Cluster:
                 self._redirect(pipelines, address, command, error)
 
             pipeline = Pipeline(
-                self._connector(address), self._timeout, self._trouble.set, redirect
+                self._connector(address), self._patience, self._trouble.set, redirect
             )
             pipeline.start()
             pipelines[address] = pipeline
@@ -159,7 +160,7 @@ class Cluster:
         failure: Exception = OSError("no server of the Cluster answers")
         for address in dict.fromkeys([*known, *self._seeds]):
             try:
-                async with asyncio.timeout(self._timeout):
+                async with Until(self._patience, self._patience.deadline()):
                     connection = await self._connector(address)()
                     await connection.send_command("CLUSTER", "SLOTS")
                     slots = await connection.read_response()

@@ -33,6 +33,7 @@ from redis.exceptions import (
 from server import metrics
 from server.errors import NotSent, Unavailable, Unreadable
 from server.store.command import Command, Script, pack, send_all
+from server.store.patience import Patience, Until
 from server.store.queue import Queue
 from server.tasks import keep_going
 
@@ -53,20 +54,20 @@ Connect = Callable[[], Awaitable[AbstractConnection]]
 class Pipeline:
     """Queues commands, flushes them, and reconnects by itself.
 
-    `connect` makes a connected, ready connection; `timeout` (seconds) is what a caller waits at
-    most, from the call to the reply. `on_trouble` is called when the connection is lost or cannot
-    be made, `redirect` with a command that another node of a Cluster should get.
+    `connect` makes a connected, ready connection; `patience` is what a caller has, from the call to
+    the reply. `on_trouble` is called when the connection is lost or cannot be made, `redirect` with
+    a command that another node of a Cluster should get.
     """
 
     def __init__(
         self,
         connect: Connect,
-        timeout: float,
+        patience: Patience,
         on_trouble: Callable[[], None] = lambda: None,
         redirect: Callable[[Command, ResponseError], None] | None = None,
     ) -> None:
         self._connect = connect
-        self._timeout = timeout
+        self._patience = patience
         self._on_trouble = on_trouble
         self._redirect = redirect
         self._queue = Queue()
@@ -100,7 +101,8 @@ class Pipeline:
         """The task that sends has not ended, and does not hang: each step has its timeout."""
         if self._task is None or self._task.done():
             return False
-        return self._loop.time() - self._busy_since < 2 * self._timeout + RECONNECT_SECONDS
+        patience = self._patience
+        return patience.now() - self._busy_since < 2 * patience.seconds + RECONNECT_SECONDS
 
     async def close(self) -> None:
         """Ends at once; commands that still wait fail."""
@@ -115,18 +117,20 @@ class Pipeline:
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
-        return self._enqueue(Command(pack(*args), self._deadline(), None, ()))
+        return self._enqueue(Command(pack(*args), self._patience.deadline(), None, ()))
 
     def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a script; `args` begin with the number of keys. Raises as `send`."""
         packed = pack("EVALSHA", script.sha1, *args)
-        return self._enqueue(Command(packed, self._deadline(), script, args))
+        return self._enqueue(Command(packed, self._patience.deadline(), script, args))
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queue.get_of(key)
         if command is None:
-            return self._enqueue(Command(pack("GET", key), self._deadline(), None, ()), key)
+            return self._enqueue(
+                Command(pack("GET", key), self._patience.deadline(), None, ()), key
+            )
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter
@@ -143,9 +147,6 @@ class Pipeline:
         else:
             self._queue.add_first(command)
             self._wake.set()
-
-    def _deadline(self) -> float:
-        return self._loop.time() + self._timeout
 
     def _enqueue(self, command: Command, key: str = "") -> asyncio.Future[Any]:
         """`key`: of a GET."""
@@ -165,7 +166,7 @@ class Pipeline:
             self._busy_since = math.inf
             self._wake.clear()
             await self._wake.wait()
-        self._busy_since = self._loop.time()
+        self._busy_since = self._patience.now()
         if self._connection is None:
             await self._reconnect()
         else:
@@ -173,7 +174,7 @@ class Pipeline:
 
     def _fail_overdue(self) -> None:
         self._overdue_check = self._loop.call_later(OVERDUE_SECONDS, self._fail_overdue)
-        latest = self._loop.time() - OVERDUE_SECONDS
+        latest = self._patience.now() - OVERDUE_SECONDS
         self._queue.fail_overdue(latest)
         for command in self._batch:
             if command.deadline < latest:
@@ -191,14 +192,15 @@ class Pipeline:
             left.fail(Unavailable("failed"))
         # A flush fails as a whole at the deadline of its oldest command; less than half of the
         # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
-        batch = self._batch = []
-        self._queue.take(FLUSH_COMMANDS, self._loop.time() + self._timeout / 2, batch)
+        batch: list[Command] = []
+        self._batch, patience = batch, self._patience
+        self._queue.take(FLUSH_COMMANDS, patience.now() + patience.seconds / 2, batch)
         if not batch:
             return
         answered = 0
         began = perf_counter()
         try:
-            async with asyncio.timeout_at(batch[0].deadline):
+            async with Until(patience, batch[0].deadline):
                 await send_all(connection, batch)
                 for command in batch:
                     if command.asking:
@@ -262,7 +264,7 @@ class Pipeline:
     async def _reconnect(self) -> None:
         """One attempt; when it fails, all who wait fail, and later callers at once."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with Until(self._patience, self._patience.deadline()):
                 self._connection = await self._connect()
         except Exception as error:
             metrics.redis_failed()

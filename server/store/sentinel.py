@@ -11,6 +11,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
+from server.store.patience import Patience
 from server.store.topology import OneServer, Prepare, connector, node_url, split_addresses
 from server.tasks import keep_going
 
@@ -24,17 +25,16 @@ class SentinelServer(OneServer):
     are those of the data servers.
     """
 
-    def __init__(self, url: str, timeout: float, prepare: Prepare) -> None:
+    def __init__(self, url: str, patience: Patience, prepare: Prepare) -> None:
         """Raises ValueError if the URL cannot be used."""
         self._parts = urlsplit(url)
         self._service, _, self._database = unquote(self._parts.path).strip("/").partition("/")
         if not self._service:
             raise ValueError("redis+sentinel:// needs the service's name: ...host:port/<service>")
-        self._server_timeout = timeout
         self._prepare = prepare
         addresses = split_addresses(self._parts, 26379)
         # One that hangs must leave time to ask the others.
-        each = timeout / (len(addresses) + 1)
+        each = patience.seconds / (len(addresses) + 1)
         self._sentinel = Sentinel(
             addresses,
             sentinel_kwargs={
@@ -46,7 +46,7 @@ class SentinelServer(OneServer):
         )
         self._primary: tuple[str, int] | None = None
         self._watcher: asyncio.Task[None] | None = None
-        super().__init__(self._connect_to_primary, timeout)
+        super().__init__(self._connect_to_primary, patience)
 
     async def start(self) -> None:
         await super().start()
@@ -63,7 +63,7 @@ class SentinelServer(OneServer):
         host, port = await self._sentinel.discover_master(self._service)
         self._primary = (host, port)
         node = node_url(self._parts, host, port, self._database)
-        return await connector(node, self._server_timeout, self._prepare_primary)()
+        return await connector(node, self._prepare_primary)()
 
     async def _prepare_primary(self, connection: AbstractConnection) -> None:
         await connection.send_command("ROLE")

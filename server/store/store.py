@@ -12,6 +12,7 @@ from server import metrics
 from server.errors import Unavailable
 from server.store.cluster import Cluster
 from server.store.memory import read_memory
+from server.store.patience import Patience
 from server.store.pipeline import Pipeline
 from server.store.rights import denied
 from server.store.scripts import EXPIRED, load_scripts
@@ -29,13 +30,13 @@ SCAN_COUNT = 1000
 _STATUSES = tuple(Status)
 
 
-def _topology(url: str, timeout: float, prepare: Prepare) -> Topology:
+def _topology(url: str, patience: Patience, prepare: Prepare) -> Topology:
     scheme = urlsplit(url).scheme
     if scheme.endswith("+cluster"):
-        return Cluster(url, timeout, prepare)
+        return Cluster(url, patience, prepare)
     if scheme.endswith("+sentinel"):
-        return SentinelServer(url, timeout, prepare)
-    return OneServer(connector(url, timeout, prepare), timeout)
+        return SentinelServer(url, patience, prepare)
+    return OneServer(connector(url, prepare), patience)
 
 
 class Store:
@@ -44,8 +45,8 @@ class Store:
     def __init__(self, url: str, timeout: float) -> None:
         """Raises ValueError if the URL cannot be used; connects nowhere."""
         self._scripts = load_scripts()
-        self._timeout = timeout
-        self._topology = _topology(url, timeout, self._load_into)
+        self._patience = Patience(timeout)
+        self._topology = _topology(url, self._patience, self._load_into)
         self.has_maxmemory = True
         """As far as `check` has found; of a Cluster, each primary."""
 
@@ -64,7 +65,7 @@ class Store:
         """Raises Unavailable if Redis does not answer, ValueError if it would evict balances, or
         denies what we need."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(self._patience.seconds):
                 connections = await self._topology.connect_all()
                 for connection in connections:
                     if lacks := await denied(connection, self._scripts["probe"]):
@@ -83,10 +84,12 @@ class Store:
 
     async def start(self) -> None:
         """Connects; while Redis is away, goes on trying, and each call raises Unavailable."""
+        self._patience.start()
         await self._topology.start()
 
     async def close(self) -> None:
         await self._topology.close()
+        self._patience.stop()
 
     def get(self, key: str) -> Awaitable[bytes | None]:
         return self._topology.fast(key).get(key)

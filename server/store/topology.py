@@ -14,6 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from server.store.patience import Patience
 from server.store.pipeline import Connect, Pipeline
 
 Prepare = Callable[[AbstractConnection], Awaitable[None]]
@@ -46,10 +47,10 @@ class Topology(Protocol):
 class OneServer:
     """One Redis at a time; `connect` finds it."""
 
-    def __init__(self, connect: Connect, timeout: float) -> None:
+    def __init__(self, connect: Connect, patience: Patience) -> None:
         self._connect = connect
-        self._fast = Pipeline(connect, timeout)
-        self._bulk = Pipeline(connect, timeout)
+        self._fast = Pipeline(connect, patience)
+        self._bulk = Pipeline(connect, patience)
 
     async def start(self) -> None:
         for pipeline in (self._fast, self._bulk):
@@ -76,14 +77,15 @@ class OneServer:
         return [await self._connect()]
 
 
-def connector(url: str, timeout: float, prepare: Prepare) -> Connect:
-    """How to connect to one server. Raises ValueError if the URL cannot be used."""
+def connector(url: str, prepare: Prepare) -> Connect:
+    """How to connect to one server; who does it sets the limit. Raises ValueError if the URL cannot
+    be used."""
     pool = ConnectionPool.from_url(
         url,
         protocol=2,  # the RESP3 default fails the first command after the server closed
         retry=Retry(NoBackoff(), 0),  # a retried EVALSHA is a second charge
         socket_timeout=None,  # a pipeline has one deadline for all it reads
-        socket_connect_timeout=timeout,
+        socket_connect_timeout=None,
     )
     try:
         pool.make_connection()  # connects nowhere, but finds an option that does not exist

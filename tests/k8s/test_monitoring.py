@@ -53,7 +53,11 @@ def test_metrics_and_labels_exist(expression: str) -> None:
     assert names
     assert set(names) <= set(series)
     for name, matchers in re.findall(r"(vibe_\w+)\{(.*?)\}", bare):
-        assert set(re.findall(r"\w+", matchers)) <= set(series[name].labels)
+        assert set(re.findall(r"\w+", matchers)) <= {*series[name].labels, "le"}
+    for name, bound in re.findall(r'(vibe_\w+)\{le="(.*?)"\}', expression):
+        family = series[name]
+        assert isinstance(family, Histogram)
+        assert bound in (*map(str, family.bounds), "+Inf")
     labels = {label for name in names for label in series[name].labels} | {"le"}
     for grouping in re.findall(r"\bby \((.*?)\)", bare):
         assert set(re.findall(r"\w+", grouping)) <= labels
