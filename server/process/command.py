@@ -13,6 +13,7 @@ from typing import Any
 
 from server import logs
 from server.errors import ServiceUnavailable
+from server.process.descriptors import raise_limit
 from server.process.embedded import Embedded, EmbeddedError
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
@@ -96,6 +97,7 @@ async def _maintain(arguments: argparse.Namespace, store: Store) -> int:
 
 
 def _serve(settings: Settings, embedded: Embedded | None, shutdown: Shutdown) -> int:
+    raise_limit()
     if embedded:
         settings = _for_embedded(settings)
     store = make_store(settings)
