@@ -33,7 +33,7 @@ ROWS = [
 ]
 LEAVES = {
     *("amounts", "aside", "errors", "http", "logs", "metrics"),
-    *("replies", "settings", "structure", "tasks", "timeouts", "who"),
+    *("recent", "replies", "settings", "structure", "tasks", "timeouts", "who"),
 }
 
 MAY_IMPORT = {

@@ -7,13 +7,14 @@ from uuid import uuid4
 import orjson
 
 from server.errors import InvalidApiKey, NotFound, Unreadable
+from server.recent import Recent
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
 from server.tenants.config import ANONYMOUS, Group
 from server.who import Ref
 
-REMEMBERED_KEYS = 100_000
+REMEMBERED_KEYS = 50_000
 API_KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -36,7 +37,7 @@ class Users:
         self._ttl_ms = ttl_ms
         # A key never changes its user, so this cannot go stale: the scripts ask the user itself
         # whether it still has the key.
-        self._user_ids: dict[str, str] = {}
+        self._user_ids: Recent[str] = Recent(REMEMBERED_KEYS)
 
     async def login(self, tenant_id: str, group: Group, ref: Ref) -> Login:
         """Makes a key, and then its user, of the group ANONYMOUS."""
@@ -72,9 +73,7 @@ class Users:
             user_id = found.decode()
         except UnicodeDecodeError:
             raise Unreadable("the owner of an API key is not UTF-8") from None
-        if len(self._user_ids) >= REMEMBERED_KEYS:
-            self._user_ids.pop(next(iter(self._user_ids)), None)
-        self._user_ids[api_key] = user_id
+        self._user_ids.put(api_key, user_id)
         return user_id
 
     async def revoke(self, tenant_id: str, api_key: str) -> str:

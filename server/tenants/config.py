@@ -156,6 +156,9 @@ class Providers(_Config):
             if endpoint.url is not None
         }
 
+    def count_endpoints(self) -> int:
+        return sum(len(kind.endpoints) for kind in (self.text, self.realtime) if kind)
+
 
 ANONYMOUS = "anonymous"
 """The group that each new user joins."""

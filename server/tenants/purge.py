@@ -26,7 +26,7 @@ async def purge(store: Store, tenant_id: str) -> int:
         return 1
     await store.start()
     try:
-        if await _has_config(store, tenant_id):
+        if await _read(store, keys.config(tenant_id)) is not None:
             log.error("Tenant %s exists: delete it first", tenant_id)
             return 1
         # The keys before their users, by which a next run finds them.
@@ -91,10 +91,3 @@ async def _read_user(store: Store, user_id: bytes) -> dict[str, Any] | None:
     except orjson.JSONDecodeError:
         return {}
     return user if isinstance(user, dict) else {}
-
-
-async def _has_config(store: Store, tenant_id: str) -> bool:
-    try:
-        return await store.get(keys.config(tenant_id)) is not None
-    except Unreadable:
-        return True

@@ -3,6 +3,7 @@
 import hashlib
 import logging
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from server.errors import (
     Unavailable,
     Unreadable,
 )
+from server.recent import Recent
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
+from server.structure import VALUE_BYTES, structure_of
 from server.tenants.config import TenantConfig, parse_config
 from server.upstream.addresses import faults_of_urls
 from server.upstream.names import Names
@@ -31,7 +34,12 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ETAG = re.compile(r'"[0-9a-f]{40}"')
 RESERVED_IDS = ("tenants", "docs", "livez", "readyz", "metrics")
 CONFIG_BYTES = 64 * 1024
-REMEMBERED_TENANTS = 1_000
+# In memory, where a config can be a hundred times as large as its text.
+PARSED_BYTES = 64 * 1024 * 1024
+SEEN_TENANTS = 20_000
+# As measured: an endpoint of no members, and a config of nothing but what it must have.
+_ENDPOINT_BYTES = 800
+_LEAST_BYTES = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +55,13 @@ class Tenant:
         assert self.parsed is not None, "loaded only to be repaired"
         return self.parsed
 
+    def weight(self) -> int:
+        """What it takes in memory, in bytes, roughly."""
+        found = structure_of(self.raw, sys.maxsize, sys.maxsize)
+        values = found.values if found is not None else 0
+        endpoints = self.parsed.providers.count_endpoints() if self.parsed is not None else 0
+        return _LEAST_BYTES + len(self.raw) + values * VALUE_BYTES + endpoints * _ENDPOINT_BYTES
+
     @property
     def etag(self) -> str:
         return f'"{hashlib.sha1(self.raw, usedforsecurity=False).hexdigest()}"'
@@ -60,7 +75,9 @@ class Tenants:
         self._names = names
         self._allow_private = allow_private_upstreams
         # Only to spare the parsing: every request reads the config from Redis.
-        self._last: dict[str, Tenant] = {}
+        self._last = Recent(PARSED_BYTES, Tenant.weight)
+        # Hashes of the last configs, so that the log tells of new ones alone.
+        self._seen: Recent[int] = Recent(SEEN_TENANTS)
 
     async def load(self, tenant_id: str, to_repair: bool = False) -> Tenant:
         """The tenant as it is now.
@@ -84,13 +101,14 @@ class Tenants:
         if last is not None and last.raw == raw:
             return last
         if raw is None:
-            self._last.pop(tenant_id, None)
+            self._last.forget(tenant_id)
             raise InvalidTenant
-        tenant = Tenant(tenant_id, raw, _parse_stored(tenant_id, raw))
-        if len(self._last) >= REMEMBERED_TENANTS:
-            self._last.pop(next(iter(self._last)))
-        self._last[tenant_id] = tenant
-        log.info("Loaded tenant config for %s", tenant_id)
+        is_new = self._seen.get(tenant_id) != hash(raw)
+        tenant = Tenant(tenant_id, raw, _parse_stored(tenant_id, raw, is_new))
+        self._last.put(tenant_id, tenant)
+        self._seen.put(tenant_id, hash(raw))
+        if is_new:
+            log.info("Loaded tenant config for %s", tenant_id)
         return tenant
 
     async def create(self, tenant_id: Any, config: Any) -> None:
@@ -160,15 +178,17 @@ def is_tenant_id(text: str) -> bool:
     return TENANT_ID.fullmatch(text) is not None and text not in RESERVED_IDS
 
 
-def _parse_stored(tenant_id: str, raw: bytes) -> TenantConfig | None:
+def _parse_stored(tenant_id: str, raw: bytes, is_new: bool) -> TenantConfig | None:
+    """None if it is not valid, which the log tells once."""
     try:
         return parse_config(orjson.loads(raw))
     except Invalid as error:
         # The paths alone: a value could be a provider's key.
-        faults = ", ".join(detail["path"] for detail in error.extra["details"])
-        log.error("Config of tenant %s is not valid: %s", tenant_id, faults)
+        fault = "valid: " + ", ".join(detail["path"] for detail in error.extra["details"])
     except orjson.JSONDecodeError:
-        log.error("Config of tenant %s is not JSON", tenant_id)
+        fault = "JSON"
+    if is_new:
+        log.error("Config of tenant %s is not %s", tenant_id, fault)
     return None
 
 
