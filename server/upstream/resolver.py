@@ -1,18 +1,19 @@
 """The resolver that aiohttp's pool asks for the addresses to connect to."""
 
 import socket
-from collections import OrderedDict
+from collections import Counter
 from contextvars import ContextVar
 from time import monotonic
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from server.recent import Recent
 from server.upstream.names import Address, Names
 
 REMEMBERED_NAMES = 1_000
 REMEMBER_SECONDS = 10
-# Tried one after the other; a name can have thousands.
-MOST_ADDRESSES = 8
+# Of IPv4, and of IPv6: they are tried one after the other, and a name can have thousands.
+MOST_ADDRESSES = 4
 
 _NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 
@@ -29,14 +30,14 @@ class Resolver(AbstractResolver):
     def __init__(self, names: Names, seconds: float) -> None:
         self._names = names
         self._seconds = seconds
-        self._known: OrderedDict[str, tuple[float, list[Address]]] = OrderedDict()
+        self._known: Recent[tuple[float, list[Address]]] = Recent(REMEMBERED_NAMES)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
         """Of any family. Raises OSError, UnicodeError."""
-        looked_up_at, found = self._known.get(host, (0.0, []))
-        if not found or looked_up_at < monotonic() - REMEMBER_SECONDS:
+        until, found = self._known.get(host) or (0.0, [])
+        if until < monotonic():
             found = await self._look_up(host)
         return [_result(host, port, address) for address in found]
 
@@ -45,12 +46,21 @@ class Resolver(AbstractResolver):
     async def _look_up(self, host: str) -> list[Address]:
         # ADDRCONFIG: only addresses of families that this machine has itself.
         found = await self._names.find(host, caller.get(), self._seconds, socket.AI_ADDRCONFIG)
-        found = found[:MOST_ADDRESSES]
-        self._known[host] = monotonic(), found
-        self._known.move_to_end(host)
-        if len(self._known) > REMEMBERED_NAMES:
-            self._known.popitem(last=False)
+        found = _first(found)
+        self._known.put(host, (monotonic() + REMEMBER_SECONDS, found))
         return found
+
+
+def _first(found: list[Address]) -> list[Address]:
+    """MOST_ADDRESSES of each family, in their order."""
+    count: Counter[int] = Counter()
+    first = []
+    for address in found:
+        family = len(address)
+        if count[family] < MOST_ADDRESSES:
+            count[family] += 1
+            first.append(address)
+    return first
 
 
 def _result(host: str, port: int, address: Address) -> ResolveResult:
