@@ -366,6 +366,21 @@ async def test_unreachable(client: Upstream, url: str) -> None:
         await client.post(url + "?key=sk-secret", {}, b"{}")
 
 
+async def test_calls_that_wait_for_a_connection_hold_up_no_others(
+    client: Upstream, provider: Provider
+) -> None:
+    """However many they are: no number of connections is shared."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/"
+        waiting = [asyncio.create_task(client.post(url, {}, b"")) for _ in range(300)]
+        await asyncio.sleep(0)
+        assert (await client.post(provider.url, {}, b"")).status == 200
+        assert not any(call.done() for call in waiting)
+        for call in waiting:
+            call.cancel()
+        await asyncio.wait(waiting)
+
+
 async def test_a_server_without_tls_is_unreachable(client: Upstream, provider: Provider) -> None:
     with pytest.raises(Unreachable):
         await client.post(provider.url.replace("http:", "https:"), {}, b"{}")
