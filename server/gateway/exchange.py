@@ -72,6 +72,10 @@ class Exchange:
 
 
 def ref_of(attempt: Attempt, ref: Ref) -> Ref:
-    """What the ledger says of a call, besides `ref`."""
+    """What the ledger says of a call, besides `ref`: a model only if the tenant has named it, for
+    else users could fill Redis with names of their own."""
     target = attempt.target
-    return {**ref, "endpoint": target.name, "model": target.model[:_LONGEST_MODEL]}
+    found: Ref = {**ref, "endpoint": target.name}
+    if target.model in target.endpoint.named_models:
+        found["model"] = target.model[:_LONGEST_MODEL]
+    return found

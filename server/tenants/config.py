@@ -94,6 +94,11 @@ class TextEndpoint(Endpoint):
         return "anthropic" if is_anthropic else "openai"
 
     @cached_property
+    def named_models(self) -> frozenset[str]:
+        """Those that the config names."""
+        return frozenset({*self.models, self.default_model or ""} - {""})
+
+    @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:
         """The member of a chat completion request that bounds its output.
 

@@ -43,10 +43,25 @@ def test_the_ledger_says_what_a_call_cost(
         assert reply.headers["x-tokens-left"] == str(user.balance()["tokensLeft"])
 
 
-def test_a_long_name_of_a_model_is_cut_in_the_ledger(client: httpx.Client, double: Double) -> None:
-    user = user_at(client, double.url)
-    assert ask(user, "Hi", model="m" * 10_000).status_code == 200
-    assert [entry["ref"].get("model") for entry in ledger(user)] == ["m" * 100] * 2 + [None]
+NAMES: dict[str, tuple[dict[str, Any], str | None, str | None]] = {
+    "the default one": ({}, None, "openai-model"),
+    "another": ({"models": ["other"]}, "other", "other"),
+    "by its endpoint": ({"models": ["other"]}, "main/other", "other"),
+    "a long one": ({"models": ["m" * 2_000]}, "m" * 2_000, "m" * 100),
+    "a stranger's": ({"models": ["other"]}, "m" * 90, None),
+    "a stranger's by its endpoint": ({"models": ["other"]}, "main/" + "m" * 90, None),
+    "a part of one": ({"models": ["other"]}, "othe", None),
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_ledger_names_only_models_of_the_config(
+    client: httpx.Client, double: Double, name: str
+) -> None:
+    members, model, expected = NAMES[name]
+    user = user_at(client, double.url, **members)
+    assert ask(user, "Hi", model=model).status_code == 200
+    assert [entry["ref"].get("model") for entry in ledger(user)] == [expected, expected, None]
 
 
 _NO_COUNTS: list[Any] = ["12", 1.5, -1, True, 10**13 + 1, [], {}]
