@@ -8,13 +8,14 @@ PROVIDER_KEY = "sk-of-the-tenant-0123456789"
 
 
 def endpoint(base_url: str, protocol: str = "openai", **members: Any) -> dict[str, Any]:
-    """An endpoint at a double; `members` as in a tenant's config."""
+    """An endpoint at a double, whose models do not reason; `members` as in a tenant's config."""
     path = "/v1/messages" if protocol == "anthropic" else "/v1/chat/completions"
     return {
         "url": base_url + path,
         "protocol": protocol,
         "api_key": PROVIDER_KEY,
         "default_model": f"{protocol}-model",
+        "reasoning": False,
         **members,
     }
 

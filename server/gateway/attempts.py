@@ -124,7 +124,7 @@ def _attempt(
         target,
         translation,
         body,
-        endpoint.reasoning or target.wire.may_reason(body, target.model),
+        target.wire.may_reason(body, target.model, endpoint.reasoning),
         prompt_tokens,
         limit,
         ask,

@@ -16,6 +16,7 @@ import orjson
 from server.errors import Refusal
 from server.providers import ask, refusals, sse
 from server.providers.ask import Ask
+from server.providers.models import answers_at_once
 from server.providers.tally import ChatTally, MessageTally, Tally
 
 ProtocolName = Literal["openai", "anthropic"]
@@ -25,8 +26,9 @@ Operation = Literal["chat", "messages"]
 ANTHROPIC_VERSION = "2023-06-01"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BETAS = re.compile(r"[A-Za-z0-9_.,: -]{1,500}")
-# Names of models that reason without showing it, as far as names tell.
-_REASONING_MODEL = re.compile(r"(?:^|/)(?:o\d|gpt-[5-9])|reason|think|-r1\b", re.IGNORECASE)
+# Members by which compatible servers let a client ask for reasoning.
+_ASKS_FOR_REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking")
+_NOT_ASKED = (None, False, "none", {"type": "disabled"})
 _LIMITS = ("max_completion_tokens", "max_tokens")
 
 
@@ -50,8 +52,11 @@ class Wire(Protocol):
     ) -> bytes:
         """The request upstream, with this output limit and no other; usage is always asked for."""
 
-    def may_reason(self, body: dict[str, Any], model: str) -> bool:
-        """May this request upstream produce reasoning that the stream does not show?"""
+    def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
+        """May this request upstream produce reasoning that the stream does not show?
+
+        `unasked`: whether the endpoint's models may do so by themselves, if its config says that.
+        """
 
     def error(self, refusal: Refusal) -> dict[str, Any]:
         """The body of an error reply to a client."""
@@ -85,11 +90,12 @@ class ChatCompletions:
             sent |= {"stream": True, "stream_options": {**options, "include_usage": True}}
         return orjson.dumps(sent)
 
-    def may_reason(self, body: dict[str, Any], model: str) -> bool:
-        effort = body.get("reasoning_effort")
-        return effort != "none" and (
-            effort is not None or _REASONING_MODEL.search(model) is not None
-        )
+    def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
+        if unasked or any(body.get(name) not in _NOT_ASKED for name in _ASKS_FOR_REASONING):
+            return True
+        if unasked is False or body.get("reasoning_effort") == "none":
+            return False
+        return not answers_at_once(model)
 
     def error(self, refusal: Refusal) -> dict[str, Any]:
         return refusals.openai_error(refusal)
@@ -131,8 +137,11 @@ class Messages:
             sent["stream"] = True
         return orjson.dumps(sent)
 
-    def may_reason(self, body: dict[str, Any], model: str) -> bool:
+    def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
+        # Without being asked to, models of this protocol do not.
         thinking, output = body.get("thinking"), body.get("output_config")
+        if unasked:
+            return True
         if isinstance(thinking, dict):
             return thinking.get("type") != "disabled"
         return isinstance(output, dict) and output.get("effort") is not None

@@ -82,7 +82,11 @@ class TextEndpoint(Endpoint):
         None, description="what it calls the output limit; absent: by its host"
     )
     image_tokens: int = Field(1_600, ge=0, le=1_000_000, description="tokens that an image costs")
-    reasoning: bool = Field(False, description="its models may reason without being asked to")
+    reasoning: bool | None = Field(
+        None,
+        description="whether its models may reason without being asked to; absent: all may but "
+        "those that are known not to",
+    )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
 
     def speaks(self, name: str) -> ProtocolName:

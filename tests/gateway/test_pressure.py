@@ -180,11 +180,15 @@ def test_a_usage_that_does_not_come_is_not_waited_for_long(
 
 # Members of the endpoint, of the request, and whether reasoning may have been produced unseen.
 REASONING: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
-    "a model's name": ({}, {"model": "o4-mini"}, True),
-    "asked for": ({}, {"reasoning_effort": "low"}, True),
-    "not wanted": ({}, {"model": "o4-mini", "reasoning_effort": "none"}, False),
-    "the endpoint says so": ({"reasoning": True}, {}, True),
-    "none": ({}, {}, False),
+    "by a name": ({"reasoning": None}, {"model": "o4-mini"}, True),
+    "by a name that nobody knows": ({"reasoning": None}, {"model": "our-own"}, True),
+    "not by a name": ({"reasoning": None}, {"model": "gpt-4o-mini"}, False),
+    "not by the endpoint": ({"reasoning": False}, {"model": "o4-mini"}, False),
+    "by the endpoint": ({"reasoning": True}, {"model": "gpt-4o-mini"}, True),
+    "by the endpoint, not wanted": ({"reasoning": True}, {"reasoning_effort": "none"}, True),
+    "asked for": ({"reasoning": False}, {"reasoning_effort": "low"}, True),
+    "asked for in other words": ({"reasoning": False}, {"reasoning": {"effort": "low"}}, True),
+    "not wanted": ({"reasoning": None}, {"model": "o4-mini", "reasoning_effort": "none"}, False),
 }
 
 
