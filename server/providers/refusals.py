@@ -25,6 +25,8 @@ from server.providers.reading import an_object, string
 
 LONGEST_RETRY_AFTER_SECONDS = 60
 _LONGEST_MESSAGE = 2_000
+_LONGEST_TEXT = 65_536
+"""Of which secrets are taken out; then it is cut to what is passed on."""
 # Accounts of the tenant that providers name in their messages, and what looks like a key.
 _OF_THE_TENANT = re.compile(r"\b(?:org|proj|sk|acct|wrkspc)[-_][A-Za-z0-9*_.-]{4,}")
 
@@ -129,10 +131,11 @@ def _error_object(raw: bytes, api_key: str) -> dict[str, Any]:
 def _without_secrets(error: dict[str, Any], api_key: str) -> dict[str, Any]:
     """Its texts without what is the tenant's own."""
     found = {}
-    for name, value in error.items():
-        if isinstance(value, str):
-            text = value.replace(api_key, "***") if api_key else value
-            found[name] = _OF_THE_TENANT.sub("***", text)
+    for name in ("message", "type", "code", "param"):
+        text = string(error.get(name))[:_LONGEST_TEXT]
+        if api_key:
+            text = text.replace(api_key, "***")
+        found[name] = _OF_THE_TENANT.sub("***", text)
     return found
 
 
@@ -163,8 +166,8 @@ def _retry_after(value: str | None) -> int | None:
     except ValueError:
         try:
             seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, OverflowError):
             return None
     if seconds != seconds:
         return None
-    return max(1, ceil(min(seconds, LONGEST_RETRY_AFTER_SECONDS)))
+    return ceil(min(max(1, seconds), LONGEST_RETRY_AFTER_SECONDS))
