@@ -31,6 +31,7 @@ from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import Request, load_tenant
 from server.errors import ServiceUnavailable
+from server.gateway.large_replies import LargeReplies
 from server.gateway.room import Room
 from server.http import StrictProtocol
 from server.identity.faults import FaultRates
@@ -103,6 +104,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         leases=leases,
         holding=Holding(timeouts),
         room=Room(),
+        large_replies=LargeReplies(gateway.LARGE_REPLIES_BYTES),
         upstream=Upstream(names, settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.gateway.large_replies import LargeReplies
 from server.gateway.room import Room
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
@@ -28,6 +29,7 @@ class Services:
     leases: Leases
     holding: Holding
     room: Room
+    large_replies: LargeReplies
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits

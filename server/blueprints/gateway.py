@@ -21,6 +21,7 @@ from server.errors import (
 from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
+from server.gateway.large_replies import SMALL_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.openapi.headers import RATE, SPENT
@@ -53,6 +54,8 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
+LARGE_REPLIES_BYTES = 96 * 1024 * 1024
+_PIECE_BYTES = 64 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
@@ -152,27 +155,46 @@ def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> l
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:
+    room = request.services.large_replies.of(call.caller.who.tenant_id)
     if is_stream:
         try:
-            await _stream(request, StreamedCall(call))
+            await _stream(request, StreamedCall(call, room))
         finally:
             call.forget_bodies()
         return None
-    completed = await _complete(request, call)
-    # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
-    headers = {**completed.headers, "request-id": str(request.id)}
-    return Reply(completed.body, 200, headers, "application/json")
-
-
-async def _complete(request: Request, call: Call) -> Completed:
-    """As a task, which comes to its end without a client that has gone."""
-    task = request.services.holding.run(complete(call))
+    task = request.services.holding.run(complete(call, room))
     task.add_done_callback(lambda _: call.forget_bodies())
+    try:
+        return await _send(request, await _wait_for(task))
+    finally:
+        if task.done():
+            room.close()
+        else:
+            task.add_done_callback(lambda _: room.close())
+
+
+async def _wait_for(task: "asyncio.Task[Completed]") -> Completed:
+    """It comes to its end without a client that has gone."""
     try:
         return await asyncio.shield(task)
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
         raise
+
+
+async def _send(request: Request, completed: Completed) -> Reply | None:
+    # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
+    headers = {**completed.headers, "request-id": str(request.id)}
+    body = completed.body
+    if len(body) <= SMALL_BYTES:
+        return Reply(body, 200, headers, "application/json")
+    # As fast as it is read: until then it takes room.
+    headers["content-length"] = str(len(body))
+    response = await request.respond(Reply(None, 200, headers, "application/json"))
+    for begin in range(0, len(body), _PIECE_BYTES):
+        await response.send(body[begin : begin + _PIECE_BYTES])
+    await response.eof()
+    return None
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:

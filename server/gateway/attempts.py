@@ -6,10 +6,16 @@ from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
+from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Translation
 from server.providers.wire import Wire
 from server.tenants.config import TextEndpoints
+
+_TOO_MANY_LOGPROBS = (
+    "The logprobs of so many tokens can be too large for a reply in one piece: ask for a stream, a "
+    "lower output limit, or fewer top_logprobs"
+)
 
 
 class Attempt(NamedTuple):
@@ -118,6 +124,8 @@ def _attempt(
     weight, prompt_tokens = endpoint.weight, prompt.tokens(endpoint.image_tokens)
     limit = endpoint.max_output if ask.limit is None else ask.limit
     budget = ask.thinking_budget
+    if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
+        raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     output = min(budget + 1 if budget < limit else 1, limit)
     body = translated.by(translation)
     return Attempt(

@@ -71,7 +71,8 @@ class Call:
         return self._holding.hold(self._meter, self.caller.who, most, least, self._ref, end)
 
     async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
-        """What `accept` makes of the first response that it does not refuse by ProviderError.
+        """What `accept` makes of the first response that it does not refuse by ProviderError; one
+        that is owed for is the last.
 
         If there is none, raises what the first endpoint said. Together they have
         Timeouts.first_byte to begin a reply: no client waits for them one by one.
@@ -93,6 +94,9 @@ class Call:
                 self.forget_bodies()
                 return accepted
             except ProviderError as refusal:
+                if exchange.is_owed:
+                    self._log(exchange, refusal)
+                    raise
                 self.give_up(exchange, refusal)
                 first = first or refusal
                 if isinstance(refusal, ProviderAuthError):
@@ -110,8 +114,7 @@ class Call:
 
     def give_up(self, exchange: Exchange, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""
-        name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
-        log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
+        self._log(exchange, refusal)
         self._report(exchange, refusal.label, 0)
         self.exchange = None
 
@@ -155,6 +158,10 @@ class Call:
         refusal = refusals.of_reply(response.status, response.headers, raw, api_key)
         refusal.reason = f"status {response.status}"
         raise refusal
+
+    def _log(self, exchange: Exchange, refusal: Refusal) -> None:
+        name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
+        log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
 
     def _report(self, exchange: Exchange, outcome: str, tokens: int) -> None:
         endpoint, seconds = exchange.attempt.target.name, exchange.seconds

@@ -8,6 +8,7 @@ import orjson
 from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
+from server.providers.errors import ProviderError
 from server.providers.usage import Usage
 from server.who import Ref
 
@@ -36,6 +37,9 @@ class Exchange:
         self.progress = self.tally.progress
         self.was_sent = False
         """The endpoint may have some of the request."""
+        self.is_owed = False
+        """It costs what was used, though the client gets nothing, and no other endpoint is asked:
+        an answer had begun that users can make too large or too slow to be read."""
         self._started = monotonic()
 
     def body(self) -> bytes:
@@ -47,6 +51,19 @@ class Exchange:
 
     def begin(self) -> None:
         self.was_sent = True
+
+    @property
+    def most_output(self) -> int:
+        """Of all choices, in tokens."""
+        return self.limit * self.attempt.ask.choices
+
+    def owe(self, failure: ProviderError, size: int = 0) -> ProviderError:
+        """The answer has begun and breaks off; `size` bytes of it were not counted. Returns the
+        refusal for a client that has nothing of it yet."""
+        self.is_owed = True
+        failure.is_final = True  # it would cost as much again
+        self.tally.break_off(failure, size, self.most_output)
+        return failure
 
     @property
     def seconds(self) -> float:

@@ -3,31 +3,51 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 import orjson
 
 from server.gateway.exchange import Exchange
+from server.gateway.large_replies import SMALL_BYTES, LargeReply
 from server.providers import sse
-from server.providers.errors import ProviderError, ProviderTimeout
+from server.providers.bounds import (
+    MOST_KEPT_BYTES,
+    MOST_PARSED_BYTES,
+    STREAMED_TOKEN_BYTES,
+    TooLarge,
+)
+from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
 from server.providers.wire import Wire
 from server.upstream.response import Failed, Response, TimedOut
 
 log = logging.getLogger(__name__)
+
+EVENTS_AT_ONCE = 100
+"""Of those that come together, passed on before others have their turn."""
 
 
 class Relay:
     """Of one response; what goes by is counted in the exchange's tally. Nothing is read before it
     is asked for, so that a client that reads slowly slows the provider down."""
 
-    def __init__(self, response: Response, exchange: Exchange, client: Wire) -> None:
+    def __init__(
+        self, response: Response, exchange: Exchange, client: Wire, room: LargeReply
+    ) -> None:
         attempt = exchange.attempt
         self._response = response
+        self._exchange = exchange
         self._events = sse.Events()
+        self._waiting: Iterator[bytes] | None = None
+        """Events that have come and are not passed on yet."""
         self._tally = exchange.tally
         self._progress = exchange.progress
         self._client = client
+        self._room = room
         self._stream = attempt.translation.stream(attempt.ask.include_usage)
-        self._most = exchange.limit * attempt.ask.choices
+        self._most = exchange.most_output
+        self._left = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
+        """Bytes that may still come."""
         self._first = b""
 
     async def begin(self) -> None:
@@ -61,40 +81,69 @@ class Relay:
                     await self._next()
 
     def close(self) -> None:
-        """Gives the connection back if the stream has ended, else closes it."""
+        """Gives the connection back if the stream has ended, else closes it; and the room."""
+        self._room.close()
         if self._progress.state == "ended":
             self._response.leave()
         else:
             self._response.close()
 
     async def _next(self) -> bytes:
-        """What the client gets of the next chunk; b'' when that is nothing."""
+        """What the client gets of the next chunk, or of some of its events if they are many; b''
+        when that is nothing."""
         try:
+            if self._waiting is not None:
+                await asyncio.sleep(0)
+                return self._pass_some_on(self._waiting)
             chunk = await self._response.part()
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
             piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
+            if not chunk:
+                self._tally.cut()
+            return piece
         except TimedOut:
             self._progress.fail(ProviderTimeout())
-        except (Failed, sse.TooLarge, orjson.JSONEncodeError):
+        except TooLarge:
+            self._break_off()
+        except (Failed, sse.NoEvents, orjson.JSONEncodeError):
             self._progress.fail(ProviderError())
         except Exception:
             # Raised on, it would end the client's stream as if all was well.
             log.exception("A stream could not be passed on")
             self._progress.fail(ProviderError())
-        else:
-            if not chunk:
-                self._tally.cut()
-            return piece
         return b""
 
-    def _pass_on(self, events: list[bytes]) -> bytes:
-        if len(events) == 1:  # as nearly always
-            return self._pass_one_on(events[0])
-        pieces = []
-        for data in events:
-            pieces.append(self._pass_one_on(data))
-            if not self._progress.goes_on:
-                break
+    def _pass_on(self, events: Iterable[bytes]) -> bytes:
+        if isinstance(events, list) and len(events) == 1:  # as nearly always
+            piece = self._pass_one_on(events[0])
+            if self._stream.kept <= SMALL_BYTES:
+                return piece
+        else:
+            piece = self._pass_some_on(iter(events))
+        kept = self._stream.kept
+        if kept > MOST_KEPT_BYTES or not self._room.resize(kept + self._events.size):
+            self._break_off()
+        return piece
+
+    def _pass_some_on(self, events: Iterator[bytes]) -> bytes:
+        pieces: list[bytes] = []
+        self._waiting = None
+        try:
+            for data in islice(events, EVENTS_AT_ONCE):
+                pieces.append(self._pass_one_on(data))
+                if not self._progress.goes_on:
+                    return b"".join(pieces)
+        except TooLarge:
+            self._break_off()
+        else:
+            if len(pieces) == EVENTS_AT_ONCE:
+                self._waiting = events
         return b"".join(pieces)
+
+    def _break_off(self) -> None:
+        self._exchange.owe(ReplyTooLarge("too large"))
 
     def _pass_one_on(self, data: bytes) -> bytes:
         if not data:

@@ -6,6 +6,7 @@ from server import metrics
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
+from server.gateway.large_replies import LargeReply
 from server.gateway.relay import Relay
 from server.metering.holding import Ending, Hold
 from server.metering.results import Held
@@ -17,8 +18,10 @@ log = logging.getLogger(__name__)
 class StreamedCall:
     """A call whose reply is passed on in pieces while its hold is open."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, room: LargeReply) -> None:
+        """`room` is what waits of the reply takes, and is given back when the hold has ended."""
         self._call = call
+        self._room = room
         self._relay: Relay | None = None
         self._is_counted = False
 
@@ -37,7 +40,7 @@ class StreamedCall:
             raise
 
     async def _accept(self, exchange: Exchange, response: Response) -> Relay:
-        self._relay = relay = Relay(response, exchange, self._call.caller.wire)
+        self._relay = relay = Relay(response, exchange, self._call.caller.wire, self._room)
         try:
             await relay.begin()
         except Refusal:

@@ -1,5 +1,8 @@
 """Calls whose reply is read to its end before the client gets it."""
 
+import asyncio
+import re
+from functools import partial
 from typing import NamedTuple
 
 import orjson
@@ -7,12 +10,17 @@ import orjson
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
+from server.gateway.large_replies import LargeReply
 from server.metering.holding import Ending
-from server.providers.errors import ProviderError, ProviderTimeout
+from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarge, can_be_parsed
+from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
 from server.providers.reading import parse
-from server.upstream.response import Failed, Response, TimedOut
+from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
 
-MOST_REPLY_BYTES = 32 * 1024 * 1024
+# What an answer begins with: not an error, a page, or the blanks that some send while they think.
+_ANSWER = re.compile(rb'\s{0,65536}+\{(?!\s*"(?:error"|type"\s*:\s*"error"))')
+_END = re.compile(rb"\}\s*\Z")
+_END_BYTES = 100
 
 
 class Completed(NamedTuple):
@@ -22,16 +30,19 @@ class Completed(NamedTuple):
     headers: dict[str, str]
 
 
-async def complete(call: Call) -> Completed:
-    """Makes the call, to its end, whether or not somebody waits for it. Raises Refusal."""
+async def complete(call: Call, room: LargeReply) -> Completed:
+    """Makes the call, to its end, whether or not somebody waits for it. The reply takes `room`,
+    until who asked for it closes that. Raises Refusal."""
     body, failure = None, None
 
     async def end() -> Ending:
+        if failure is not None:
+            return call.charged(failure.label)
         return call.free() if body is None else call.charged("completed")
 
     async with call.hold(end) as hold:
         try:
-            body = await call.try_each(hold.held, _accept)
+            body = await call.try_each(hold.held, partial(_accept, room))
         except Refusal as refusal:
             failure = refusal
     headers = hold.held.rate.headers()
@@ -45,19 +56,46 @@ async def complete(call: Call) -> Completed:
     return Completed(body, headers)
 
 
-async def _accept(exchange: Exchange, response: Response) -> bytes:
-    """The reply as the client takes it. Raises ProviderError for one that is as bad as none."""
+async def _accept(room: LargeReply, exchange: Exchange, response: Response) -> bytes:
+    """The reply as the client takes it. Raises ProviderError: for one that is as bad as none, and
+    for one that is owed for, as it had begun as an answer and cannot be read to its end."""
     try:
-        raw = await response.read(MOST_REPLY_BYTES)
-        value = parse(raw)
-        if not isinstance(value, dict):
-            raise ProviderError("not an object")
-        exchange.tally.see_reply(value)
-        refusal = exchange.progress.refusal
-        if refusal is None:
-            return exchange.attempt.translation.reply(raw, value)
-    except TimedOut:
-        raise ProviderTimeout from None
-    except (Failed, orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+        raw = await response.read(MOST_REPLY_BYTES, room.resize)
+    except UpstreamError as error:
+        failure = _failure(error)
+        if not _ANSWER.match(error.body):
+            raise failure from None
+        raise exchange.owe(failure, len(error.body)) from None
+    try:
+        if len(raw) <= MOST_REPLY_VALUES:
+            return _read(exchange, raw)
+        return await asyncio.to_thread(_read, exchange, raw)
+    except TooLarge:
+        raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
         raise ProviderError(type(error).__name__) from None
-    raise refusal
+
+
+def _failure(error: UpstreamError) -> ProviderError:
+    if isinstance(error, TimedOut):
+        return ProviderTimeout()
+    return ReplyTooLarge(str(error)) if isinstance(error, TooLong) else ProviderError(str(error))
+
+
+def _read(exchange: Exchange, raw: bytes) -> bytes:
+    """Raises TooLarge; ProviderError and orjson's errors for what is no answer."""
+    translation, tally = exchange.attempt.translation, exchange.tally
+    if not can_be_parsed(raw, MOST_REPLY_VALUES):
+        if not _ANSWER.match(raw) or not _END.search(raw, max(len(raw) - _END_BYTES, 0)):
+            raise ProviderError("not an object")
+        if not translation.passes_replies_on:
+            raise TooLarge
+        tally.skim_reply(raw, exchange.most_output)
+        return raw
+    value = parse(raw)
+    if not isinstance(value, dict):
+        raise ProviderError("not an object")
+    tally.see_reply(value)
+    if (refusal := exchange.progress.refusal) is not None:
+        raise refusal
+    return translation.reply(raw, value)

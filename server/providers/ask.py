@@ -4,15 +4,19 @@ from typing import Any, NamedTuple
 
 from server.amounts import is_amount
 from server.errors import Unsupported
+from server.providers.reading import count
 
 MOST_CHOICES = 128
 LONGEST_MODEL = 2_200
 """As long as a config can name one, with its endpoint. What it says of a model is read off its
 name, which takes longer the longer that is."""
+LOGPROB_BYTES = 120
+"""Of a reply, for a token and again for each of its alternatives; 110 on average."""
 
 
 class Ask(NamedTuple):
-    """What a body asks for; `limit` in output tokens a choice, None if it names none."""
+    """What a body asks for; `limit` in output tokens a choice, None if it names none. The logprobs
+    of a token have `logprob_bytes` in the reply."""
 
     model: str
     limit: int | None
@@ -20,6 +24,7 @@ class Ask(NamedTuple):
     stream: bool
     include_usage: bool
     thinking_budget: int
+    logprob_bytes: int
 
 
 def of_chat(body: dict[str, Any]) -> Ask:
@@ -34,7 +39,10 @@ def of_chat(body: dict[str, Any]) -> Ask:
     if options is not None and not isinstance(options, dict):
         raise Unsupported("stream_options", "stream_options must be an object")
     include_usage = bool(options and options.get("include_usage"))
-    return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0)
+    logprobs = 0
+    if body.get("logprobs") or body.get("top_logprobs"):
+        logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
+    return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
 
 
 def of_messages(body: dict[str, Any]) -> Ask:
@@ -43,7 +51,7 @@ def of_messages(body: dict[str, Any]) -> Ask:
     budget = _count(thinking, "budget_tokens", 0) if isinstance(thinking, dict) else None
     # 0 is legal: it warms the provider's cache.
     limit = _count(body, "max_tokens", 0)
-    return Ask(_model(body), limit, 1, _stream(body), True, budget or 0)
+    return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
 def _model(body: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ Refusal
     ├── ProviderBusy      429  the tenant's rate limit there is reached
     ├── ProviderAuthError 502  it refuses the tenant's key
     ├── ProviderQuota     502  the tenant's credit there is used up
+    ├── ReplyTooLarge     502
     └── ProviderTimeout   504
 """
 
@@ -70,6 +71,10 @@ class ProviderQuota(ProviderError):
     message = "The tenant's credit at the provider is used up"
     code = "provider_quota"
     is_final = True
+
+
+class ReplyTooLarge(ProviderError):
+    message = "The provider's reply is too large"
 
 
 class ProviderTimeout(ProviderError):

@@ -72,6 +72,10 @@ class Output:
             self._characters += len(text)
             self._bytes += len(text) if text.isascii() else len(text.encode(errors="replace"))
 
+    def add_unread(self, size: int, most: int) -> None:
+        """Counts `size` bytes that were not looked at, as `most` tokens at most."""
+        self._bytes += min(size, most * OUTPUT_BYTES)
+
     @property
     def tokens(self) -> int:
         return -(-self._bytes // OUTPUT_BYTES)

@@ -16,6 +16,8 @@ _ESCAPED = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_MOST_MENDED = 50_000
+"""Escapes to look at, which takes 15 ms; texts with one that is wrong have far fewer."""
 
 
 def parse(data: bytes) -> Any:
@@ -23,6 +25,8 @@ def parse(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError:
+        if data.count(b"\\") > _MOST_MENDED:
+            raise
         mended = _ESCAPED.sub(lambda found: b"\\ufffd" if found[1] else found[0], data)
         if mended == data:
             raise

@@ -4,15 +4,18 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
 from codecs import BOM_UTF8
+from collections.abc import Iterable
 
-MOST_BYTES = 4 * 1024 * 1024
-"""One event may have so many: a stream must not fill our memory."""
+from server.providers.bounds import MOST_PARSED_BYTES, TooLarge
 
+_FIELDS = (b"data:", b"event:")
 COMMENT = b":\n\n"
+_MOST_LINES = 1_000
+"""Of one event, which has one or two as a rule."""
 
 
-class TooLarge(Exception):
-    """An event exceeds MOST_BYTES."""
+class NoEvents(Exception):
+    """What comes does not even begin as an event."""
 
 
 class Events:
@@ -20,13 +23,20 @@ class Events:
 
     def __init__(self) -> None:
         self._rest = bytearray()
+        """What has come of the next event."""
         # The end of a chunk, which may be the first half of a line's end.
         self._carriage_return = b""
 
-    def feed(self, chunk: bytes) -> list[bytes]:
+    @property
+    def size(self) -> int:
+        """Bytes that wait for the end of their event."""
+        return len(self._rest)
+
+    def feed(self, chunk: bytes) -> Iterable[bytes]:
         """The `data` of each event that is complete now; b'' for one without (a comment).
 
-        Raises TooLarge.
+        Raises NoEvents, TooLarge, and so does what it returns when that is gone through: a list of
+        one event, or of very many a generator that takes its time for each.
         """
         if self._carriage_return or b"\r" in chunk:
             chunk = self._with_line_feeds(chunk)
@@ -38,15 +48,15 @@ class Events:
         rest += chunk
         end = rest.rfind(b"\n\n", begin)
         if end < 0:
-            if len(rest) > MOST_BYTES:
-                raise TooLarge
+            if len(rest) > MOST_PARSED_BYTES:
+                raise TooLarge if rest.lstrip(b"\n").startswith(_FIELDS) else NoEvents
             return []
         blocks = bytes(rest[:end]).split(b"\n\n")
         del rest[: end + 2]
-        return [_data(block) for block in blocks if block.strip(b"\n")]
+        return (_data(block) for block in blocks if block.strip(b"\n"))
 
     def flush(self) -> list[bytes]:
-        """The event that an ended stream left without its empty line."""
+        """The event that an ended stream left without its empty line. Raises TooLarge."""
         data = _data(bytes(self._rest).strip(b"\n"))
         self._rest.clear()
         return [data] if data else []
@@ -69,6 +79,8 @@ def frame(data: bytes, event: str = "") -> bytes:
 def _data(block: bytes) -> bytes:
     if block.startswith(b"data: ") and b"\n" not in block:
         return block[6:]
+    if block.count(b"\n") > _MOST_LINES:
+        raise TooLarge
     # A stream may begin with the mark.
     lines = block.removeprefix(BOM_UTF8).split(b"\n")
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]

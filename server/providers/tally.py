@@ -5,17 +5,21 @@ from typing import Any
 
 import orjson
 
+from server.errors import Refusal
+from server.providers.bounds import MOST_EVENT_VALUES, TooLarge, can_be_parsed
 from server.providers.errors import ProviderError
 from server.providers.estimate import Output
 from server.providers.progress import Progress
 from server.providers.reading import an_object, objects, parse
 from server.providers.refusals import of_error_event
-from server.providers.usage import of_completion, of_message
+from server.providers.skim import find_usage
+from server.providers.usage import MESSAGE_COUNTS, Usage, of_completion, of_message
 
 # Members of a message that are no output, or say the same as another does.
 _NO_OUTPUT = frozenset(
     {"annotations", "data", "expires_at", "format", "id", "index", "role", "signature", "type"}
 )
+_LONGEST_INDEX = 20
 _SAME = {
     "reasoning": ("reasoning_content",),
     "reasoning_details": ("reasoning_content", "reasoning"),
@@ -35,10 +39,13 @@ class Tally:
         self._api_key = api_key
 
     def see(self, data: bytes) -> dict[str, Any] | None:
-        """The event with this data, counted; None if there is nothing to pass on."""
+        """The event with this data, counted; None if there is nothing to pass on. Raises
+        TooLarge."""
         if data == b"[DONE]":
             self.end()
             return None
+        if not can_be_parsed(data, MOST_EVENT_VALUES):
+            raise TooLarge
         try:
             event = parse(data)
         except orjson.JSONDecodeError:
@@ -72,6 +79,27 @@ class Tally:
         self._count_reply(reply)
         self.progress.end()
 
+    def skim_reply(self, reply: bytes, most: int) -> None:
+        """Counts a whole reply, of at most `most` tokens, that is too large to be parsed."""
+        self.progress.answer()
+        self.progress.finish()
+        usage = find_usage(reply, self._read_usage)
+        self.progress.report(usage)
+        if usage is None:
+            self.output.add_unread(len(reply), most)
+        self.progress.end()
+
+    def break_off(self, failure: Refusal, size: int = 0, most: int = 0) -> None:
+        """An answer has begun, and no more of it is read; `size` bytes of it, which are `most`
+        tokens at most, have not been counted. What they report is not believed: a user could have
+        written it, and nobody knows what would have followed."""
+        self.progress.answer()
+        self.output.add_unread(size, most)
+        self.progress.fail(failure)
+
+    def _read_usage(self, value: Any) -> Usage | None:
+        raise NotImplementedError
+
     def _count_reply(self, reply: dict[str, Any]) -> None:
         raise NotImplementedError
 
@@ -100,6 +128,9 @@ class ChatTally(Tally):
         if usage is not None and self.output.least_tokens <= usage.output:
             self.progress.trust_usage()
 
+    def _read_usage(self, value: Any) -> Usage | None:
+        return of_completion(value)
+
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.progress.report(of_completion(reply.get("usage")))
         for choice in objects(reply.get("choices")):
@@ -108,8 +139,8 @@ class ChatTally(Tally):
     def _count(self, event: dict[str, Any]) -> None:
         for choice in objects(event.get("choices")):
             self._count_text(choice.get("delta"))
-            if choice.get("finish_reason") is not None:
-                self._finished.add(repr(choice.get("index")))
+            if choice.get("finish_reason") is not None and len(self._finished) < self._choices:
+                self._finished.add(repr(choice.get("index"))[:_LONGEST_INDEX])
                 if len(self._finished) >= self._choices:
                     self.progress.finish()
         # Some compatible servers report it beside choices, and again and again.
@@ -154,6 +185,9 @@ class MessageTally(Tally):
         super().__init__(choices, api_key)
         self._reported: dict[str, Any] = {}
 
+    def _read_usage(self, value: Any) -> Usage | None:
+        return of_message(value)
+
     def _count_reply(self, reply: dict[str, Any]) -> None:
         self.progress.report(of_message(reply.get("usage")))
         for block in objects(reply.get("content")):
@@ -181,7 +215,8 @@ class MessageTally(Tally):
 
     def _report(self, usage: Any, is_final: bool) -> None:
         if isinstance(usage, dict) and usage:
-            self._reported |= {name: count for name, count in usage.items() if count is not None}
+            counts = {name: usage.get(name) for name in MESSAGE_COUNTS}
+            self._reported |= {name: count for name, count in counts.items() if count is not None}
             self.progress.report(of_message(self._reported), is_final)
 
     def _count_text(self, block: Any) -> None:

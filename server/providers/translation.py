@@ -21,6 +21,10 @@ _DONE = sse.frame(b"[DONE]")
 class Stream(Protocol):
     """A provider's events on their way to the client, framed."""
 
+    @property
+    def kept(self) -> int:
+        """About how many bytes of memory it takes until its end."""
+
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         """What the client gets for an event of the provider; `event` is `data` parsed."""
 
@@ -42,8 +46,15 @@ class Translation(NamedTuple):
     reply: Callable[[bytes, dict[str, Any]], bytes]
     stream: Callable[[bool], Stream]
 
+    @property
+    def passes_replies_on(self) -> bool:
+        """The client gets whole replies as they are."""
+        return self.reply is _same_reply
+
 
 class _Chunks:
+    kept = 0
+
     def __init__(self, include_usage: bool) -> None:
         self._include_usage = include_usage
 
@@ -60,6 +71,8 @@ class _Chunks:
 
 
 class _Events:
+    kept = 0
+
     def __init__(self, _: bool) -> None:
         self._last = b""
 
@@ -78,6 +91,10 @@ class _ChunksOfMessage:
     def __init__(self, include_usage: bool) -> None:
         self._stream = ChatStream(int(time()), include_usage)
 
+    @property
+    def kept(self) -> int:
+        return self._stream.kept
+
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.from_event(event))
 
@@ -88,6 +105,10 @@ class _ChunksOfMessage:
 class _EventsOfChunks:
     def __init__(self, _: bool) -> None:
         self._stream = MessageStream()
+
+    @property
+    def kept(self) -> int:
+        return self._stream.kept
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         return _framed(self._stream.from_chunk(event))

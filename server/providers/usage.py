@@ -4,6 +4,11 @@ from typing import Any, NamedTuple
 
 from server.amounts import is_amount
 
+MESSAGE_COUNTS = (
+    *("input_tokens", "output_tokens"),
+    *("cache_creation_input_tokens", "cache_read_input_tokens"),
+)
+
 
 class Usage(NamedTuple):
     """Tokens; `input` includes cached ones, `output` includes reasoning."""
@@ -43,8 +48,7 @@ def of_message(value: Any) -> Usage | None:
     """
     if not isinstance(value, dict):
         return None
-    cache = ("cache_creation_input_tokens", "cache_read_input_tokens")
-    counts = _counts(value, "input_tokens", "output_tokens", *cache)
+    counts = _counts(value, *MESSAGE_COUNTS)
     if counts is None:
         return None
     fresh, output, *cached = counts

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Callable
 from typing import Any
 
 import aiohttp
@@ -10,6 +11,11 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
 from server.timeouts import Timeouts
+
+YIELD_BYTES = 64 * 1024
+"""Read before others have their turn."""
+MOST_HEADS = 10
+"""Of one reply: 100 Continue and the like, and then its own."""
 
 _NO_REPLY = (
     aiohttp.ClientError,
@@ -22,13 +28,16 @@ _NO_REPLY = (
 
 
 class UpstreamError(Exception):
-    """A call that failed; its text is a short reason, fit for logs.
+    """A call that failed; its text is a short reason, fit for logs. `body` is what had been read.
 
     UpstreamError
       Unreachable
       Failed
+        TooLong
       TimedOut
     """
+
+    body: bytes | bytearray = b""
 
 
 class Unreachable(UpstreamError):
@@ -36,7 +45,11 @@ class Unreachable(UpstreamError):
 
 
 class Failed(UpstreamError):
-    """Something was sent, and no reply came, or not all of it, or more than is taken."""
+    """Something was sent, and no reply came, or not all of it."""
+
+
+class TooLong(Failed):
+    """More came than is taken."""
 
 
 class TimedOut(UpstreamError):
@@ -66,6 +79,7 @@ class Response:
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
         self._is_left = False
+        self._came_at_once = 0
         self.give_up_at = math.inf
         others.add(self)
 
@@ -73,11 +87,14 @@ class Response:
         """Waits for the head, so long. Raises Failed, TimedOut; closes the response then."""
         self.give_up_at = self._loop.time() + seconds
         try:
-            message, self._content = await self._protocol.read()
-            while 100 <= message.code < 200 and message.code != 101:
+            for _ in range(MOST_HEADS):
                 message, self._content = await self._protocol.read()
-            if message.code == 101:
-                raise Failed("switches protocols")
+                if message.code == 101:
+                    raise Failed("switches protocols")
+                if message.code >= 200:
+                    break
+            else:
+                raise Failed("no final head")
         except _NO_REPLY as error:
             self.close()
             raise _failure(error) from None
@@ -101,9 +118,15 @@ class Response:
         Failed or TimedOut. May be called again after it was cancelled.
         """
         content = self._content
+        if self._came_at_once > YIELD_BYTES:
+            # What is decompressed, or waits in the buffer, comes without a pause.
+            self._came_at_once = 0
+            await asyncio.sleep(0)
         self.give_up_at = self._loop.time() + self._timeouts.idle
         try:
-            return await content.readany()
+            part = await content.readany()
+            self._came_at_once += len(part)
+            return part
         except _NO_REPLY as error:
             # aiohttp withholds what it has read before, and somebody has paid for it.
             if left := content._read_nowait(-1):
@@ -112,25 +135,34 @@ class Response:
         finally:
             self.give_up_at = math.inf
 
-    async def read(self, most: int) -> bytes:
-        """The whole body, decompressed, of at most `most` bytes. Raises Failed, TimedOut.
+    async def read(
+        self, most: int, is_room_for: Callable[[int], bool] = lambda size: True
+    ) -> bytes:
+        """The whole body, decompressed, of at most `most` bytes. Raises TooLong, also if it grows
+        to a size that `is_room_for` denies, Failed, TimedOut.
 
         Closes the response if it is not read to its end.
         """
         content = self._content
         if content.is_eof() and content.exception() is None and content.total_bytes <= most:
             return content.read_nowait()  # it came with the head
-        parts, size = [], 0
+        # Not a list of parts: each may be a byte, and then takes forty.
+        body = bytearray()
         try:
             while part := await self.part():
-                size += len(part)
-                if size > most:
-                    raise Failed("too large")
-                parts.append(part)
+                body += part
+                if len(body) > most:
+                    raise TooLong("too large")
+                if not is_room_for(len(body)):
+                    raise TooLong("no room")
+        except UpstreamError as error:
+            self.close()
+            error.body = body
+            raise
         except BaseException:
             self.close()
             raise
-        return b"".join(parts)
+        return bytes(body)
 
     def leave(self) -> None:
         """For a reader that has all it wants, when only the end of the last chunk should be

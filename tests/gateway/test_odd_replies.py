@@ -34,7 +34,8 @@ def test_an_error_with_status_200_is_no_answer(
 BAD: dict[str, bytes] = {
     "an error": b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(ERROR), ERROR),
     "a page": b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<p>Welcome</p>",
-    "half a reply": b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"choices": [',
+    "half an error": b'HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n{"error": {"mess',
+    "blanks": b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n\n\n \n",
 }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
 from server.providers.reading import an_object, count, string
+from server.providers.usage import MESSAGE_COUNTS
 
 Chunk = dict[str, Any]
 
@@ -18,6 +19,11 @@ _TEXTS = {
     "thinking": "thinking",
     "thinking_delta": "thinking",
 }
+_LONGEST_NAME = 200
+"""Of what each chunk repeats."""
+_CALL_BYTES = 300
+"""That a call takes in memory, besides its arguments."""
+_COUNTS = (*MESSAGE_COUNTS, "output_tokens_details")
 _DELTAS = {"text": "content", "thinking": "reasoning_content"}
 
 
@@ -37,10 +43,13 @@ class ChatStream:
         self._has_started = False
         self._has_finished = False
         self._calls = 0
-        self._silent: dict[int, tuple[int, dict[str, Any]]] = {}
-        """By the block's index, calls without arguments so far: their number and their block."""
+        self._silent: dict[int, tuple[int, str]] = {}
+        """By the block's index, calls without arguments so far: their number, and what arguments
+        their block came with."""
         self._numbers: dict[int, int] = {}
         """The number of each call, by its block's index."""
+        self.kept = 0
+        """About how many bytes of memory the calls take."""
 
     def from_event(self, event: dict[str, Any]) -> list[Chunk]:
         """The chunks of one Anthropic event; none for pings and unknown ones."""
@@ -73,14 +82,15 @@ class ChatStream:
         self._report(message.get("usage"))
         if self._has_started:
             return []
-        self._id = string(message.get("id")) or self._id
-        self._model = string(message.get("model"))
+        self._id = string(message.get("id"))[:_LONGEST_NAME] or self._id
+        self._model = string(message.get("model"))[:_LONGEST_NAME]
         return [self._chunk({})]
 
     def _report(self, reported: Any) -> None:
         # Cumulative: a later number replaces an earlier one.
         if isinstance(reported, dict):
-            self._usage |= {name: value for name, value in reported.items() if value is not None}
+            counts = {name: reported.get(name) for name in _COUNTS}
+            self._usage |= {name: value for name, value in counts.items() if value is not None}
 
     def _start_block(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         if block.get("type") != "tool_use":
@@ -88,7 +98,8 @@ class ChatStream:
         number = self._calls
         self._calls += 1
         self._numbers[index] = number
-        self._silent[index] = number, block
+        self._silent[index] = number, arguments(block)
+        self.kept += _CALL_BYTES + len(self._silent[index][1])
         function = {"name": string(block.get("name")), "arguments": ""}
         call_id = string(block.get("id")) or f"call_{number}"
         call = {"index": number, "id": call_id, "type": "function", "function": function}
@@ -100,15 +111,19 @@ class ChatStream:
         fragment = string(delta.get("partial_json"))
         if not fragment or index not in self._numbers:
             return []
-        self._silent.pop(index, None)
+        self._pop_silent(index)
         return [self._fragment(self._numbers[index], fragment)]
 
     def _stop_block(self, index: int) -> list[Chunk]:
         """A call without arguments gets those that its block came with, as a rule `{}`."""
-        if index not in self._silent:
-            return []
-        number, block = self._silent.pop(index)
-        return [self._fragment(number, arguments(block))]
+        silent = self._pop_silent(index)
+        return [] if silent is None else [self._fragment(*silent)]
+
+    def _pop_silent(self, index: int) -> tuple[int, str] | None:
+        silent = self._silent.pop(index, None)
+        if silent is not None:
+            self.kept -= len(silent[1])
+        return silent
 
     def _text(self, part: dict[str, Any]) -> list[Chunk]:
         """The chunk with the text of a block or a delta."""

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 import orjson
 
+from server.providers.bounds import MOST_REPLY_VALUES, can_be_parsed
 from server.providers.reading import an_object, count, objects, string
 
 
@@ -112,7 +113,7 @@ def _tool_use(call: dict[str, Any]) -> dict[str, Any] | None:
 
 def _input(arguments: Any) -> dict[str, Any]:
     value = arguments
-    if isinstance(arguments, str):
+    if isinstance(arguments, str) and can_be_parsed(arguments.encode(), MOST_REPLY_VALUES):
         try:
             value = orjson.loads(arguments) if arguments.strip() else {}
         except orjson.JSONDecodeError:

@@ -9,8 +9,7 @@ the call before it lacks arguments.
 from collections import deque
 from typing import Any
 
-import orjson
-
+from server.providers.for_messages.brackets import Brackets
 from server.providers.for_messages.reply import (
     envelope,
     first_choice,
@@ -22,6 +21,10 @@ from server.providers.for_messages.reply import (
 )
 from server.providers.reading import an_object, objects, string
 
+# What a block and a fragment of text take in memory, besides the text.
+_BLOCK_BYTES, _FRAGMENT_BYTES = 1_000, 60
+_LONGEST_INDEX, _LONGEST_NAME = 20, 256
+
 
 class _Block:
     """A content block that is open or waits to be."""
@@ -29,6 +32,8 @@ class _Block:
     def __init__(self, start: dict[str, Any], delta: str, member: str) -> None:
         self.start = start
         self.unsent: list[str] = []
+        self.kept = 0
+        """About how many bytes of memory `unsent` takes."""
         self._delta = delta
         self._member = member
 
@@ -43,11 +48,13 @@ class _Block:
 
     def add(self, text: str) -> None:
         self.unsent.append(text)
+        self.kept += len(text) + _FRAGMENT_BYTES
 
     def delta(self) -> dict[str, Any]:
         """The delta with all the text that is unsent; from now on it counts as sent."""
         text = "".join(self.unsent)
         self.unsent.clear()
+        self.kept = 0
         return {"type": self._delta, self._member: text}
 
 
@@ -57,16 +64,16 @@ class _Call(_Block):
     def __init__(self) -> None:
         super().__init__({}, "input_json_delta", "partial_json")
         self.id = ""
-        self._arguments: list[str] = []
+        self._brackets = Brackets()
 
     def take(self, call: dict[str, Any]) -> None:
         function = an_object(call.get("function"))
-        self.id = self.id or string(call.get("id"))
+        self.id = self.id or _call_id(call)
         if not self.start and (name := string(function.get("name"))):
-            self.start = tool_use(self.id, name)
+            self.start = tool_use(self.id, name[:_LONGEST_NAME])
         if arguments := string(function.get("arguments")):
             self.add(arguments)
-            self._arguments.append(arguments)
+            self._brackets.read(arguments)
 
     @property
     def can_start(self) -> bool:
@@ -74,14 +81,7 @@ class _Call(_Block):
 
     @property
     def is_complete(self) -> bool:
-        # The last character first: this is asked with every chunk while something waits.
-        if not self.start or not self._arguments or not self._arguments[-1].rstrip().endswith("}"):
-            return False
-        try:
-            orjson.loads("".join(self._arguments))
-        except orjson.JSONDecodeError:
-            return False
-        return True
+        return bool(self.start) and self._brackets.are_closed
 
 
 class MessageStream:
@@ -99,6 +99,8 @@ class MessageStream:
         self._has_called = False
         self._has_refused = False
         self._usage: Any = None
+        self.kept = 0
+        """About how many bytes of memory it takes: calls as long as it lasts, others until sent."""
 
     def from_chunk(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
         """The Anthropic events of one chunk (parsed data object).
@@ -140,21 +142,31 @@ class MessageStream:
         if text := text_of(delta.get("content")) + refusal:
             self._add(text, {"type": "text", "text": ""}, "text_delta", "text")
         for call in objects(delta.get("tool_calls")):
-            self._call(call).take(call)
+            self._take_call(call)
 
     def _add(self, text: str, start: dict[str, Any], delta: str, member: str) -> None:
         if not self._blocks or self._blocks[-1].start != start:
-            self._blocks.append(_Block(start, delta, member))
-        self._blocks[-1].add(text)
+            self._append(_Block(start, delta, member))
+        block = self._blocks[-1]
+        self.kept -= block.kept
+        block.add(text)
+        self.kept += block.kept
 
-    def _call(self, delta: dict[str, Any]) -> _Call:
-        """The call that a delta belongs to; some servers give all calls one index, or none."""
-        key, call_id = repr(delta.get("index")), string(delta.get("id"))
+    def _append(self, block: _Block) -> None:
+        self._blocks.append(block)
+        self.kept += _BLOCK_BYTES
+
+    def _take_call(self, delta: dict[str, Any]) -> None:
+        """Adds to a call, known by its index; some servers give all calls one, or none."""
+        key = repr(delta.get("index"))[:_LONGEST_INDEX]
+        call_id = _call_id(delta)
         call = self._calls.get(key)
         if call is None or (call_id and call.id and call_id != call.id):
             call = self._calls[key] = _Call()
-            self._blocks.append(call)
-        return call
+            self._append(call)
+        self.kept -= call.kept
+        call.take(delta)
+        self.kept += call.kept
 
     def _advance(self, to_the_end: bool = False) -> list[dict[str, Any]]:
         """What can be sent of the blocks, in their order."""
@@ -166,6 +178,8 @@ class MessageStream:
             if not to_the_end and (len(self._blocks) == 1 or not block.is_complete):
                 break
             self._blocks.popleft()
+            if not isinstance(block, _Call):  # those can get more
+                self.kept -= _BLOCK_BYTES
             if self._is_open:
                 events.append({"type": "content_block_stop", "index": self._index})
                 self._is_open = False
@@ -180,6 +194,11 @@ class MessageStream:
             start = {"type": "content_block_start", "index": self._index}
             events.append({**start, "content_block": block.start})
         if block.unsent:
+            self.kept -= block.kept
             delta = block.delta()
             events.append({"type": "content_block_delta", "index": self._index, "delta": delta})
         return events
+
+
+def _call_id(call: dict[str, Any]) -> str:
+    return string(call.get("id"))[:_LONGEST_NAME]
