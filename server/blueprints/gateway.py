@@ -68,7 +68,8 @@ Tokens are held for the prompt and the output limit, and settled to what the pro
 times the endpoint's `weight`. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
 endpoint speaks the other protocol; what cannot be, is refused with 400 and named. \
-At most 10 MiB, 50,000 values, nested 128 deep."""
+At most 10 MiB, 50,000 values, nested 128 deep. \
+An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""
 
 
 def _streamed(event: Any) -> Answer:

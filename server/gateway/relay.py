@@ -107,7 +107,9 @@ class Relay:
             self._progress.fail(ProviderTimeout())
         except TooLarge:
             self._break_off()
-        except (Failed, sse.NoEvents, orjson.JSONEncodeError):
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            self._exchange.owe(ProviderError("too deep"))
+        except (Failed, sse.NoEvents):
             self._progress.fail(ProviderError())
         except Exception:
             # Raised on, it would end the client's stream as if all was well.

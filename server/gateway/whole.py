@@ -72,7 +72,9 @@ async def _accept(room: LargeReply, exchange: Exchange, response: Response) -> b
         return await asyncio.to_thread(_read, exchange, raw)
     except TooLarge:
         raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError) as error:
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise exchange.owe(ProviderError("too deep")) from None
+    except orjson.JSONDecodeError as error:
         raise ProviderError(type(error).__name__) from None
 
 
