@@ -33,6 +33,8 @@ class LargeReply:
     def resize(self, size: int) -> bool:
         """It takes so many bytes now; False, and nothing has changed, if there is no room."""
         size = 0 if size <= SMALL_BYTES else size
+        if size == self._size:
+            return True
         more, replies = size - self._size, self._replies
         taken = replies.taken[self._tenant_id] + more
         if more > 0 and (more > replies.room or taken > replies.share):
