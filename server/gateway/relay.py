@@ -139,6 +139,8 @@ class Relay:
                     return b"".join(pieces)
         except TooLarge:
             self._break_off()
+        except sse.NoEvents:
+            self._progress.fail(ProviderError())
         else:
             if len(pieces) == EVENTS_AT_ONCE:
                 self._waiting = events

@@ -3,19 +3,21 @@
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
 
+import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable
 
 from server.providers.bounds import MOST_PARSED_BYTES, TooLarge
 
-_FIELDS = (b"data:", b"event:")
+# What the event of an answer begins with: its name, and its data, an object.
+_ANSWER = re.compile(rb"\n*(?:event:[^\n]*\n)?data:\s*\{")
 COMMENT = b":\n\n"
 _MOST_LINES = 1_000
 """Of one event, which has one or two as a rule."""
 
 
 class NoEvents(Exception):
-    """What comes does not even begin as an event."""
+    """What comes is no event that could be of an answer."""
 
 
 class Events:
@@ -49,14 +51,14 @@ class Events:
         end = rest.rfind(b"\n\n", begin)
         if end < 0:
             if len(rest) > MOST_PARSED_BYTES:
-                raise TooLarge if rest.lstrip(b"\n").startswith(_FIELDS) else NoEvents
+                raise TooLarge if _ANSWER.match(rest) else NoEvents
             return []
         blocks = bytes(rest[:end]).split(b"\n\n")
         del rest[: end + 2]
         return (_data(block) for block in blocks if block.strip(b"\n"))
 
     def flush(self) -> list[bytes]:
-        """The event that an ended stream left without its empty line. Raises TooLarge."""
+        """The event that an ended stream left without its empty line. Raises NoEvents."""
         data = _data(bytes(self._rest).strip(b"\n"))
         self._rest.clear()
         return [data] if data else []
@@ -80,7 +82,7 @@ def _data(block: bytes) -> bytes:
     if block.startswith(b"data: ") and b"\n" not in block:
         return block[6:]
     if block.count(b"\n") > _MOST_LINES:
-        raise TooLarge
+        raise NoEvents
     # A stream may begin with the mark.
     lines = block.removeprefix(BOM_UTF8).split(b"\n")
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]

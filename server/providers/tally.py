@@ -46,7 +46,10 @@ class Tally:
             return None
         # Nearly all are small, and a call for each would cost a stream half a percent.
         if len(data) > MOST_EVENT_VALUES and not can_be_parsed(data, MOST_EVENT_VALUES):
-            raise TooLarge
+            if data.startswith(b"{"):
+                raise TooLarge
+            self.progress.fail(ProviderError("not an object"))
+            return None
         try:
             event = parse(data)
         except orjson.JSONDecodeError:

@@ -265,9 +265,8 @@ EVENTS = {
     "100,000 arrays": event(filled(b"[]", 300_000)),
     "20,000 members": event(filled(b'{"a":1}', 160_000)),
     "5 MiB": event(filled(b'"' + b"x" * 1000 + b'"', 5 * MEBIBYTE)),
-    "no end": b"data: " + b"x" * (5 * MEBIBYTE),
-    "no end, compressed": b"data: " + b"x" * (20 * MEBIBYTE),
-    "lines": b"data: a\n" * 2_000 + b"\n",
+    "no end": b'data: {"a": "' + b"x" * (5 * MEBIBYTE),
+    "no end, compressed": b'event: a\ndata: {"a": "' + b"x" * (20 * MEBIBYTE),
 }
 
 
