@@ -7,9 +7,8 @@ from server.errors import Unsupported
 from server.providers.reading import count
 
 MOST_CHOICES = 128
-LONGEST_MODEL = 2_200
-"""As long as a config can name one, with its endpoint. What it says of a model is read off its
-name, which takes longer the longer that is."""
+LONGEST_MODEL = 16_384
+"""Far beyond any. What a model can do is read off its name, which takes time by its length."""
 LOGPROB_BYTES = 120
 """Of a reply, for a token and again for each of its alternatives; 110 on average."""
 

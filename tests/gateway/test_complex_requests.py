@@ -175,10 +175,10 @@ def test_arguments_are_json_too(client: httpx.Client, double: Double, texts: lis
 @pytest.mark.parametrize("asked", PROTOCOLS)
 def test_a_models_name_is_bounded(client: httpx.Client, double: Double, asked: str) -> None:
     user = user_at(client, double.url, tokens=RICH)
-    body = body_of(asked, "Hi", model="m" * 2_201, stream=True)
+    body = body_of(asked, "Hi", model="m" * 16_385, stream=True)
     reply = user.api.post(PATHS[asked], body, user.headers)
     assert reply.status_code == 400
-    assert "at most 2200 characters" in reply.json()["error"]["message"]
+    assert "at most 16384 characters" in reply.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["metadata", "logit_bias", "user", "stop"])
