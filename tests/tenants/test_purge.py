@@ -54,8 +54,8 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         # As earlier versions called it.
         own.client.lpush(f"tenant:{ours.tenant_id}:logins:203.0.113.7", "1")
         left = keys_of(own) - others
-        # User, key, rate, once and ledger of each; the counters of the address, tokens and calls.
-        assert len(left) == 13
+        # User, key, rate, once and ledger of each; three counters of the address, two of limits.
+        assert len(left) == 15
 
         status, text = purge(tmp_path, own.url, ours.tenant_id)
         assert (status, text) == (1, f"[ERROR] Tenant {ours.tenant_id} exists: delete it first\n")
