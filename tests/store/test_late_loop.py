@@ -14,9 +14,10 @@ from tests.metrics.scrape import scrape
 from tests.processes import Valkey, until
 from tests.redis_link import RedisLink
 
-TIMEOUT = 0.5
-BLOCK_SECONDS = 3 * TIMEOUT
-SLACK = 0.7
+TIMEOUT = 2.0
+"""Within which a noisy machine gets all charges on their way and the loop blocked, s."""
+BLOCK_SECONDS = 1.5 * TIMEOUT
+SLACK = 3.0
 """What a noisy machine may add to a time limit, s."""
 
 
@@ -61,7 +62,7 @@ async def test_who_waits_meanwhile_is_served(server: Hurried, link: RedisLink, u
     assert (
         late.value("vibe_loop_late_seconds_bucket", le="+Inf")
         - late.value("vibe_loop_late_seconds_bucket", le="1")
-        == 1
+        >= 1
     )
     assert late.value("vibe_loop_late_seconds_sum") > BLOCK_SECONDS / 2
 
