@@ -1,6 +1,7 @@
 --[[
-  What a charge or a hold would be answered, of which nothing is admitted or taken: asked before
-  a tenant's limit is, of which a request that is refused or repeated must take nothing.
+  What a charge or a hold would be answered; nothing is admitted or taken. Asked before a large body
+  is read, and before a tenant's limit is leased, of which a request that is refused or repeated must
+  take nothing.
 
   KEYS[1] user    string  the user, JSON
   KEYS[2] rate    list    times of the admitted requests, newest first, ms
@@ -8,23 +9,26 @@
   KEYS[4] ledger  list    entries, newest first
   ARGV[1] tenant
   ARGV[2] api_key
-  ARGV[3] tokens          the least that it must take or hold
-  ARGV[4] once_field      the hashed Idempotency-Key, or '' for none
-  ARGV[5] old_once_field  as servers before this one hashed it
-  ARGV[6] fingerprint     as the script of the charge or hold keeps it
-  ARGV[7] ledger_size     entries that are kept
+  ARGV[3] operation       charge or hold
+  ARGV[4] tokens          the least that it must take or hold
+  ARGV[5] once_field      the hashed Idempotency-Key, or '' for none
+  ARGV[6] old_once_field  as servers before this one hashed it
+  ARGV[7] fingerprint     as the script of the charge or hold keeps it
+  ARGV[8] ledger_size     entries that are kept
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms}
     OK
     REPLAYED        the script itself has the first reply
     UNKNOWN_KEY     {status} alone
     KEY_REUSED      the Idempotency-Key came with another fingerprint
     RATE_LIMITED
+    TOO_MANY_KEYS   retry_after_ms until an Idempotency-Key expires
+    TOO_MANY_HOLDS  retry_after_ms until one is past its deadline
     NO_TOKENS
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local tenant, api_key, tokens = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local once_field, old_once_field = ARGV[4], ARGV[5]
-local fingerprint, ledger_size = ARGV[6], tonumber(ARGV[7])
+local tenant, api_key, operation, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local once_field, old_once_field = ARGV[5], ARGV[6]
+local fingerprint, ledger_size = ARGV[7], tonumber(ARGV[8])
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
@@ -41,5 +45,9 @@ local function unpack_reply() end -- the script itself has it
 local replay = recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
 if replay then return reply(replay) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, rate.retry_after_ms) end
+local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
+if wait_ms > 0 then return reply(TOO_MANY_KEYS, wait_ms) end
+local holds_wait_ms = operation == 'hold' and wait_for_a_hold_ms(user, now) or 0
+if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, holds_wait_ms) end
 if user.tokensLeft < tokens then return reply(NO_TOKENS) end
 return reply(OK)

@@ -128,7 +128,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     endpoints = request.tenant.config.providers.text
 
     async def ask() -> None:
-        await services.meter.ask(who, least_cost(endpoints))
+        await services.meter.check(who, "hold", least_cost(endpoints))
 
     with services.room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, body.OF_CALLS, portion, ask)

@@ -1,16 +1,16 @@
 """LimitedMeter: charges and holds within the limits of their tenant."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
 
-from server import metrics
-from server.errors import NotSent, Refusal, TenantLimited, Unavailable
+from server.errors import NotSent, Refusal, Unavailable
 from server.metering.block import Taken
 from server.metering.leases import TenantLeases
-from server.metering.meter import Kind, Meter, metered, new_hold_id
-from server.metering.results import ChargeResult, Held, Rate, SettleResult
+from server.metering.meter import Kind, Meter, new_hold_id
+from server.metering.results import ChargeResult, Checked, Held, SettleResult
+from server.metering.taking import Taking
 from server.store import keys
 from server.store.status import Status
 from server.store.store import read
@@ -30,28 +30,24 @@ class LimitedMeter(Meter):
     def __init__(self, meter: Meter, leases: TenantLeases, is_stream: bool) -> None:
         """`is_stream`: a hold also takes one of the streams, until its settle begins."""
         super().__init__(meter._store, meter._ledger_size)
-        self._leases = leases
         self._limits = leases.limits
-        self._is_stream = is_stream and leases.limits.streams is not None
-        self._tokens: Taken | None = None
-        self._call: Taken | None = None
-        self._has_slot = False
+        self._taking = Taking(leases, is_stream)
         self._script: asyncio.Future[list[Any]] | None = None
 
     async def charge(
         self, who: Who, tokens: int, ref: Ref, idempotency_key: str | None = None
     ) -> ChargeResult:
         """As Meter.charge; raises TenantLimited, too."""
-        if not self._take(tokens):
-            fields = keys.once_fields("charge", idempotency_key)
-            await self._admit(who, tokens, tokens, tokens, fields, str(tokens))
+        if not self._taking.take(tokens):
+            checked = self.check(who, "charge", tokens, idempotency_key, str(tokens))
+            await self._admit(who, checked, tokens, tokens)
         try:
             charged = await super().charge(who, tokens, ref, idempotency_key)
         except BaseException as error:
             self._failed(error)
             raise
         if charged.replayed:
-            self._give_back()
+            self._taking.give_back()
         return charged
 
     async def hold(
@@ -67,15 +63,16 @@ class LimitedMeter(Meter):
     ) -> Held:
         """As Meter.hold; it is cut to what is left of tokens_per_day, too, and raises TenantLimited
         below `minimum`. Not with an Idempotency-Key, which is kept with what was `wanted`."""
-        if not self._take(wanted):
-            fields = keys.once_fields("hold", idempotency_key)
-            least = wanted if idempotency_key else minimum
-            await self._admit(who, minimum, least, wanted, fields, f"{wanted} {minimum} {ttl_ms}")
-        if self._tokens is not None:
+        if not self._taking.take(wanted):
+            fingerprint = f"{wanted} {minimum} {ttl_ms}"
+            checked = self.check(who, "hold", minimum, idempotency_key, fingerprint)
+            await self._admit(who, checked, wanted if idempotency_key else minimum, wanted)
+        taken = self._taking.tokens
+        if taken is not None:
             if not idempotency_key:
-                wanted = self._tokens.units
+                wanted = taken.units
             if kind == "api":
-                hold_id = _marked(self._tokens.window)
+                hold_id = _marked(taken.window)
         try:
             held = await super().hold(
                 who, wanted, minimum, ttl_ms, kind, ref, idempotency_key, hold_id
@@ -84,9 +81,9 @@ class LimitedMeter(Meter):
             self._failed(error)
             raise
         if held.replayed:
-            self._give_back()
+            self._taking.give_back()
         else:
-            self._cost(held.tokens)
+            self._taking.cost(held.tokens)
         return held
 
     async def settle(
@@ -105,18 +102,18 @@ class LimitedMeter(Meter):
             return await asyncio.shield(
                 asyncio.create_task(self._settle_of_user(who, hold_id, tokens, ref))
             )
-        self._close_slot()
+        self._taking.close_slot()
         settled = await super().settle(who, hold_id, tokens, kind, ref, again)
-        self._cost(settled.tokens)
+        self._taking.cost(settled.tokens)
         return settled
 
     async def _settle_of_user(self, who: Who, hold_id: str, tokens: int, ref: Ref) -> SettleResult:
         # In this order on one connection: what is held is read before it is settled.
-        self._tokens, settled = await asyncio.gather(
+        self._taking.tokens, settled = await asyncio.gather(
             self._held(who, hold_id), super().settle(who, hold_id, tokens, "api", ref)
         )
         if not settled.replayed:
-            self._cost(settled.tokens)
+            self._taking.cost(settled.tokens)
         return settled
 
     async def _held(self, who: Who, hold_id: str) -> Taken | None:
@@ -128,64 +125,20 @@ class LimitedMeter(Meter):
                 return Taken(tokens, day) if _is_marked(hold_id, day) else None
         return None
 
-    def _take(self, tokens: int) -> bool:
-        """Takes what is leased already; False where some is missing."""
-        limits, leases = self._limits, self._leases
-        if limits.tokens_per_day is not None:
-            self._tokens = leases.tokens.take(tokens)
-            if self._tokens is None:
-                return False
-        if limits.calls_per_minute is not None:
-            self._call = leases.calls.take(1)
-            if self._call is None:
-                return False
-        if self._is_stream:
-            self._has_slot = leases.streams.open()
-            return self._has_slot
-        return True
-
     async def _admit(
-        self,
-        who: Who,
-        minimum: int,
-        least: int,
-        most: int,
-        fields: tuple[str, str],
-        fingerprint: str,
+        self, who: Who, checked: Coroutine[Any, Any, Checked], least: int, most: int
     ) -> None:
-        """Leases what is missing, if the user has `minimum`: at least `least` tokens and up to
+        """Leases what is missing, if the user passes the check: at least `least` tokens and up to
         `most`, or all that the user has. A replay needs nothing."""
         try:
-            status, values = await self._store.run(
-                "check",
-                keys.of_metered(who.user_id),
-                *(who.tenant_id, who.api_key, minimum, *fields, fingerprint, self._ledger_size),
-            )
-            tokens_left, rate = metered(status, values)
-            if status is not Status.REPLAYED:
+            tokens_left, rate, replayed = await checked
+            if not replayed:
                 most = min(most, tokens_left)
-                await self._ask(who, min(least, most), most, rate)
+                await self._taking.ask(who.tenant_id, min(least, most), most, rate)
         except BaseException as error:
-            self._give_back()
+            self._taking.give_back()
             if isinstance(error, Unavailable):
                 raise NotSent(error.reason) from None
-            raise
-
-    async def _ask(self, who: Who, least: int, most: int, rate: Rate) -> None:
-        limits, leases, limit = self._limits, self._leases, "tokens_per_day"
-        try:
-            if limits.tokens_per_day is not None and self._tokens is None:
-                self._tokens = await leases.tokens.ask(least, most)
-            limit = "calls_per_minute"
-            if limits.calls_per_minute is not None and self._call is None:
-                self._call = await leases.calls.ask(1, 1)
-            limit = "streams"
-            if self._is_stream and not self._has_slot:
-                await leases.streams.ask()
-                self._has_slot = True
-        except TenantLimited as refusal:
-            metrics.tenant_limited(who.tenant_id, limit)
-            refusal.headers = {**rate.headers(), **refusal.headers}
             raise
 
     async def _run(
@@ -203,35 +156,16 @@ class LimitedMeter(Meter):
         if isinstance(error, asyncio.CancelledError) and self._script is not None:
             self._script.add_done_callback(self._ended_alone)
         elif isinstance(error, Refusal) and not is_unknown:
-            self._give_back()
+            self._taking.give_back()
         elif not is_unknown:
-            self._close_slot()
+            self._taking.close_slot()
 
     def _ended_alone(self, script: asyncio.Future[list[Any]]) -> None:
         """Of a script whose client has gone."""
         failure = None if script.cancelled() else script.exception()
         took_nothing = failure is None and read(script.result())[0] is not Status.OK
         if took_nothing or isinstance(failure, NotSent):
-            self._give_back()
-
-    def _give_back(self) -> None:
-        self._cost(0)
-        if self._call is not None:
-            self._leases.calls.give_back(*self._call)
-            self._call = None
-        self._close_slot()
-
-    def _cost(self, tokens: int) -> None:
-        """So many of the tokens that were taken are used, or held; the others go back."""
-        if self._tokens is not None:
-            taken, day = self._tokens
-            self._leases.tokens.give_back(taken - tokens, day)
-            self._tokens = Taken(tokens, day)
-
-    def _close_slot(self) -> None:
-        if self._has_slot:
-            self._has_slot = False
-            self._leases.streams.close()
+            self._taking.give_back()
 
 
 def _marked(day: int) -> str:

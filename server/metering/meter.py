@@ -8,7 +8,7 @@ from typing import Any, Literal
 import orjson
 
 from server.errors import InvalidApiKey, KeyReused, PaymentRequired, TooManyRequests, UnknownHold
-from server.metering.results import ChargeResult, Held, Rate, SettleResult
+from server.metering.results import ChargeResult, Checked, Held, Rate, SettleResult
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -19,6 +19,7 @@ HOLD_ID = re.compile(r"[0-9a-f]{32}")
 Kind = Literal["api", "own"]
 """Whose a hold is: `api`, a user's, made and settled over HTTP; `own`, the gateway's, for a call
 to a provider. Neither can settle the other's."""
+Operation = Literal["charge", "hold"]
 
 
 class Meter:
@@ -92,20 +93,31 @@ class Meter:
         replayed = status is Status.REPLAYED
         return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
 
-    async def ask(self, who: Who, least: int) -> None:
-        """Would a hold for a call that costs `least` tokens or more be refused now?
+    async def check(
+        self,
+        who: Who,
+        operation: Operation,
+        least: int,
+        idempotency_key: str | None = None,
+        fingerprint: str = "",
+    ) -> Checked:
+        """What a charge or a hold of at least `least` tokens would be answered now; nothing is
+        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key.
 
-        Raises as `hold` without an Idempotency-Key; nothing is held or counted.
+        Raises as `charge` or `hold`.
         """
         status, values = await self._store.run(
-            "ask",
-            (keys.user(who.user_id), keys.rate(who.user_id), keys.ledger(who.user_id)),
+            "check",
+            keys.of_metered(who.user_id),
             who.tenant_id,
             who.api_key,
+            operation,
             least,
+            *keys.once_fields(operation, idempotency_key),
+            fingerprint,
             self._ledger_size,
         )
-        metered(status, values)
+        return Checked(*metered(status, values), status is Status.REPLAYED)
 
     def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes

@@ -41,6 +41,14 @@ class ChargeResult(NamedTuple):
     replayed: bool
 
 
+class Checked(NamedTuple):
+    """A charge or a hold that would not be refused; `replayed`: it would be a replay."""
+
+    tokens_left: int
+    rate: Rate
+    replayed: bool
+
+
 class Held(NamedTuple):
     """An open hold of `tokens`."""
 

@@ -75,11 +75,11 @@ def test_a_refusal_says_when_it_ends(api: Api, valkey: Valkey) -> None:
     seconds = -(now_ms(valkey) % -DAY_MS) / 1000
     reply = user.charge(1)
     assert (reply.status_code, reply.json()) == (429, REFUSED)
-    assert 0 <= seconds - int(reply.headers["retry-after"]) + 1 <= 3
+    assert 0 <= seconds - int(reply.headers["retry-after"]) + 1 <= 10
     assert reply.headers["ratelimit"].startswith('"requests";r=9999')
     set_limits(api, calls_per_minute=1)
-    user.charge(1)
-    reply = user.charge(1)
+    while (reply := user.charge(1)).status_code == 200:
+        pass  # the second one is refused, or the third if a minute begins between them
     assert (reply.status_code, reply.json()) == (429, REFUSED)
     assert 1 <= int(reply.headers["retry-after"]) <= 60
 
@@ -124,6 +124,14 @@ def test_what_comes_before_a_tenants_limit(api: Api) -> None:
     set_limits(api, rate_limit=1, tokens_per_day=21)
     assert hasty.charge(1).status_code == 200
     assert hasty.charge(1).json() == {"error": "Too Many Requests"}
+
+
+def test_too_many_holds_of_a_user_come_before_a_tenants_limit(api: Api) -> None:
+    (user,) = limited(api, tokens_per_day=50)
+    for _ in range(50):
+        assert user.hold({"tokens": 1}).status_code == 201
+    assert user.hold({"tokens": 1}).json() == {"error": "Too Many Requests"}
+    assert user.charge(1).json() == REFUSED
 
 
 def test_a_hold_is_cut_to_what_is_left(api: Api) -> None:

@@ -1,0 +1,75 @@
+"""Taking: what one request has of its worker's leases of its tenant's limits."""
+
+from server import metrics
+from server.errors import TenantLimited
+from server.metering.block import Taken
+from server.metering.leases import TenantLeases
+from server.metering.results import Rate
+
+
+class Taking:
+    """Nothing at first; in the end the request has used it, or gives it back."""
+
+    def __init__(self, leases: TenantLeases, is_stream: bool) -> None:
+        """`is_stream`: it also takes one of the streams, if they are limited."""
+        self._leases = leases
+        self._limits = leases.limits
+        self._is_stream = is_stream and leases.limits.streams is not None
+        self.tokens: Taken | None = None
+        self._call: Taken | None = None
+        self._has_slot = False
+
+    def take(self, tokens: int) -> bool:
+        """Takes what is leased already; False where some is missing."""
+        limits, leases = self._limits, self._leases
+        if limits.tokens_per_day is not None:
+            self.tokens = leases.tokens.take(tokens)
+            if self.tokens is None:
+                return False
+        if limits.calls_per_minute is not None:
+            self._call = leases.calls.take(1)
+            if self._call is None:
+                return False
+        if self._is_stream:
+            self._has_slot = leases.streams.open()
+            return self._has_slot
+        return True
+
+    async def ask(self, tenant_id: str, least: int, most: int, rate: Rate) -> None:
+        """Leases what is missing: at least `least` tokens and up to `most`. Raises TenantLimited,
+        with the headers of the user's own `rate`, and Unavailable."""
+        limits, leases, limit = self._limits, self._leases, "tokens_per_day"
+        try:
+            if limits.tokens_per_day is not None and self.tokens is None:
+                self.tokens = await leases.tokens.ask(least, most)
+            limit = "calls_per_minute"
+            if limits.calls_per_minute is not None and self._call is None:
+                self._call = await leases.calls.ask(1, 1)
+            limit = "streams"
+            if self._is_stream and not self._has_slot:
+                await leases.streams.ask()
+                self._has_slot = True
+        except TenantLimited as refusal:
+            metrics.tenant_limited(tenant_id, limit)
+            refusal.headers = {**rate.headers(), **refusal.headers}
+            raise
+
+    def give_back(self) -> None:
+        """All of it: the request took nothing."""
+        self.cost(0)
+        if self._call is not None:
+            self._leases.calls.give_back(*self._call)
+            self._call = None
+        self.close_slot()
+
+    def cost(self, tokens: int) -> None:
+        """So many of the tokens are used, or held; the others go back."""
+        if self.tokens is not None:
+            taken, day = self.tokens
+            self._leases.tokens.give_back(taken - tokens, day)
+            self.tokens = Taken(tokens, day)
+
+    def close_slot(self) -> None:
+        if self._has_slot:
+            self._has_slot = False
+            self._leases.streams.close()
