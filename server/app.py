@@ -31,8 +31,13 @@ from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import Request, load_tenant
 from server.errors import ServiceUnavailable
-from server.gateway.large_replies import LargeReplies
-from server.gateway.room import Room
+from server.gateway.room import (
+    REPLIES_BYTES,
+    REQUESTS_BYTES,
+    SMALL_REPLY_BYTES,
+    SMALL_REQUEST_BYTES,
+    Room,
+)
 from server.http import StrictProtocol
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
@@ -103,8 +108,8 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
         leases=leases,
         holding=Holding(timeouts),
-        room=Room(),
-        large_replies=LargeReplies(gateway.LARGE_REPLIES_BYTES),
+        request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
+        reply_room=Room(REPLIES_BYTES, SMALL_REPLY_BYTES),
         upstream=Upstream(names, settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(

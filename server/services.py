@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from server.gateway.large_replies import LargeReplies
 from server.gateway.room import Room
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
@@ -28,8 +27,8 @@ class Services:
     accounts: Accounts
     leases: Leases
     holding: Holding
-    room: Room
-    large_replies: LargeReplies
+    request_room: Room
+    reply_room: Room
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits

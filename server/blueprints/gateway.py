@@ -21,7 +21,7 @@ from server.errors import (
 from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
-from server.gateway.large_replies import SMALL_BYTES
+from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.openapi.headers import RATE, SPENT
@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
-LARGE_REPLIES_BYTES = 96 * 1024 * 1024
 _PIECE_BYTES = 64 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -130,7 +129,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     async def ask() -> None:
         await services.meter.check(who, "hold", least_cost(endpoints))
 
-    with services.room.portion(who.tenant_id, who.user_id) as portion:
+    with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, body.OF_CALLS, portion, ask)
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         if len(text) <= body.LARGE_BYTES:
@@ -156,22 +155,23 @@ def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> l
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:
-    room = request.services.large_replies.of(call.caller.who.tenant_id)
+    who = call.caller.who
+    portion = request.services.reply_room.portion(who.tenant_id, who.user_id)
     if is_stream:
         try:
-            await _stream(request, StreamedCall(call, room))
+            await _stream(request, StreamedCall(call, portion))
         finally:
             call.forget_bodies()
         return None
-    task = request.services.holding.run(complete(call, room))
+    task = request.services.holding.run(complete(call, portion))
     task.add_done_callback(lambda _: call.forget_bodies())
     try:
         return await _send(request, await _wait_for(task))
     finally:
         if task.done():
-            room.close()
+            portion.leave()
         else:
-            task.add_done_callback(lambda _: room.close())
+            task.add_done_callback(lambda _: portion.leave())
 
 
 async def _wait_for(task: "asyncio.Task[Completed]") -> Completed:
@@ -187,7 +187,7 @@ async def _send(request: Request, completed: Completed) -> Reply | None:
     # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
     headers = {**completed.headers, "request-id": str(request.id)}
     body = completed.body
-    if len(body) <= SMALL_BYTES:
+    if len(body) <= SMALL_REPLY_BYTES:
         return Reply(body, 200, headers, "application/json")
     # As fast as it is read: until then it takes room.
     headers["content-length"] = str(len(body))

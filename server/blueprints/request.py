@@ -21,7 +21,7 @@ from server.errors import (
     InvalidApiKey,
     TooManyFaults,
 )
-from server.gateway.room import FREE_BYTES
+from server.gateway.room import SMALL_REQUEST_BYTES
 from server.http import StrictHttp, StrictRequest
 from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter
@@ -128,7 +128,7 @@ class Request(StrictRequest):
     def _may_be_a_replay(self) -> bool:
         """Of a request that has been paid for: such bodies are small."""
         http = self.http
-        is_small = http.request_body != "chunked" and http.announced_bytes <= FREE_BYTES  # type: ignore[comparison-overlap]
+        is_small = http.request_body != "chunked" and http.announced_bytes <= SMALL_REQUEST_BYTES  # type: ignore[comparison-overlap]
         return is_small and "idempotency-key" in self.headers
 
     def require_admin(self) -> None:
@@ -170,7 +170,7 @@ class Request(StrictRequest):
     async def read_any_object(self) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
         who: Who = getattr(self.ctx, "who", _ADMINISTRATOR)
-        with self.services.room.portion(who.tenant_id, who.user_id) as portion:
+        with self.services.request_room.portion(who.tenant_id, who.user_id) as portion:
             return await body.read_small(self.http, portion)
 
     @property

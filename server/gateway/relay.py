@@ -9,7 +9,7 @@ from itertools import islice
 import orjson
 
 from server.gateway.exchange import Exchange
-from server.gateway.large_replies import SMALL_BYTES, LargeReply
+from server.gateway.room import SMALL_REPLY_BYTES, Portion
 from server.providers import sse
 from server.providers.bounds import (
     MOST_KEPT_BYTES,
@@ -32,7 +32,7 @@ class Relay:
     is asked for, so that a client that reads slowly slows the provider down."""
 
     def __init__(
-        self, response: Response, exchange: Exchange, client: Wire, room: LargeReply
+        self, response: Response, exchange: Exchange, client: Wire, portion: Portion
     ) -> None:
         attempt = exchange.attempt
         self._response = response
@@ -43,7 +43,7 @@ class Relay:
         self._tally = exchange.tally
         self._progress = exchange.progress
         self._client = client
-        self._room = room
+        self._portion = portion
         self._stream = attempt.translation.stream(attempt.ask.include_usage)
         self._most = exchange.most_output
         self._left = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
@@ -81,8 +81,8 @@ class Relay:
                     await self._next()
 
     def close(self) -> None:
-        """Gives the connection back if the stream has ended, else closes it; and the room."""
-        self._room.close()
+        """Leaves the room; gives the connection back if the stream has ended, else closes it."""
+        self._portion.leave()
         if self._progress.state == "ended":
             self._response.leave()
         else:
@@ -120,12 +120,12 @@ class Relay:
     def _pass_on(self, events: Iterable[bytes]) -> bytes:
         if isinstance(events, list) and len(events) == 1:  # as nearly always
             piece = self._pass_one_on(events[0])
-            if self._stream.kept <= SMALL_BYTES:
+            if self._stream.kept <= SMALL_REPLY_BYTES:
                 return piece
         else:
             piece = self._pass_some_on(iter(events))
         kept = self._stream.kept
-        if kept > MOST_KEPT_BYTES or not self._room.resize(kept + self._events.size):
+        if kept > MOST_KEPT_BYTES or not self._portion.resize(kept + self._events.size):
             self._break_off()
         return piece
 

@@ -1,12 +1,14 @@
-"""Room: what the requests that a worker has in hand may take of its memory, all together.
+"""Room: what requests, or replies, may take of a worker's memory, all together.
 
-A body is there while it arrives, and as the objects that it was parsed into until a provider has
-accepted the call; then a provider's slowness costs no more memory than the stream itself. Without
-a bound, one user's uploads could take all of a pod's memory, and with the pod every stream in it.
+A request's body is there while it arrives, and as the objects that it was parsed into until a
+provider has accepted the call; then a provider's slowness costs no more memory than the stream
+itself. A reply waits here until it is whole, or until a slow client has read it. Without a bound,
+one user's uploads, or the provider of one tenant, could take all of a pod's memory, and with the
+pod every stream in it.
 
-Of its room each user has a quarter at most, and each tenant half, so that neither a user nor a
-tenant can keep out all others. One request is always within the share of its user and tenant, if
-they have no other: a share must not make a bound of its own for what a request may be.
+Of a room each user has a quarter at most, and each tenant half, so that neither a user nor a
+tenant can keep out all others. One body is always within the share of its user and tenant, if
+they have no other: a share must not make a bound of its own for what one may be.
 """
 
 from types import TracebackType
@@ -15,35 +17,37 @@ from typing import Self
 from server.errors import Overloaded
 from server.structure import VALUE_BYTES
 
-ROOM_BYTES = 128 * 1024 * 1024
-FREE_BYTES = 16 * 1024
-"""What is smaller is not counted: it costs no more than the connection that it comes over."""
-
-
+REQUESTS_BYTES = 128 * 1024 * 1024
+SMALL_REQUEST_BYTES = 16 * 1024
+REPLIES_BYTES = 96 * 1024 * 1024
+SMALL_REPLY_BYTES = 64 * 1024
 _WIDEST = 4 + 1
 
 
 class Room:
-    """Of one worker, in bytes of memory."""
+    """Of one worker, `size` bytes of memory. What takes no more than `free` is not counted: it
+    costs no more than the connection that it comes over."""
 
-    def __init__(self, size: int = ROOM_BYTES) -> None:
+    def __init__(self, size: int, free: int) -> None:
         self.left = size
+        self.free = free
         self._of_tenant = size // 2
         self._of_user = size // 4
         self._taken: dict[str, int] = {}
 
     def portion(self, tenant_id: str, user_id: str) -> "Portion":
-        """For a request of this user, while the body of `with` runs; it is empty at first."""
+        """For a request or reply of this user; it is empty at first."""
         return Portion(self, tenant_id, user_id)
 
-    def check(self, owners: tuple[str, str], own: int, more: int) -> None:
-        """May one that has `own` bytes have `more`? Raises Overloaded."""
+    def is_there(self, owners: tuple[str, str], own: int, more: int) -> bool:
+        """May one that has `own` bytes have `more`?"""
         if more > self.left:
-            raise Overloaded
+            return False
         for owner, share in zip(owners, (self._of_tenant, self._of_user), strict=True):
             taken = self._taken.get(owner, 0)
             if taken > own and taken + more > share:
-                raise Overloaded
+                return False
+        return True
 
     def take(self, owners: tuple[str, str], more: int) -> None:
         """Less than nothing gives back."""
@@ -55,7 +59,7 @@ class Room:
 
 
 class Portion:
-    """What one request has."""
+    """What one request or reply has; as a context manager it leaves at the end, unless kept."""
 
     __slots__ = ("_is_kept", "_owners", "_room", "_size")
 
@@ -80,22 +84,29 @@ class Portion:
 
     def could_be(self, size: int) -> None:
         """Is there room for so much now? Raises Overloaded."""
-        if size > FREE_BYTES:
-            self._room.check(self._owners, self._size, size - self._size)
+        more = size - self._size
+        if size > self._room.free and not self._room.is_there(self._owners, self._size, more):
+            raise Overloaded
 
     def grow_to(self, size: int) -> None:
         """Raises Overloaded, and then has what it had."""
-        if size > FREE_BYTES and size > self._size:
-            more = size - self._size
-            self._room.check(self._owners, self._size, more)
+        if size > self._size and not self.resize(size):
+            raise Overloaded
+
+    def resize(self, size: int) -> bool:
+        """It takes so many bytes now; False, and it has what it had, if there is no room."""
+        size = 0 if size <= self._room.free else size
+        more = size - self._size
+        if more > 0 and not self._room.is_there(self._owners, self._size, more):
+            return False
+        if more:
             self._room.take(self._owners, more)
             self._size = size
+        return True
 
     def leave(self) -> None:
         """What was counted is no more."""
-        if self._size:
-            self._room.take(self._owners, -self._size)
-            self._size = 0
+        self.resize(0)
 
     def keep(self) -> Self:
         """It is not over with the end of `with`: whoever gets it now has it leave."""
@@ -106,7 +117,7 @@ class Portion:
 def memory_of(text: bytearray, values: int) -> int:
     """Bytes that a body takes once it is parsed, with the request that is made of it; at most."""
     most = len(text) * (1 + _WIDEST) + values * VALUE_BYTES
-    if most <= FREE_BYTES:  # as for nearly all, and nothing depends on how much less
+    if most <= SMALL_REQUEST_BYTES:  # as for nearly all, and nothing depends on how much less
         return most
     return len(text) * (1 + _width(text)) + values * VALUE_BYTES
 

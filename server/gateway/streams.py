@@ -6,8 +6,8 @@ from server import metrics
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
-from server.gateway.large_replies import LargeReply
 from server.gateway.relay import Relay
+from server.gateway.room import Portion
 from server.metering.holding import Ending, Hold
 from server.metering.results import Held
 from server.upstream.response import Response
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 class StreamedCall:
     """A call whose reply is passed on in pieces while its hold is open."""
 
-    def __init__(self, call: Call, room: LargeReply) -> None:
-        """`room` is what waits of the reply takes, and is given back when the hold has ended."""
+    def __init__(self, call: Call, portion: Portion) -> None:
+        """`portion` is what waits of the reply takes, and is left when the hold has ended."""
         self._call = call
-        self._room = room
+        self._portion = portion
         self._relay: Relay | None = None
         self._is_counted = False
 
@@ -40,7 +40,7 @@ class StreamedCall:
             raise
 
     async def _accept(self, exchange: Exchange, response: Response) -> Relay:
-        self._relay = relay = Relay(response, exchange, self._call.caller.wire, self._room)
+        self._relay = relay = Relay(response, exchange, self._call.caller.wire, self._portion)
         try:
             await relay.begin()
         except Refusal:

@@ -10,7 +10,7 @@ import orjson
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
-from server.gateway.large_replies import LargeReply
+from server.gateway.room import Portion
 from server.metering.holding import Ending
 from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarge, can_be_parsed
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
@@ -30,9 +30,9 @@ class Completed(NamedTuple):
     headers: dict[str, str]
 
 
-async def complete(call: Call, room: LargeReply) -> Completed:
-    """Makes the call, to its end, whether or not somebody waits for it. The reply takes `room`,
-    until who asked for it closes that. Raises Refusal."""
+async def complete(call: Call, portion: Portion) -> Completed:
+    """Makes the call, to its end, whether or not somebody waits for it. The reply takes
+    `portion`, which whoever asked for it has leave. Raises Refusal."""
     body, failure = None, None
 
     async def end() -> Ending:
@@ -42,7 +42,7 @@ async def complete(call: Call, room: LargeReply) -> Completed:
 
     async with call.hold(end) as hold:
         try:
-            body = await call.try_each(hold.held, partial(_accept, room))
+            body = await call.try_each(hold.held, partial(_accept, portion))
         except Refusal as refusal:
             failure = refusal
     headers = hold.held.rate.headers()
@@ -56,11 +56,11 @@ async def complete(call: Call, room: LargeReply) -> Completed:
     return Completed(body, headers)
 
 
-async def _accept(room: LargeReply, exchange: Exchange, response: Response) -> bytes:
+async def _accept(portion: Portion, exchange: Exchange, response: Response) -> bytes:
     """The reply as the client takes it. Raises ProviderError: for one that is as bad as none, and
     for one that is owed for, as it had begun as an answer and cannot be read to its end."""
     try:
-        raw = await response.read(MOST_REPLY_BYTES, room.resize)
+        raw = await response.read(MOST_REPLY_BYTES, portion.resize)
     except UpstreamError as error:
         failure = _failure(error)
         if not _ANSWER.match(error.body):

@@ -31,8 +31,8 @@ from tests.processes import Server
 
 MEBIBYTE = 1024 * 1024
 LARGEST_REPLY = 32 * MEBIBYTE
-SHARE = 48 * MEBIBYTE
-"""Of replies at a time, for one tenant; together they have twice that."""
+OF_A_TENANT, OF_A_USER = 48 * MEBIBYTE, 24 * MEBIBYTE
+"""Of replies at a time; all together have 96 MiB."""
 GROWTH = 3 * LARGEST_REPLY
 """Bytes: what is decompressed, and once more as it is passed on."""
 PROMPT = estimate(turns("Hi"))
@@ -234,7 +234,7 @@ def test_one_tenants_replies_leave_room_for_those_of_others(
     client: httpx.Client,
 ) -> None:
     body = filled(b'"x"', LARGEST_REPLY, b"," + USAGE)
-    held = Held(SHARE * 5 // 8)
+    held = Held(OF_A_TENANT * 5 // 8)
     replies: list[httpx.Response] = []
     with RawProvider(held) as slow, RawProvider(whole(body)) as quick:
         endpoints = {"slow": endpoint(slow.url), "quick": endpoint(quick.url)}
@@ -251,6 +251,24 @@ def test_one_tenants_replies_leave_room_for_those_of_others(
         assert replies[0].headers["x-tokens-charged"] == "25"
         reply = ask(user, "Hi", model="quick/m")
         assert reply.headers["x-tokens-charged"] == "25"
+
+
+def test_one_users_replies_leave_room_for_those_of_others_of_the_tenant(
+    client: httpx.Client,
+) -> None:
+    body = filled(b'"x"', OF_A_USER * 3 // 4, b"," + USAGE)
+    held = Held(OF_A_USER - MEBIBYTE)
+    with RawProvider(held) as slow, RawProvider(whole(body)) as quick:
+        user = user_of(client, {"slow": endpoint(slow.url), "quick": endpoint(quick.url)})
+        other = user.api.login()
+        caller = threading.Thread(target=lambda: ask(user, "Hi"))
+        caller.start()
+        assert held.is_sent.wait(20)
+        assert ask(user, "Hi", model="quick/m").status_code == 502
+        assert ask(other, "Hi", model="quick/m").status_code == 200
+        held.go_on.set()
+        caller.join()
+        assert ask(user, "Hi", model="quick/m").status_code == 200
 
 
 def event(data: bytes) -> bytes:
