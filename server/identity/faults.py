@@ -7,6 +7,8 @@ that: it need not be exact, and a flood must not cost Redis anything.
 
 from time import monotonic
 
+from server.recent import Recent
+
 MOST_FAULTS = 1_000
 """In a minute; of those with large bodies fewer."""
 LARGE_FAULT = 250
@@ -25,24 +27,19 @@ class FaultRates:
 
     def __init__(self) -> None:
         # Of each client how many faults it had, less those that time has forgiven, and when that
-        # was computed, in ms; who came last is last.
-        self._levels: dict[str, tuple[float, float]] = {}
+        # was computed, in ms.
+        self._levels: Recent[tuple[float, float]] = Recent(REMEMBERED_CLIENTS)
 
     def count(self, client: str, faults: int) -> None:
         level, now = self._level(client)
-        self._levels.pop(client, None)
-        self._levels[client] = level + faults, now
-        if len(self._levels) > REMEMBERED_CLIENTS:
-            del self._levels[next(iter(self._levels))]
+        self._levels.put(client, (level + faults, now))
 
     def wait_ms(self, client: str) -> int:
         """Until it has no more than MOST_FAULTS; 0 if so."""
-        if client not in self._levels:  # as nearly all
-            return 0
         level, _ = self._level(client)
         return max(0, int((level - MOST_FAULTS) / _PER_MS))
 
     def _level(self, client: str) -> tuple[float, float]:
         now = 1000 * monotonic()
-        level, at = self._levels.get(client, (0.0, now))
+        level, at = self._levels.get(client) or (0.0, now)
         return max(0.0, level - (now - at) * _PER_MS), now

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import NoReturn
 
 from server.errors import InvalidAdminToken, TooManyWrongTokens
+from server.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -24,8 +25,8 @@ class WrongTokens:
 
     def __init__(self, minute: float) -> None:
         self._minute = minute
-        # Of each client the times of the last ones that were not limited; who came last is last.
-        self._times: dict[str, deque[float]] = {}
+        # Of each client the times of the last ones that were not limited.
+        self._times: Recent[deque[float]] = Recent(REMEMBERED_CLIENTS)
         self._untold = 0
         self._last_client = ""
 
@@ -35,11 +36,10 @@ class WrongTokens:
             asyncio.get_running_loop().call_later(self._minute, self.tell)
         self._untold += 1
         self._last_client = client
-        times = self._times.pop(client, None) or deque(maxlen=MOST_IN_A_MINUTE)
-        self._times[client] = times
-        if len(self._times) > REMEMBERED_CLIENTS:
-            del self._times[next(iter(self._times))]
-        now = monotonic()
+        times, now = self._times.get(client), monotonic()
+        if times is None:
+            times = deque(maxlen=MOST_IN_A_MINUTE)
+            self._times.put(client, times)
         if len(times) == MOST_IN_A_MINUTE and now < times[0] + self._minute:
             raise TooManyWrongTokens(int(1000 * (times[0] + self._minute - now)))
         times.append(now)
