@@ -35,7 +35,7 @@ ETAG = re.compile(r'"[0-9a-f]{40}"')
 RESERVED_IDS = ("tenants", "docs", "livez", "readyz", "metrics")
 CONFIG_BYTES = 64 * 1024
 # In memory, where a config can be a hundred times as large as its text.
-PARSED_BYTES = 64 * 1024 * 1024
+PARSED_BYTES = 32 * 1024 * 1024
 SEEN_TENANTS = 20_000
 # As measured: an endpoint of no members, and a config of nothing but what it must have.
 _ENDPOINT_BYTES = 800

@@ -1,0 +1,84 @@
+"""The bounds that the docs state are those of the code."""
+
+import re
+
+import pytest
+
+from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS
+from server.errors import MOST_DETAILS
+from server.gateway.room import (
+    REPLIES_BYTES,
+    REQUESTS_BYTES,
+    SMALL_REPLY_BYTES,
+    SMALL_REQUEST_BYTES,
+)
+from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
+from server.identity.users import REMEMBERED_KEYS
+from server.identity.wrong_tokens import MOST_IN_A_MINUTE
+from server.providers.bounds import (
+    MOST_EVENT_VALUES,
+    MOST_PARSED_BYTES,
+    MOST_REPLY_BYTES,
+    MOST_REPLY_VALUES,
+)
+from server.tenants.tenants import PARSED_BYTES
+from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
+from tests.processes import ROOT
+
+KIB = 1024
+LUA = (ROOT / "lua" / "prelude.lua").read_text()
+
+
+def of_lua(name: str) -> int:
+    names, values = re.findall(rf"^ *local (.*\b{name}\b.*) = ([\d, ]+)$", LUA, re.MULTILINE)[0]
+    return int(values.split(", ")[names.split(", ").index(name)])
+
+
+HOLDS, KEYS = of_lua("MOST_HOLDS"), of_lua("ONCE_FIELDS")
+ANONYMOUS_KEYS, ANONYMOUS_ENTRIES = of_lua("TEMPORARY_ONCE_FIELDS"), of_lua("TEMPORARY_ENTRIES")
+
+STATED = {
+    "README.md": [
+        f"the first {MOST_DETAILS} faults",
+        f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB",
+        f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
+        f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
+        f"{ANONYMOUS_KEYS}.",
+        f"{MOST_FAULTS:,} a minute of a key",
+        f"429 after {MOST_IN_A_MINUTE} in a minute",
+        f"of an anonymous user {ANONYMOUS_ENTRIES} at most",
+    ],
+    "docs/gateway.md": [
+        f"may have {MOST_REPLY_BYTES // MIB} MiB, decompressed",
+        f"Up to {MOST_PARSED_BYTES // MIB} MiB and {MOST_REPLY_VALUES:,} values",
+        f"{MOST_PARSED_BYTES // MIB} MiB, {MOST_EVENT_VALUES:,} values and",
+        f"from {SMALL_REPLY_BYTES // KIB} KiB a call on: {REPLIES_BYTES // MIB} MiB together",
+        f"may have {OF_CALLS.size // MIB} MiB, {OF_CALLS.values:,} values",
+        f"nested {OF_CALLS.depth} deep",
+        f"more than {LARGE_BYTES // KIB} KiB are read",
+        f"room for {REQUESTS_BYTES // MIB} MiB",
+        f"Below {SMALL_REQUEST_BYTES // KIB} KiB nothing is counted",
+        f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
+    ],
+    "docs/operate.md": [
+        f"more than {MOST_FAULTS:,} in a minute",
+        f"{LARGE_FAULT} at most; after more than {LARGE_BYTES // KIB} KiB",
+        f"at most {SMALL_REQUEST_BYTES // KIB} KiB, which may be a replay",
+        f"{MOST_IN_A_MINUTE} in a minute: 429",
+        f"last {REMEMBERED_CLIENTS:,} keys and addresses",
+        f"a room of {REQUESTS_BYTES // MIB} MiB",
+        f"a room of {REPLIES_BYTES // MIB} MiB",
+        f"used last: {PARSED_BYTES // MIB} MiB",
+        f"API keys, the last {REMEMBERED_KEYS:,}",
+        f"| {HOLDS} open holds |",
+        f"| {ANONYMOUS_ENTRIES} entries",
+        f"| {ANONYMOUS_KEYS}, of holds |",
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("page", "phrase"), [(page, one) for page, phrases in STATED.items() for one in phrases]
+)
+def test_docs_state_the_bounds_of_the_code(page: str, phrase: str) -> None:
+    assert phrase in " ".join((ROOT / page).read_text().split())
