@@ -24,7 +24,7 @@ from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
 from server.providers.ask import MOST_CHOICES
-from server.providers.errors import ProviderRefused
+from server.providers.errors import ProviderError, ProviderRefused, ProviderTimeout
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import JsonReply
 
@@ -40,6 +40,9 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
         400, "temperature must be at most 2", "invalid_request_error", None, "temperature"
     ),
 }
+
+# Where a repetition would come too soon, or cost as much again.
+_FINAL_AT_TIMES = (TenantLimited, ProviderError, ProviderTimeout)
 
 _Balance = Annotated[Tokens, Field(description="the balance", examples=[3])]
 _Path = Annotated[
@@ -115,15 +118,19 @@ def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> 
     if len(bodies) > 1:
         examples = [example for body in bodies for example in body["examples"]]
         schema = {"oneOf": bodies, "examples": examples}
-    names = [_headers(kind, route) for kind in kinds]
+    names = [each for kind in kinds for each in _headers(kind, route)]
     when = "; or ".join(REFUSALS[kind][0] for kind in kinds)
     return _response(when, names, {"application/json": schema})
 
 
-def _headers(kind: type[Refusal], route: Route) -> list[str]:
-    rate = RATE if route.doc.rated and kind is TooManyRequests else ()
-    final = ["X-Should-Retry"] if route.speaks and kind.is_final else []
-    return [*REFUSALS[kind][1], *rate, *final]
+def _headers(kind: type[Refusal], route: Route) -> list[list[str]]:
+    """Those of each of its replies."""
+    rate = RATE if route.doc.rated and kind in (TooManyRequests, TenantLimited) else ()
+    found = [*REFUSALS[kind][1], *rate]
+    final = [*found, "X-Should-Retry"]
+    if route.speaks and kind in _FINAL_AT_TIMES:
+        return [found, final]
+    return [final if route.speaks and kind.is_final else found]
 
 
 def _native(kind: type[Refusal], schemas: Schemas) -> Json:

@@ -62,6 +62,17 @@ def test_routes_come_in_the_order_that_a_reader_needs() -> None:
     assert names.index("readConfig") < names.index("grant") < names.index("listTenants")
 
 
+def test_calls_say_which_refusals_are_final_always_or_at_times() -> None:
+    for label, operation in operations():
+        if "/v1/chat" in label or "/v1/messages" in label:
+            found = {
+                status: reply["headers"].get("X-Should-Retry", {}).get("required", True)
+                for status, reply in operation["responses"].items()
+                if "X-Should-Retry" in reply["headers"]
+            }
+            assert found == {"402": True, "429": False, "502": False, "504": False}, label
+
+
 def test_document_is_served(client: httpx.Client) -> None:
     reply = client.get("/docs/openapi.json")
     assert reply.headers["content-type"] == "application/json"
