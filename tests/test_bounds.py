@@ -5,7 +5,8 @@ import re
 import pytest
 
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS
-from server.errors import MOST_DETAILS
+from server.blueprints.request import IDEMPOTENCY_KEY
+from server.errors import MOST_DETAILS, PayloadTooLarge
 from server.gateway.room import (
     REPLIES_BYTES,
     REQUESTS_BYTES,
@@ -15,6 +16,7 @@ from server.gateway.room import (
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
+from server.openapi.refusals import REFUSALS
 from server.providers.bounds import (
     MOST_EVENT_VALUES,
     MOST_PARSED_BYTES,
@@ -82,3 +84,10 @@ STATED = {
 )
 def test_docs_state_the_bounds_of_the_code(page: str, phrase: str) -> None:
     assert phrase in " ".join((ROOT / page).read_text().split())
+
+
+def test_the_apis_documentation_does() -> None:
+    sizes = f"over {OF_OTHERS.size // MIB} MiB ({OF_CALLS.size // MIB} MiB for provider calls)"
+    assert sizes in REFUSALS[PayloadTooLarge][0]
+    kept = f"at most {KEYS:,} are kept, an anonymous user's {ANONYMOUS_KEYS}"
+    assert kept in str(IDEMPOTENCY_KEY)

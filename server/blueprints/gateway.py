@@ -62,12 +62,13 @@ _REFUSALS = [
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
-_COST = """\
+_COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
 times the endpoint's `weight`. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
 endpoint speaks the other protocol; what cannot be, is refused with 400 and named. \
-At most 10 MiB, 50,000 values, nested 128 deep. \
+At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, nested \
+{body.OF_CALLS.depth} deep. \
 An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""
 
 

@@ -1,12 +1,12 @@
 """Calls whose reply is read to its end before the client gets it."""
 
-import asyncio
 import re
 from functools import partial
 from typing import NamedTuple
 
 import orjson
 
+from server.aside import aside
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
@@ -69,7 +69,7 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
     try:
         if len(raw) <= MOST_REPLY_VALUES:
             return _read(exchange, raw)
-        return await asyncio.to_thread(_read, exchange, raw)
+        return await aside(_read, exchange, raw)
     except TooLarge:
         raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
