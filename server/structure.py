@@ -11,8 +11,11 @@ from typing import NamedTuple
 # one. In strings they mean nothing.
 _MARKS = b"{[,:"
 _ALL_ELSE = bytes(set(range(256)) - set(_MARKS))
-_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[]|[}\]]|[,:]', re.DOTALL)
-_OPENING, _CLOSING, _QUOTE = b"{[", b"}]", ord('"')
+# The next string, without escapes, opening, closing or other mark, or the end. Whatever the text
+# is, it is gone through once: what is between two of them belongs to the second, and a string may
+# lack its end.
+_TOKEN = re.compile(rb'[^"{}\[\],:]*+(?:"[^"]*+"?+|([{\[])|([}\]])|([,:])|\Z)')
+_OPENING, _CLOSING, _MARK = range(1, 4)
 
 VALUE_BYTES = 100
 """What a value takes in memory besides its text, at most, as Python's objects."""
@@ -29,28 +32,27 @@ class Structure(NamedTuple):
 def structure_of(text: bytes | bytearray, most_values: int, most_depth: int) -> Structure | None:
     """None if it exceeds the bounds; of valid JSON it is said so rightly.
 
-    Takes 4 ms for 10 MiB, and where the strings have to be told from the rest, at most 30 ms more
-    and 0.2 us for each value up to the bound.
+    Takes 4 ms for 10 MiB, and where the strings have to be told from the rest, at most 80 ms more
+    and 0.5 us for each value up to the bound.
     """
     marks = len(text.translate(None, _ALL_ELSE))
     opening = text.count(b"{") + text.count(b"[")
     if marks < most_values and opening <= most_depth:
         return Structure(marks + 1, opening)
     marks = depth = deepest = 0
-    # Between two strings of valid JSON there is a mark or a closing bracket.
+    # Between two strings of valid JSON there is a mark or a closing bracket, and each of those
+    # closes another mark.
+    most_tokens = 3 * most_values + 3
+    text = text.replace(rb"\\", b"").replace(rb"\"", b"")
     for count, token in enumerate(_TOKEN.finditer(text)):
-        first = text[token.start()]
-        if first == _QUOTE:
-            if count > 3 * most_values + 3:
-                return None
-            continue
-        if first in _CLOSING:
-            depth -= 1
-            continue
-        marks += 1
-        if first in _OPENING:
+        kind = token.lastindex
+        if kind == _OPENING:
             depth += 1
             deepest = max(deepest, depth)
-        if marks >= most_values or depth > most_depth:
+        elif kind == _CLOSING:
+            depth -= 1
+        if kind in (_OPENING, _MARK):
+            marks += 1
+        if marks >= most_values or depth > most_depth or count > most_tokens:
             return None
     return Structure(marks + 1, deepest)

@@ -44,6 +44,14 @@ def test_marks_in_strings_are_no_values() -> None:
     assert structure_of(prose, 10, 10) == Structure(3, 1)
 
 
+def test_escapes_end_no_string() -> None:
+    texts = [r'"\\"', r'"\"[["', r'"]\\\"{"', r'"\n\\\\"', r'"\u005c,"']
+    text = f"[{','.join(4 * texts)}]".encode()
+    assert len(orjson.loads(text)) == 20
+    assert structure_of(text, 21, 1) == Structure(21, 1)
+    assert structure_of(text, 20, 1) is None
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -51,6 +59,7 @@ def test_marks_in_strings_are_no_values() -> None:
         b"[" + b'"",' * 3_000_000 + b'""]',
         b"[" * 10_000_000,
         b'{"' + b'\\"' * 5_000_000 + b'":' + b"[" * 200 + b"]" * 200 + b"}",
+        b"}" * 10_000_000 + b"," * 50_000,
     ],
 )
 def test_large_texts_are_refused_early(text: bytes) -> None:

@@ -68,6 +68,27 @@ def test_many_values_are_refused(
         assert (double.calls(), used(user)) == ([], 0)
 
 
+# No JSON, and whoever looked for its strings and values again at each place would not come to an
+# end; those that are sent have as many commas as make it worth to look.
+COMMAS = b"," * VALUES
+NO_JSON = {
+    "a string without an end": b'"' + b'\\"' * 100_000 + COMMAS,
+    "endings of objects": b"}" * 200_000 + COMMAS,
+    "endings of lists": b"]" * 200_000 + COMMAS,
+}
+
+
+@pytest.mark.parametrize("name", NO_JSON)
+def test_what_is_no_json_takes_no_longer(client: httpx.Client, double: Double, name: str) -> None:
+    user = user_at(client, double.url)
+    assert post(user, NO_JSON[name]).status_code == 400
+    charge = f"/{user.api.tenant_id}/charges"
+    reply = client.post(charge, content=3 * NO_JSON[name], headers=user.headers)
+    assert reply.status_code == 400
+    assert post(user, 30 * NO_JSON[name]).status_code == 400
+    assert used(user) == 0
+
+
 @pytest.mark.parametrize("asked", PROTOCOLS)
 def test_the_bounds(client: httpx.Client, double: Double, asked: str) -> None:
     user = user_at(client, double.url, asked, tokens=RICH)
