@@ -72,7 +72,8 @@ class LimitedMeter(Meter):
             if not idempotency_key:
                 wanted = taken.units
             if kind == "api":
-                hold_id = _marked(taken.window)
+                mark = _mark(taken.window)
+                hold_id = new_hold_id()[: -len(mark)] + mark
         try:
             held = await super().hold(
                 who, wanted, minimum, ttl_ms, kind, ref, idempotency_key, hold_id
@@ -122,7 +123,7 @@ class LimitedMeter(Meter):
             status, values = await self._store.run("held", [keys.user(who.user_id)], hold_id)
             if status is Status.OK:
                 tokens, day = values
-                return Taken(tokens, day) if _is_marked(hold_id, day) else None
+                return Taken(tokens, day) if hold_id.endswith(_mark(day)) else None
         return None
 
     async def _admit(
@@ -168,11 +169,7 @@ class LimitedMeter(Meter):
             self._taking.give_back()
 
 
-def _marked(day: int) -> str:
-    """A hold's ID that tells its settle, which may be another worker's, whether it was made on an
-    odd day: no hold lives for longer than an hour."""
-    return f"{new_hold_id()[:-1]}{day % 2}"
-
-
-def _is_marked(hold_id: str, day: int) -> bool:
-    return hold_id[-1] == str(day % 2)
+def _mark(day: int) -> str:
+    """How the ID of a hold ends that took of this day's tokens, by which its settle, at whatever
+    worker, knows it. Before it are 96 random bits."""
+    return f"{day:08x}"

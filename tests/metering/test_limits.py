@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -11,44 +11,19 @@ import pytest
 
 from tests.api import Api, User, config
 from tests.callers import Load, each_worker
-from tests.metering.exactness import check_limits, statuses
+from tests.metering.exactness import check_limits
+from tests.metering.limits import (
+    DAY_MS,
+    REFUSED,
+    counted,
+    counter_key,
+    limited,
+    set_limits,
+    used,
+)
 from tests.metrics.scrape import scrape
 from tests.processes import Server, Valkey, eventually, until
-from tests.raw import connect
-from tests.redis_link import RedisLink
-from tests.stored import now_ms, put, record
-
-DAY_MS = 86_400_000
-REFUSED = {"error": "Tenant limit reached"}
-
-
-def limited(api: Api, users: int = 1, rate_limit: int = 10_000, **limits: int) -> list[User]:
-    """Users with 1,000 tokens each, of a tenant with these limits."""
-    set_limits(api, rate_limit, **limits)
-    return [api.login() for _ in range(users)]
-
-
-def set_limits(api: Api, rate_limit: int = 10_000, **limits: int) -> None:
-    group = {"tokens": 1_000, "rate_limit": rate_limit, "rate_limit_window": 60}
-    value = config(anonymous=group) | {"limits": limits}
-    assert api.put_config(value).status_code == 200
-
-
-def counter_key(api: Api, limit: str = "tokens_per_day") -> str:
-    return f"{{tenant:{api.tenant_id}:config}}:limit:{limit}"
-
-
-def counted(valkey: Valkey, api: Api, limit: str = "tokens_per_day") -> int:
-    """What is leased to workers: used, or ahead."""
-    return int(str(valkey.client.hget(counter_key(api, limit), "taken") or 0))
-
-
-def used(users: Sequence[User]) -> int:
-    return sum(user.balance()["tokensUsed"] for user in users)
-
-
-def held(users: Sequence[User]) -> int:
-    return sum(user.balance()["tokensHeld"] for user in users)
+from tests.stored import now_ms
 
 
 async def test_limits_are_exact_over_all_workers(api: Api, server: Server) -> None:
@@ -148,43 +123,6 @@ def test_a_hold_is_cut_to_what_is_left(api: Api) -> None:
     assert user.charge(1).json() == REFUSED
 
 
-async def test_a_settle_gives_back_at_any_worker(api: Api, server: Server) -> None:
-    (user,) = limited(api, tokens_per_day=100)
-    path = f"/{api.tenant_id}/holds"
-    async with each_worker(server, 1) as loads:
-        for number in range(6):
-            one, other = loads[number % 2], loads[1 - number % 2]
-            held = await one.call("POST", path, user.headers, {"tokens": 95})
-            assert held.status == 201
-            settle = f"{path}/{held.body['holdId']}/settle"
-            for _ in range(2):
-                settled = await other.call("POST", settle, user.headers, {"tokens": 1})
-                assert settled.status == 200
-        assert (await loads[0].charge(user, 94)).status == 200
-        assert (await loads[1].charge(user, 1)).status == 429
-
-
-def test_what_a_settle_takes_beyond_its_hold_counts(api: Api) -> None:
-    (user,) = limited(api, tokens_per_day=100)
-    hold_id = user.hold({"tokens": 10}).json()["holdId"]
-    assert user.settle(hold_id, 85).json()["tokens"] == 85
-    eventually(lambda: user.charge(16).json() == REFUSED)
-    assert user.charge(15).status_code == 200
-    assert user.charge(1).json() == REFUSED
-
-
-def test_nothing_goes_back_to_another_day(api: Api, valkey: Valkey) -> None:
-    (user,) = limited(api, tokens_per_day=100)
-    hold_id = str(user.hold({"tokens": 90}).json()["holdId"])
-    # As if it had been made on the other side of midnight.
-    yesterday = hold_id[:-1] + str(1 - int(hold_id[-1]))
-    stored = record(valkey, user)
-    stored["holds"] = {yesterday: stored["holds"][hold_id]}
-    put(valkey, user, stored)
-    assert user.settle(yesterday, 0).status_code == 200
-    assert user.charge(11).json() == REFUSED
-
-
 def test_a_day_and_a_minute_begin_anew(api: Api, valkey: Valkey) -> None:
     (user,) = limited(api, tokens_per_day=10, calls_per_minute=2)
     assert user.charge(10).status_code == 200
@@ -230,53 +168,6 @@ def test_operators_see_which_limit_it_was(api: Api, client: httpx.Client) -> Non
     outcome = {"tenant": tenant, "outcome": "tenant_limited"}
     assert seen.value("vibe_charges_total", **outcome) == 1
     assert seen.value("vibe_holds_total", **outcome) == 1
-
-
-async def test_what_is_idle_goes_back(api: Api, server: Server, valkey: Valkey) -> None:
-    (user,) = limited(api, tokens_per_day=100_000, calls_per_minute=100_000)
-    async with each_worker(server, 8) as loads:
-        answers = await asyncio.gather(*(loads[n % 2].charge(user, 2) for n in range(400)))
-        assert statuses(answers) == {200: 400}
-        await loads[0].charge(user, 2)
-    eventually(lambda: counted(valkey, api) == 802)
-
-
-def _raw(user: User, path: str, body: bytes) -> bytes:
-    lines = [
-        f"POST /{user.api.tenant_id}{path} HTTP/1.1",
-        "Host: test",
-        f"Authorization: Bearer {user.api_key}",
-        f"Content-Length: {len(body)}",
-    ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-@pytest.mark.parametrize("path", ["/charges", "/holds"])
-def test_whoever_leaves_uses_nothing_up_for_nothing(
-    valkey: Valkey, tmp_path: Path, path: str
-) -> None:
-    """Their client is gone before the script of a request was sent, or while it runs."""
-    with (
-        RedisLink(valkey) as link,
-        Server(tmp_path / "out", REDIS_URL=link.redis_url, REDIS_TIMEOUT="5") as server,
-        httpx.Client(base_url=server.url, timeout=10) as client,
-    ):
-        api = Api.new_tenant(client)
-        user, other = limited(api, users=2, tokens_per_day=100_000, calls_per_minute=100_000)
-        for _ in range(20):  # until some is leased ahead
-            assert user.charge(1).status_code == 200
-        link.hold()
-        with connect(server.url) as leaving, connect(server.url) as staying:
-            leaving.sendall(_raw(user, path, b'{"tokens": 3}'))
-            eventually(link.is_waiting)
-            staying.sendall(_raw(other, "/charges", b""))
-            passed = len(link.passed)
-            link.let_one_through()
-            eventually(lambda: len(link.passed) > passed and link.is_waiting())
-        for _ in range(2):  # then the only worker has noticed
-            assert client.get("/livez").status_code == 200
-        link.release()
-        eventually(lambda: counted(valkey, api) == used([user, other]) + held([user, other]))
 
 
 @pytest.fixture
