@@ -17,9 +17,10 @@
   ARGV[10] ledger_size    entries that are kept
   ARGV[11] ref            for the ledger, JSON
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
-           deadline_ms}, the last three only with a hold
-    OK
-    REPLAYED        the hold and tokens_left of the first reply
+           deadline_ms, lapsed}, the last four only with a hold
+    OK              lapsed: tokens of earlier holds that count for the same day of the tenant's
+                    limit, and went back at their deadline; each is told once
+    REPLAYED        the hold and tokens_left of the first reply, without lapsed
     UNKNOWN_KEY     {status} alone
     KEY_REUSED      the Idempotency-Key came with other values
     RATE_LIMITED
@@ -76,9 +77,12 @@ local tokens = math.min(wanted, user.tokensLeft)
 user.tokensLeft = user.tokensLeft - tokens
 user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
 append(user, now, 'hold', -tokens, ref)
+local is_same_day = user.lapsed and user.lapsed[1] == day_of(new_hold_id)
+local lapsed = is_same_day and user.lapsed[2] or 0
+if is_same_day then user.lapsed = nil end
 prolong(user, now)
 local to_keep = once_field ~= '' and pack_reply(user.tokensLeft, new_hold_id, tokens)
 save()
 admit(rate_key, rate, window_ms)
 if to_keep then remember(once_key, once_field, fingerprint, to_keep, now) end
-return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms})
+return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms, lapsed})

@@ -108,6 +108,22 @@ local function note_returned(user, hold_id, now, taken, tokens_left)
   user.returned = returned
 end
 
+-- The day of whose tokens_per_day a hold over HTTP took, by the end of its ID (limited.py); nil where
+-- there was no such limit.
+local function day_of(hold_id)
+  return string.match(hold_id, '0000%x%x%x%x$')
+end
+
+-- Holds that went back at their deadline stay counted for the tenant's limit, until the user's next
+-- hold tells of them: the user's member `lapsed`, {day, tokens} of the latest day.
+local function note_lapsed(user, hold_id, tokens)
+  local day, lapsed = day_of(hold_id), user.lapsed or {'', 0}
+  if not day then return end
+  if lapsed[1] < day then lapsed = {day, 0} end
+  if lapsed[1] == day then lapsed[2] = lapsed[2] + tokens end
+  user.lapsed = lapsed
+end
+
 local expired_holds = 0 -- by this run; the loader puts it into the reply
 
 -- Gives tokens back to the balance whose holds are past their deadline: the holder has died.
@@ -119,7 +135,11 @@ local function return_expired_holds(user, now)
       expired_holds = expired_holds + 1
       user.tokensLeft = user.tokensLeft + hold[1]
       append(user, now, 'expire', hold[1], '{}')
-      if hold[3] == 'own' then note_returned(user, hold_id, now) end
+      if hold[3] == 'own' then
+        note_returned(user, hold_id, now)
+      else
+        note_lapsed(user, hold_id, hold[1])
+      end
     end
   end
 end

@@ -23,8 +23,9 @@ class LimitedMeter(Meter):
     the user first, so that nobody leases what he cannot pay: 401, a replay, the user's 429 and 402
     come before the tenant's 429.
 
-    What Redis leaves open (Unavailable) counts as used; so does a hold that nobody settles, though
-    it goes back to the balance.
+    What Redis leaves open (Unavailable) counts as used. So does a hold over HTTP that nobody
+    settles, though it goes back to the balance, until the user's next one on that day tells of it:
+    else who holds again and again would use up the limit, and pay nothing.
     """
 
     def __init__(self, meter: Meter, leases: TenantLeases, is_stream: bool) -> None:
@@ -84,7 +85,7 @@ class LimitedMeter(Meter):
         if held.replayed:
             self._taking.give_back()
         else:
-            self._taking.cost(held.tokens)
+            self._taking.cost(held.tokens - held.lapsed)
         return held
 
     async def settle(
@@ -171,5 +172,5 @@ class LimitedMeter(Meter):
 
 def _mark(day: int) -> str:
     """How the ID of a hold ends that took of this day's tokens, by which its settle, at whatever
-    worker, knows it. Before it are 96 random bits."""
+    worker, and lua/prelude.lua know it. Before it are 96 random bits."""
     return f"{day:08x}"

@@ -88,10 +88,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        tokens_left, rate = metered(status, values)
-        made_id, tokens, deadline_ms = values[6:]
-        replayed = status is Status.REPLAYED
-        return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed)
+        return held(status, values)
 
     async def check(
         self,
@@ -178,6 +175,14 @@ class Meter:
 def new_hold_id() -> str:
     """128 random bits, so that nobody can guess another's."""
     return token_hex(16)
+
+
+def held(status: Status, values: list[Any]) -> Held:
+    """As `metered`, of a hold."""
+    tokens_left, rate = metered(status, values)
+    made_id, tokens, deadline_ms, *lapsed = values[6:]
+    replayed = status is Status.REPLAYED
+    return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed, sum(lapsed))
 
 
 def metered(status: Status, values: list[Any]) -> tuple[int, Rate]:

@@ -50,7 +50,8 @@ class Checked(NamedTuple):
 
 
 class Held(NamedTuple):
-    """An open hold of `tokens`."""
+    """An open hold of `tokens`; `lapsed`: tokens of earlier ones that went back at their deadline,
+    and count for the same day of the tenant's limit."""
 
     hold_id: str
     tokens: int
@@ -58,6 +59,7 @@ class Held(NamedTuple):
     deadline_ms: int
     rate: Rate
     replayed: bool
+    lapsed: int
 
 
 class SettleResult(NamedTuple):

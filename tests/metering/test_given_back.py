@@ -13,7 +13,7 @@ from tests.metering.limits import REFUSED, counted, held, limited, set_limits, u
 from tests.processes import Server, Valkey, eventually
 from tests.raw import connect
 from tests.redis_link import RedisLink
-from tests.stored import put, record
+from tests.stored import let_holds_expire, put, record
 
 
 def rename_holds(valkey: Valkey, user: User, names: dict[str, str]) -> None:
@@ -55,6 +55,12 @@ def test_nothing_goes_back_to_another_day(api: Api, valkey: Valkey) -> None:
     rename_holds(valkey, user, {hold_id: yesterday})
     assert user.settle(yesterday, 0).status_code == 200
     assert user.charge(11).json() == REFUSED
+    set_limits(api, tokens_per_day=110)
+    hold_id = str(user.hold({"tokens": 15}).json()["holdId"])
+    rename_holds(valkey, user, {hold_id: yesterday})
+    let_holds_expire(valkey, user)
+    assert user.hold({"tokens": 5}).status_code == 201
+    assert user.charge(1).json() == REFUSED
 
 
 def test_nothing_goes_back_of_what_was_held_without_a_limit(api: Api, valkey: Valkey) -> None:
@@ -67,6 +73,22 @@ def test_nothing_goes_back_of_what_was_held_without_a_limit(api: Api, valkey: Va
     assert user.charge(100).status_code == 200
     for name in names.values():
         assert user.settle(name, 0).status_code == 200
+    assert user.charge(1).json() == REFUSED
+
+
+def test_who_lets_holds_expire_does_not_use_the_limit_up(api: Api, valkey: Valkey) -> None:
+    """As much as one can hold at a time stays counted, however often one does it."""
+    user, other = limited(api, users=2, tokens_per_day=2_500)
+    for number in range(6):
+        for _ in range(3):
+            held = user.hold({"tokens": 300, "ttl": 1}, **{"Idempotency-Key": f"{number}"})
+            assert held.status_code == 201, number
+        assert user.hold({"tokens": 600, "ttl": 1}).status_code == 201
+        let_holds_expire(valkey, user)
+        assert user.balance()["tokensHeld"] == 0
+    eventually(lambda: counted(valkey, api) == 900)
+    assert other.charge(1_000).status_code == 200
+    assert user.charge(600).status_code == 200
     assert user.charge(1).json() == REFUSED
 
 
