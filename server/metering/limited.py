@@ -8,7 +8,7 @@ from typing import Any
 from server.errors import NotSent, Refusal, Unavailable
 from server.metering.block import Taken
 from server.metering.leases import TenantLeases
-from server.metering.meter import Kind, Meter, new_hold_id
+from server.metering.meter import Kind, Meter, held_of, new_hold_id
 from server.metering.results import ChargeResult, Checked, Held, SettleResult
 from server.metering.taking import Taking
 from server.store import keys
@@ -164,10 +164,16 @@ class LimitedMeter(Meter):
 
     def _ended_alone(self, script: asyncio.Future[list[Any]]) -> None:
         """Of a script whose client has gone."""
-        failure = None if script.cancelled() else script.exception()
-        took_nothing = failure is None and read(script.result())[0] is not Status.OK
-        if took_nothing or isinstance(failure, NotSent):
+        if failure := script.exception():
+            if isinstance(failure, NotSent):
+                self._taking.give_back()
+            return
+        status, values = read(script.result())
+        if status is not Status.OK:
             self._taking.give_back()
+        elif values[6:]:  # it may have held less than was taken
+            held = held_of(status, values)
+            self._taking.cost(held.tokens - held.lapsed)
 
 
 def _mark(day: int) -> str:

@@ -88,7 +88,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        return held(status, values)
+        return held_of(status, values)
 
     async def check(
         self,
@@ -177,7 +177,7 @@ def new_hold_id() -> str:
     return token_hex(16)
 
 
-def held(status: Status, values: list[Any]) -> Held:
+def held_of(status: Status, values: list[Any]) -> Held:
     """As `metered`, of a hold."""
     tokens_left, rate = metered(status, values)
     made_id, tokens, deadline_ms, *lapsed = values[6:]

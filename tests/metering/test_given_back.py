@@ -111,9 +111,16 @@ def _raw(user: User, path: str, body: bytes) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-@pytest.mark.parametrize("path", ["/charges", "/holds"])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/charges", b'{"tokens": 3}'),
+        ("/holds", b'{"tokens": 3}'),
+        ("/holds", b'{"tokens": 300, "minimum": 1}'),
+    ],
+)
 def test_whoever_leaves_uses_nothing_up_for_nothing(
-    valkey: Valkey, tmp_path: Path, path: str
+    valkey: Valkey, tmp_path: Path, path: str, body: bytes
 ) -> None:
     """Their client is gone before the script of a request was sent, or while it runs."""
     with (
@@ -124,10 +131,11 @@ def test_whoever_leaves_uses_nothing_up_for_nothing(
         api = Api.new_tenant(client)
         user, other = limited(api, users=2, tokens_per_day=100_000, calls_per_minute=100_000)
         for _ in range(20):  # until some is leased ahead
-            assert user.charge(1).status_code == 200
+            assert other.charge(40).status_code == 200
+        assert user.charge(997).status_code == 200
         link.hold()
         with connect(server.url) as leaving, connect(server.url) as staying:
-            leaving.sendall(_raw(user, path, b'{"tokens": 3}'))
+            leaving.sendall(_raw(user, path, body))
             eventually(link.is_waiting)
             staying.sendall(_raw(other, "/charges", b""))
             passed = len(link.passed)
