@@ -108,8 +108,20 @@ class Accounts:
         )
         # Also after a replay: whoever made the first move may have died before this.
         for api_key in api_keys:
-            await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)
+            await self._expire_with_user(api_key, user_id, expires_at_ms)
         return granted
+
+    async def _expire_with_user(
+        self, api_key: str, user_id: str, expires_at_ms: int | None
+    ) -> None:
+        """Of moves at the same time, the last one that writes the key's expiry need not be the last
+        one that moved the user: so each looks what became of the user."""
+        while True:
+            await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)
+            at = await self._store.expires_at_ms(keys.user(user_id))
+            if at == expires_at_ms:
+                return
+            expires_at_ms = at
 
     async def _run_grant(
         self,

@@ -1,12 +1,18 @@
 """A move to a group, whatever the group is called."""
 
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
 import pytest
 
 from server.metering.accounts import Accounts
 from server.store.store import Store
 from server.tenants.config import Group
-from tests.api import Api
-from tests.processes import Valkey
+from tests.api import ADMIN, Api
+from tests.processes import Server, Valkey, eventually
+from tests.redis_link import RedisLink
+from tests.stored import user_key
 
 
 @pytest.mark.parametrize("name", ["", "grant", "tokens 70", "a\0b", "ü" * 64])
@@ -26,3 +32,29 @@ async def test_a_move_adds_nothing_however_often(api: Api, valkey: Valkey, name:
     balance = user.balance()
     assert (balance["tokensLeft"], balance["rateLimit"], balance["expiresAt"]) == (70, 5, None)
     assert [entry["op"] for entry in user.ledger()] == ["group"] * 3 + ["charge", "grant"]
+
+
+@pytest.mark.parametrize(("first", "last"), [("anonymous", "paid"), ("paid", "anonymous")])
+def test_a_key_expires_with_its_user_whichever_move_ends_last(
+    api: Api, valkey: Valkey, tmp_path: Path, first: str, last: str
+) -> None:
+    user = api.login()
+    user.grant({"group": "paid"})
+    user.grant({"group": last})
+    key = f"apiKey:{user.api_key}"
+    with (
+        RedisLink(valkey) as link,
+        Server(tmp_path / "out", REDIS_URL=link.redis_url, REDIS_TIMEOUT="10") as slow,
+        httpx.Client(base_url=slow.url, timeout=20) as client,
+        ThreadPoolExecutor() as threads,
+    ):
+        link.hold(key.encode())
+        path = f"/{api.tenant_id}/admin/users/{user.user_id}/grants"
+        moving = threads.submit(client.post, path, json={"group": first}, headers=ADMIN)
+        eventually(lambda: user.balance()["group"] == first)
+        assert user.grant({"group": last}).status_code == 200
+        link.release()
+        assert moving.result().status_code == 200
+    expiries = valkey.client.pexpiretime(key), valkey.client.pexpiretime(user_key(user))
+    assert expiries[0] == expiries[1]
+    assert (expiries[1] == -1) == (last == "paid")
