@@ -18,7 +18,7 @@ from server.openapi.headers import EXAMPLE_OF_ETAG
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import ApiKey, DocumentedConfig, Group, TenantId, UserId
 from server.replies import JsonReply, Reply
-from server.tenants.config import NAME
+from server.tenants.strict import NAME
 from server.tenants.tenants import CONFIG_BYTES
 
 log = logging.getLogger(__name__)

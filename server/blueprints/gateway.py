@@ -48,7 +48,7 @@ from server.providers.errors import (
 from server.providers.estimate import measure
 from server.providers.wire import WIRES, ProtocolName, Wire
 from server.replies import Reply
-from server.tenants.config import TextEndpoints
+from server.tenants.endpoints import TextEndpoints
 
 log = logging.getLogger(__name__)
 

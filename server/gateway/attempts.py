@@ -10,7 +10,7 @@ from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Translation
 from server.providers.wire import Wire
-from server.tenants.config import TextEndpoints
+from server.tenants.endpoints import TextEndpoints
 
 _TOO_MANY_LOGPROBS = (
     "The logprobs of so many tokens can be too large for a reply in one piece: ask for a stream, a "

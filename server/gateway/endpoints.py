@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
 from server.providers.wire import WIRES, Wire
-from server.tenants.config import TextEndpoint, TextEndpoints
+from server.tenants.endpoints import TextEndpoint, TextEndpoints
 
 
 class Target(NamedTuple):

@@ -1,0 +1,28 @@
+"""Strict: what all parts of a tenant's config have in common."""
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""Of a group or an endpoint: in logs, metrics and `<endpoint>/<model>` it can be nothing else."""
+TO_BE_STORED = "to be stored"
+
+
+def _checked_name(name: str, info: ValidationInfo) -> str:
+    # What is stored may have other names, from before there was this rule, and is served.
+    if info.context == TO_BE_STORED and not NAME.fullmatch(name):
+        raise ValueError(f"the name must match {NAME.pattern}")
+    return name
+
+
+GroupName = Annotated[str, AfterValidator(_checked_name)]
+Name = Annotated[GroupName, StringConstraints(min_length=1, max_length=64)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+
+
+class Strict(BaseModel):
+    """No "5" for 5. Members that we do not know are allowed: they are the tenant's own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
