@@ -38,6 +38,9 @@ if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range'
 local now = now_ms()
 local user = read_user(user_key, ledger_key, ledger_size, tenant, '', now)
 if not user then return {UNKNOWN_USER} end
+for api_key in pairs(user.apiKeys) do
+  if type(api_key) ~= 'string' then error('the API keys are a list') end
+end
 
 local function reply(status, tokens_left, reply_group)
   local api_keys = {}

@@ -179,6 +179,11 @@ READS = {
     ),
     "grant": (of_type("hash", ledger_key), lambda user: user.grant({"tokens": 5})),
     "move": (member("createdAt", "5"), lambda user: user.grant({"group": "paid"})),
+    "grant to listed keys": (
+        member("apiKeys", '["..."]'),
+        lambda user: user.grant({"tokens": 5}),
+    ),
+    "move of listed keys": (member("apiKeys", "[[]]"), lambda user: user.grant({"group": "paid"})),
     "revoke": (of_type("set", user_key), lambda user: user.api.revoke(user.api_key)),
 }
 
@@ -203,6 +208,20 @@ def test_a_settle_writes_all_or_nothing(api: Api, valkey: Valkey) -> None:
     assert all_of(valkey, user) == before
     valkey.client.delete(settles_key(user))
     assert user.settle(hold_id, 5).json() == {"tokens": 5, "tokensLeft": 95}
+
+
+@pytest.mark.parametrize("hold", ["5", '"text"', "[]", "{}", '["5", 1, "api"]'])
+def test_a_settle_of_a_broken_hold(api: Api, valkey: Valkey, server: Server, hold: str) -> None:
+    """Where the tenant has a limit, what was held is read first."""
+    for limits in ({}, {"tokens_per_day": 1_000}):
+        assert api.put_config(config() | {"limits": limits}).status_code == 200
+        user = api.login()
+        hold_id = user.hold({"tokens": 50}).json()["holdId"]
+        member("holds", f'{{"{hold_id}": {hold}}}')(valkey, user)
+        before = all_of(valkey, user)
+        assert user.settle(hold_id, 5).status_code == 503
+        assert all_of(valkey, user) == before
+    assert "Traceback" not in server.text()
 
 
 async def test_neighbours_in_a_flush_are_served(api: Api, server: Server, valkey: Valkey) -> None:
