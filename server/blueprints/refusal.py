@@ -7,7 +7,6 @@ from sanic.exceptions import SanicException
 from sanic.http import Http
 
 from server import metrics
-from server.blueprints.body import LARGE_BYTES
 from server.blueprints.client_address import client_network
 from server.blueprints.preflight import allowed_methods
 from server.blueprints.request import Request, reply
@@ -24,6 +23,7 @@ from server.errors import (
     Unavailable,
     Unreadable,
 )
+from server.gateway.room import FREE_BYTES
 from server.http import StrictHttp
 from server.identity.faults import weight_of
 from server.providers.wire import WIRES, ProtocolName
@@ -57,26 +57,26 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
 def _counted(request: Request, refusal: Refusal) -> Refusal:
     """What is answered: after many refusals of a key each is counted, of an address 429 instead.
 
-    A key that is valid is refused before its next body is read (Request.who). Who has none is told
+    A key that is known is refused before its next body is read (Request.who). Who has none is told
     so by address: others there, whose keys are valid, do not notice.
     """
     faults, who = request.services.faults, getattr(request.ctx, "who", None)
+    if who is not None and isinstance(request.stream, StrictHttp):
+        size = request.stream.read_bytes
+        if refusal.status in _FAULTS or (size > FREE_BYTES and refusal.status < 500):
+            faults.count(who.api_key, weight_of(size))
     if isinstance(refusal, InvalidApiKey) and not isinstance(refusal, InvalidAdminToken):
         client = client_network(request, request.services.settings)
         if client is not None:
             if wait_ms := faults.wait_ms(str(client)):
                 return TooManyFaults(wait_ms)
             faults.count(str(client), 1)
-    elif who is not None and isinstance(request.stream, StrictHttp):
-        size = request.stream.read_bytes
-        if refusal.status in _FAULTS or (size > LARGE_BYTES and refusal.status < 500):
-            faults.count(who.api_key, weight_of(size))
     return refusal
 
 
 _FAULTS = (400, 404, 413, 422)
 """The others are the script's, and cost less than a request that is served, unless there was a
-large body to read."""
+body to parse that is not small."""
 
 _OF_SANIC: dict[int, type[Refusal]] = {
     400: BadRequest,

@@ -126,6 +126,20 @@ def test_refusals_of_the_script_are_no_faults(user: User) -> None:
     assert user.charge().status_code == 200
 
 
+@pytest.mark.parametrize("status", [401, 402])
+def test_they_are_where_much_was_read_for_them(user: User, status: int) -> None:
+    """Which must not be cheaper than to be served: of another tenant's key, or without tokens."""
+    api = user.api if status == 402 else Api.new_tenant(user.api.client)
+    url, body = f"/{api.tenant_id}/charges", b'{"tokens": 101}' + b" " * 200_000
+    for _ in range(50):
+        reply = api.client.post(url, content=body, headers=user.headers)
+        if reply.status_code == 429:
+            break
+        assert reply.status_code == status
+    assert reply.json() == {"error": "Too Many Requests"}
+    assert user.api.login().charge().status_code == 200
+
+
 def test_an_address_is_told_429_instead_of_401(user: User) -> None:
     """Whoever has a key does not notice, though the address is the same."""
     ours, others = {"X-Forwarded-For": "198.51.100.7"}, {"X-Forwarded-For": "198.51.100.8"}
