@@ -23,7 +23,7 @@ from server.errors import (
     Unavailable,
     Unreadable,
 )
-from server.gateway.room import FREE_BYTES
+from server.gateway.room import SMALL_REQUEST_BYTES
 from server.http import StrictHttp
 from server.identity.faults import weight_of
 from server.providers.wire import WIRES, ProtocolName
@@ -63,7 +63,7 @@ def _counted(request: Request, refusal: Refusal) -> Refusal:
     faults, who = request.services.faults, getattr(request.ctx, "who", None)
     if who is not None and isinstance(request.stream, StrictHttp):
         size = request.stream.read_bytes
-        if refusal.status in _FAULTS or (size > FREE_BYTES and refusal.status < 500):
+        if refusal.status in _FAULTS or (size > SMALL_REQUEST_BYTES and refusal.status < 500):
             faults.count(who.api_key, weight_of(size))
     if isinstance(refusal, InvalidApiKey) and not isinstance(refusal, InvalidAdminToken):
         client = client_network(request, request.services.settings)
