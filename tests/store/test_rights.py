@@ -1,6 +1,7 @@
 """The start ends where the ACL user of Redis lacks what the scripts need, and names it."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from server.store.rights import PATTERNS
 from server.store.store import Store
 from tests.processes import ROOT, Server, Valkey
+from tests.redis_link import RedisLink
 
 README = (ROOT / "README.md").read_text()
 SCRIPTS = {path.stem: path.read_text() for path in (ROOT / "lua").glob("*.lua")}
@@ -93,6 +95,17 @@ async def test_a_full_redis_is_no_reason_not_to_start(own: Valkey) -> None:
         await Store(url, 5).check()
     finally:
         own.client.config_set("maxmemory", "0")
+
+
+class FarAway(RedisLink):
+    def _wait(self, portion: bytes) -> None:
+        time.sleep(0.2)
+        super()._wait(portion)
+
+
+async def test_a_redis_far_away_is_no_reason_not_to_start(own: Valkey) -> None:
+    with FarAway(own) as link:
+        await Store(link.redis_url, 3).check()
 
 
 def test_the_start_ends_with_one_line(own: Valkey, tmp_path: Path) -> None:
