@@ -15,7 +15,7 @@ import math
 import re
 import socket
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -25,6 +25,7 @@ from yarl import URL
 from server.timeouts import Timeouts
 from server.upstream.addresses import is_public
 from server.upstream.names import Names
+from server.upstream.protocol import Protocol
 from server.upstream.resolver import Resolver, caller
 from server.upstream.response import Response, Unreachable
 
@@ -61,6 +62,7 @@ class Upstream:
             use_dns_cache=False,
             socket_factory=None if self._allow_private else _open_socket,
         )
+        self._connector._factory = partial(Protocol, self._loop)  # type: ignore[assignment]
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect)
         self._target = lru_cache(REMEMBERED_URLS)(_Target)
         self._check = self._loop.call_later(self.timeouts.upstream_check, self._expire_overdue)
@@ -95,10 +97,10 @@ class Upstream:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unreachable(_reason(error)) from None
         protocol, transport = connection.protocol, connection.transport
-        assert protocol is not None
+        assert isinstance(protocol, Protocol)
         assert transport is not None
         protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
-        response = Response(connection, self._responses, self.timeouts)
+        response = Response(connection, protocol, self._responses, self.timeouts)
         on_send()
         transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming

@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
 from server.timeouts import Timeouts
+from server.upstream.protocol import MOST_HEADS, Protocol
 
 YIELD_BYTES = 64 * 1024
 """Read before others have their turn."""
-MOST_HEADS = 10
-"""Of one reply: 100 Continue and the like, and then its own."""
 
 _NO_REPLY = (
     aiohttp.ClientError,
@@ -67,12 +65,17 @@ class Response:
     status: int
     headers: CIMultiDictProxy[str]
 
-    def __init__(self, connection: Connection, others: "set[Response]", timeouts: Timeouts) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        protocol: Protocol,
+        others: "set[Response]",
+        timeouts: Timeouts,
+    ) -> None:
         """`others`: those under way, to which it belongs until its connection is given back."""
-        protocol = connection.protocol
-        assert protocol is not None
         self._connection: Connection | None = connection
-        self._protocol: ResponseHandler = protocol
+        self._protocol = protocol
+        protocol.is_asked = True
         self._others = others
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -203,6 +206,8 @@ class Response:
         """The connection, which is no more this response's; None if it has none."""
         self._others.discard(self)
         connection, self._connection = self._connection, None
+        if connection is not None:  # else it may be another's by now
+            self._protocol.is_asked = False
         if self._lost is not None:
             self._lost.remove_done_callback(self._cut)
         return connection

@@ -11,6 +11,7 @@ import struct
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from server.timeouts import Timeouts
 from server.upstream.addresses import fault_of_host
 from server.upstream.client import Upstream
 from server.upstream.names import Names
+from server.upstream.protocol import PART_BYTES
 from server.upstream.response import Failed, Response, TimedOut, Unreachable, UpstreamError
 from tests.certificate import OPENSSL, self_signed
 from tests.processes import until
@@ -259,6 +261,50 @@ async def test_what_comes_unasked_is_no_reply(client: Upstream, at_once: bool) -
         await until(lambda: at_once or response._protocol.should_close, 10)
         assert (await client.post(listener.url, {}, b"")).status == 200
         assert listener.accepted == 2
+
+
+async def test_who_speaks_on_unasked_is_not_listened_to(client: Upstream) -> None:
+    """Not even for as long as the pool keeps the connection."""
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def talkative(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        await begun.wait()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 1_000)
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1_000):
+                pass
+        ended.set()
+
+    async with Listener(talkative) as listener:
+        response = await client.post(listener.url, {}, b"")
+        assert (response.status, await response.read(100)) == (200, b"ok")
+        begun.set()
+        async with asyncio.timeout(10):
+            await ended.wait()
+        assert not response._protocol._buffer
+
+
+async def test_others_have_their_turn_while_much_comes(client: Upstream) -> None:
+    size = 100 * PART_BYTES
+
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + bytes(size))
+        await writer.drain()
+
+    steps: list[int] = []
+
+    async def look(response: Response) -> None:
+        while True:
+            steps.append(response._content.total_bytes)
+            await asyncio.sleep(0)
+
+    async with Listener(send) as listener:
+        response = await client.post(listener.url, {}, b"")
+        looking = asyncio.create_task(look(response))
+        assert await response.read(size) == bytes(size)
+        looking.cancel()
+    assert max(after - before for before, after in pairwise(steps)) <= PART_BYTES
 
 
 async def test_a_connection_is_not_used_again_that_answered_before_it_had_the_request(

@@ -1,0 +1,74 @@
+"""Protocol: what comes on a connection to an upstream, parsed a little at a time.
+
+aiohttp parses at once all that the system has, up to 8 MiB, and also what nobody has asked for. So
+a provider could hold a worker up for seconds by replies or chunks that are nearly empty, and fill
+its memory on a connection of the pool.
+"""
+
+from aiohttp.client_proto import ResponseHandler
+
+MOST_HEADS = 10
+"""Of one reply: 100 Continue and the like, and then its own."""
+PART_BYTES = 8 * 1024
+"""Parsed before others have their turn, which takes 12 ms at most; most replies are smaller."""
+
+_NOTHING = memoryview(b"")
+
+
+class Protocol(ResponseHandler):
+    """aiohttp's, of one connection."""
+
+    is_asked = False
+    """A request has been sent, and its reply has not come to its end."""
+    _waiting = _NOTHING
+    _is_next = False
+    """Some of what waits will be parsed in the loop's next turn."""
+
+    @property
+    def should_close(self) -> bool:
+        return bool(self._waiting) or super().should_close
+
+    def data_received(self, data: bytes) -> None:
+        # aiohttp's own call to go on is empty.
+        if data and not self.is_asked:
+            self._refuse()
+        elif self._waiting and data:
+            self._waiting = memoryview(bytes(self._waiting) + data)
+        elif len(data) <= PART_BYTES:
+            super().data_received(data)
+        else:
+            self._waiting = memoryview(data)
+            self._pause_reading_for_buffer()
+            self._parse_some()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        super().resume_reading(resume_parser)
+        self._go_on()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._waiting = _NOTHING
+        super().connection_lost(exc)
+
+    def _go_on(self) -> None:
+        # Not while the reader is slow, who resumes reading later.
+        if self._waiting and not self._is_next and not self._reading_paused:
+            self._is_next = True
+            self._loop.call_soon(self._parse_some)
+
+    def _parse_some(self) -> None:
+        self._is_next = False
+        if self.transport is None or not self.is_asked or len(self._buffer) > MOST_HEADS:
+            self._refuse()
+            return
+        part, self._waiting = bytes(self._waiting[:PART_BYTES]), self._waiting[PART_BYTES:]
+        super().data_received(part)
+        self._go_on()
+        if not self._waiting:
+            self._resume_reading_for_buffer()
+
+    def _refuse(self) -> None:
+        """Nobody wants what comes."""
+        self._waiting = _NOTHING
+        self.force_close()
+        if self.transport is not None:
+            self.transport.abort()
