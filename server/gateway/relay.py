@@ -59,6 +59,9 @@ class Relay:
         refusal = self._progress.refusal
         if refusal is not None and not self._first:
             raise refusal
+        if self._response.is_early:
+            # As long as the stream lasts its request would take memory that nobody counts.
+            raise ProviderError("before it had the request")
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is

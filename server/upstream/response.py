@@ -15,6 +15,8 @@ from server.upstream.protocol import MOST_HEADS, Protocol
 YIELD_BYTES = 64 * 1024
 """Read before others have their turn."""
 
+MOST_HEAD_BYTES = 16 * 1024
+
 _NO_REPLY = (
     aiohttp.ClientError,
     aiohttp.EofStream,
@@ -98,6 +100,10 @@ class Response:
                     break
             else:
                 raise Failed("no final head")
+            # aiohttp bounds each header, and keeps them for as long as a stream lasts.
+            if sum(len(name) + len(value) for name, value in message.raw_headers) > MOST_HEAD_BYTES:
+                del message  # else the failure would keep it
+                raise Failed("large head")
         except _NO_REPLY as error:
             self.close()
             raise _failure(error) from None
@@ -113,6 +119,11 @@ class Response:
     @property
     def media_type(self) -> str:
         return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def is_early(self) -> bool:
+        """The upstream has not taken all of the request, of which much can be left."""
+        return self._has_unsent_bytes()
 
     async def part(self) -> bytes:
         """The next part of the body as soon as it is here, decompressed; b"" after the last one.

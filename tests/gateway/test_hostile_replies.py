@@ -1,6 +1,7 @@
 """Replies that are too large, too deep or no replies at all: a refusal, never a fault of ours."""
 
 import json
+import socket
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.acceptor import Acceptor
 from tests.gateway.asking import PROTOCOLS, ask, estimate, turns, used, user_at
-from tests.gateway.raw_provider import HEAD, Answer, RawProvider, chunked, sending, whole
+from tests.gateway.raw_provider import CLOSE, HEAD, Answer, RawProvider, chunked, sending, whole
 from tests.processes import Server
 
 MEBIBYTE = 1024 * 1024
 GZIP = b"Content-Type: application/json\r\nContent-Encoding: gzip\r\n"
 LARGEST_REPLY = 32 * MEBIBYTE
+EVENT = b'data: {"choices":[{"index":0,"delta":{"content":"Hi"}}]}\n\n'
 GROWTH = 5 * LARGEST_REPLY
 """Bytes: what comes, what is decompressed, and the parts and the whole of it."""
 
@@ -72,6 +75,38 @@ def test_a_reply_that_cannot_be_taken(client: httpx.Client, name: str, protocol:
     cost = 0 if output is None else estimate(turns("Hi")) + output
     assert (reply.status_code, reply.headers["x-tokens-charged"]) == (502, str(cost))
     assert used(user) == cost
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_large_head_is_no_reply(client: httpx.Client, is_stream: bool) -> None:
+    """It would be kept for as long as a stream lasts."""
+    lines = b"".join(b"X-%d: %b\r\n" % (number, b"x" * 8_000) for number in range(100))
+    with RawProvider(sending(HEAD[:-2] + CLOSE + lines + b"\r\n" + EVENT)) as provider:
+        user = user_at(client, provider.url)
+        assert ask(user, "Hi", stream=is_stream).status_code == 502
+    assert used(user) == 0
+
+
+class Early(Acceptor):
+    """A provider that streams an answer, and takes nothing of the request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self._connections: list[socket.socket] = []
+
+    def accepted(self, connection: socket.socket) -> None:
+        self._connections.append(connection)
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + EVENT)
+
+
+def test_an_answer_before_the_request_was_taken_is_none(client: httpx.Client) -> None:
+    """It would let the request wait in memory for as long as the stream lasts."""
+    with Early() as provider:
+        user = user_at(client, provider.url, tokens=10**9)
+        reply = ask(user, "Hi", stream=True, metadata={"a": "x" * 9 * MEBIBYTE})
+        assert reply.status_code == 502
+    assert used(user) == 0
 
 
 def test_a_gzip_bomb_of_an_error_and_of_a_stream(client: httpx.Client) -> None:
