@@ -7,10 +7,14 @@ from contextlib import suppress
 from tests.acceptor import Acceptor
 from tests.processes import Valkey
 
+# What the server asks by itself, twice a second, whatever its clients do.
+LOOK = b"*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n"
+
 
 class RedisLink(Acceptor):
     """A server that is given `redis_url` reaches `valkey`, one flush of its commands after the
-    other; the next one does not begin before the replies to this one are there."""
+    other; the next one does not begin before the replies to this one are there. A look at its
+    memory always passes: no test has asked for it."""
 
     def __init__(self, valkey: Valkey) -> None:
         super().__init__()
@@ -55,7 +59,7 @@ class RedisLink(Acceptor):
     def _pump(self, source: socket.socket, target: socket.socket, to_valkey: bool) -> None:
         with suppress(OSError):
             while portion := source.recv(1024 * 1024):
-                if to_valkey:
+                if to_valkey and portion != LOOK:
                     self._wait(portion)
                 target.sendall(portion)
         with suppress(OSError):
