@@ -64,7 +64,7 @@ STATED = {
     ],
     "docs/operate.md": [
         f"more than {MOST_FAULTS:,} in a minute",
-        f"{LARGE_FAULT} at most; after more than {LARGE_BYTES // KIB} KiB",
+        f"{LARGE_FAULT} at most; after more than {SMALL_REQUEST_BYTES // KIB} KiB",
         f"at most {SMALL_REQUEST_BYTES // KIB} KiB, which may be a replay",
         f"{MOST_IN_A_MINUTE} in a minute: 429",
         f"last {REMEMBERED_CLIENTS:,} keys and addresses",
