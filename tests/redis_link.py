@@ -49,6 +49,11 @@ class RedisLink(Acceptor):
         with self._changed:
             return self._waiting > 0
 
+    def has_stopped(self) -> bool:
+        """Has the flush come that `hold` is for?"""
+        with self._changed:
+            return self._is_shut
+
     def accepted(self, connection: socket.socket) -> None:
         valkey = socket.create_connection(("127.0.0.1", self.valkey.port))
         for one in (connection, valkey):

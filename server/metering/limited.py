@@ -1,6 +1,7 @@
 """LimitedMeter: charges and holds within the limits of their tenant."""
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from typing import Any
@@ -15,6 +16,8 @@ from server.store import keys
 from server.store.status import Status
 from server.store.store import read
 from server.who import Ref, Who
+
+log = logging.getLogger(__name__)
 
 
 class LimitedMeter(Meter):
@@ -101,9 +104,12 @@ class LimitedMeter(Meter):
         if that is not over; what was taken beyond that is added, whatever the limit is."""
         if kind == "api" and self._limits.tokens_per_day is not None:
             # To its end, so that who leaves before the reply gives back, too.
-            return await asyncio.shield(
-                asyncio.create_task(self._settle_of_user(who, hold_id, tokens, ref))
-            )
+            settling = asyncio.create_task(self._settle_of_user(who, hold_id, tokens, ref))
+            try:
+                return await asyncio.shield(settling)
+            except asyncio.CancelledError:
+                settling.add_done_callback(_ended_for_nobody)
+                raise
         self._taking.close_slot()
         settled = await super().settle(who, hold_id, tokens, kind, ref, again)
         self._taking.cost(settled.tokens)
@@ -174,6 +180,13 @@ class LimitedMeter(Meter):
         elif values[6:]:  # it may have held less than was taken
             held = held_of(status, values)
             self._taking.cost(held.tokens - held.lapsed)
+
+
+def _ended_for_nobody(settling: asyncio.Task[SettleResult]) -> None:
+    """Nobody waits for a refusal any more, and asyncio would log it as a fault of ours."""
+    error = None if settling.cancelled() else settling.exception()
+    if error is not None and not isinstance(error, Refusal):
+        log.error("A settle failed", exc_info=error)
 
 
 def _mark(day: int) -> str:

@@ -145,3 +145,22 @@ def test_whoever_leaves_uses_nothing_up_for_nothing(
             assert client.get("/livez").status_code == 200
         link.release()
         eventually(lambda: counted(valkey, api) == used([user, other]) + held([user, other]))
+
+
+def test_a_settle_that_fails_for_nobody_is_no_fault(valkey: Valkey, tmp_path: Path) -> None:
+    """Its client has gone, and so has Redis."""
+    with (
+        RedisLink(valkey) as link,
+        Server(tmp_path / "out", REDIS_URL=link.redis_url) as server,
+        httpx.Client(base_url=server.url, timeout=10) as client,
+    ):
+        (user,) = limited(Api.new_tenant(client), tokens_per_day=100)
+        hold_id = user.hold({"tokens": 10}).json()["holdId"]
+        link.hold(hold_id.encode())
+        with connect(server.url) as leaving:
+            leaving.sendall(_raw(user, f"/holds/{hold_id}/settle", b'{"tokens": 3}'))
+            eventually(link.has_stopped)
+        eventually(lambda: "Redis unavailable" in server.text())
+        link.release()
+        eventually(lambda: client.get("/readyz").status_code == 200)
+        assert "[ERROR]" not in server.text()
