@@ -6,6 +6,9 @@ from server.errors import NoModel, Unsupported
 from server.providers.wire import WIRES, Wire
 from server.tenants.endpoints import TextEndpoint, TextEndpoints
 
+MOST_FALLBACKS = 10
+"""Of one call: each costs a request and a line in the log, and a config has room for thousands."""
+
 
 class Target(NamedTuple):
     """An endpoint, and the model to ask it for."""
@@ -39,7 +42,9 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
     if endpoint.url is None:
         raise NoModel(f"The endpoint {name!r} has no url")
     targets = [_target(name, endpoint, endpoint.url, wanted)]
-    for other in text.fallback:
+    for other in dict.fromkeys(text.fallback):
+        if len(targets) > MOST_FALLBACKS:
+            break
         fallback = text.endpoints[other]
         wanted_there = wanted if wanted in fallback.models else fallback.default_model
         if other != name and wanted_there and fallback.url is not None:

@@ -257,6 +257,20 @@ def test_fallbacks_are_tried_in_order(client: httpx.Client, double: Double, othe
     assert asked == [(name, f"Bearer sk-{name}") for name in ("first", "third", "second")]
 
 
+def test_few_fallbacks_are_tried_and_each_once(
+    client: httpx.Client, double: Double, other: Double
+) -> None:
+    prompt = double.script("x", *[Answer(status=503)] * 5, Answer())
+    user = user_of(client, two(double, double), ["second", "first"] * 5)
+    assert ask(user, prompt).status_code == 502
+    assert len(double.calls()) == 2
+    names = [f"e{number}" for number in range(20)]
+    prompt = other.script("y", *[Answer(status=503)] * 20, Answer())
+    user = user_of(client, {name: endpoint(other.url) for name in names}, names)
+    assert ask(user, prompt).status_code == 502
+    assert len(other.calls()) == 1 + 10
+
+
 def test_a_fallback_that_has_the_model_is_asked_for_it(
     client: httpx.Client, double: Double, other: Double
 ) -> None:
