@@ -18,7 +18,8 @@ from server.providers.reading import parse
 from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
 
 # What an answer begins with: not an error, a page, or the blanks that some send while they think.
-_ANSWER = re.compile(rb'\s{0,65536}+\{(?!\s*"(?:error"|type"\s*:\s*"error"))')
+_BLANKS = rb"\s{0,65536}+"
+_ANSWER = re.compile(rb'%b\{(?!%b"(?:error"|type"%b:%b"error"))' % ((_BLANKS,) * 4))
 _END = re.compile(rb"\}\s*\Z")
 _END_BYTES = 100
 
