@@ -19,6 +19,7 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
+from server.connections import make_room
 from server.timeouts import Timeouts
 
 _HOST = rb"(?:[\w.~%!$&'()*+;=-]+|\[[\da-fA-F:.]+\])(?::\d*)?"
@@ -205,6 +206,11 @@ class StrictProtocol(HttpProtocol):
         super().__init__(**kwargs)
         self._unread_since = 0.0
         self._timeouts: Timeouts = self.app.ctx.timeouts
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._time = monotonic()  # as if something had come
+        make_room(self.connections)
 
     def receive_more(self) -> Coroutine[Any, Any, None]:
         http = self._http

@@ -32,7 +32,7 @@ ROWS = [
     {"store", "providers", "upstream"},
 ]
 LEAVES = {
-    *("amounts", "aside", "errors", "http", "logs", "metrics"),
+    *("amounts", "aside", "connections", "errors", "http", "logs", "metrics"),
     *("recent", "replies", "settings", "structure", "tasks", "timeouts", "who"),
 }
 
