@@ -133,7 +133,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, body.OF_CALLS, portion, ask)
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
-        if len(text) <= body.LARGE_BYTES:
+        if len(text) <= body.ASIDE_BYTES:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
             attempts = _attempts(text, caller.wire, endpoints)
         else:
