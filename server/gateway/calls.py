@@ -94,6 +94,7 @@ class Call:
                 self.forget_bodies()
                 return accepted
             except ProviderError as refusal:
+                _forget_frames(refusal)
                 if exchange.is_owed:
                     self._log(exchange, refusal)
                     raise
@@ -102,6 +103,7 @@ class Call:
                 if isinstance(refusal, ProviderAuthError):
                     break
             except Refusal as refusal:
+                _forget_frames(refusal)
                 self.give_up(exchange, refusal)
                 raise
         raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
@@ -170,3 +172,9 @@ class Call:
         except Exception:
             # Raised on, it would make the call free.
             log.exception("A call could not be counted")
+
+
+def _forget_frames(refusal: Refusal) -> None:
+    """They have what came of the reply, up to 32 MiB. With a refusal that is kept they make a
+    circle, which Python looks for seldom."""
+    refusal.__traceback__ = refusal.__context__ = None

@@ -123,12 +123,15 @@ class Relay:
     def _pass_on(self, events: Iterable[bytes]) -> bytes:
         if isinstance(events, list) and len(events) == 1:  # as nearly always
             piece = self._pass_one_on(events[0])
-            if self._stream.kept <= SMALL_REPLY_BYTES:
+            if self._stream.kept + len(piece) <= SMALL_REPLY_BYTES and not self._portion.is_taken:
                 return piece
         else:
             piece = self._pass_some_on(iter(events))
         kept = self._stream.kept
-        if kept > MOST_KEPT_BYTES or not self._portion.resize(kept + self._events.size):
+        # A slow client has not read the piece before this one either.
+        if kept > MOST_KEPT_BYTES or not self._portion.resize(
+            kept + self._events.size + 2 * len(piece)
+        ):
             self._break_off()
         return piece
 

@@ -82,6 +82,11 @@ class Portion:
         if not self._is_kept:
             self.leave()
 
+    @property
+    def is_taken(self) -> bool:
+        """Is anything of it counted?"""
+        return self._size > 0
+
     def could_be(self, size: int) -> None:
         """Is there room for so much now? Raises Overloaded."""
         more = size - self._size

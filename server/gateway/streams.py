@@ -59,10 +59,12 @@ class StreamedCall:
             self._close()
 
     def _close(self) -> None:
-        if self._relay is None:
+        # Not kept: a refusal may keep this call until Python looks for such circles.
+        relay, self._relay = self._relay, None
+        if relay is None:
             return
         try:
-            self._relay.close()
+            relay.close()
         except Exception:
             # Raised on, it would make the call free.
             log.exception("The connection of a stream could not be closed")

@@ -14,7 +14,8 @@ from server.upstream.protocol import MOST_HEADS, Protocol
 
 YIELD_BYTES = 64 * 1024
 """Read before others have their turn."""
-
+PART_BYTES = 32 * 1024
+"""What a part costs that was there already, beside its bytes: it may be thousands of chunks."""
 MOST_HEAD_BYTES = 16 * 1024
 
 _NO_REPLY = (
@@ -132,14 +133,16 @@ class Response:
         Failed or TimedOut. May be called again after it was cancelled.
         """
         content = self._content
-        if self._came_at_once > YIELD_BYTES:
+        if not content._buffer:
+            self._came_at_once = 0  # the loop goes on until something comes
+        elif self._came_at_once > YIELD_BYTES:
             # What is decompressed, or waits in the buffer, comes without a pause.
             self._came_at_once = 0
             await asyncio.sleep(0)
         self.give_up_at = self._loop.time() + self._timeouts.idle
         try:
             part = await content.readany()
-            self._came_at_once += len(part)
+            self._came_at_once += len(part) + PART_BYTES
             return part
         except _NO_REPLY as error:
             # aiohttp withholds what it has read before, and somebody has paid for it.
