@@ -4,7 +4,7 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test test-faults test-rollout test-aimock load soak check image bench lock clean
+.PHONY: help run install test test-faults test-abuse test-rollout test-aimock load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,11 +14,14 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
-test: .venv/development ## run the tests; those of the next three commands are not among them
+test: .venv/development ## run the tests; those of the next four commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
 	.venv/bin/python -m pytest tests/faults
+
+test-abuse: .venv/development ## attack a server beside fifty honest users, who must not notice
+	.venv/bin/python -m pytest tests/abuse
 
 test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
 	.venv/bin/python -m pytest tests/rollout

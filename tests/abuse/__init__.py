@@ -1,0 +1,1 @@
+"""`make test-abuse`: strangers attack, and fifty honest users must not notice."""

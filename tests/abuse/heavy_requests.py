@@ -1,0 +1,66 @@
+"""Requests that take long to read: what a stranger sends must cost less than what it gets."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import cycle
+
+from tests.abuse.attackers import MEBIBYTE, POOR, RICH, Attack, Victim, at_once
+from tests.endpoints import endpoint, text_config
+
+CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+LARGEST = 10 * MEBIBYTE
+USERS = 20
+"""Of an attacker, so that the limits of each do not end the attack."""
+NOWHERE = "http://127.0.0.1:9"
+"""Where nothing listens."""
+
+
+def filled(before: bytes, piece: bytes, after: bytes, size: int = LARGEST) -> bytes:
+    """A JSON text of at most `size` bytes, with as many pieces as fit, a comma between them."""
+    count = (size - len(before) - len(after)) // (len(piece) + 1)
+    return before + b",".join([piece] * count) + after
+
+
+def members(size: int) -> bytes:
+    """{"aaaaaa":0,...}: names of members, each of them new."""
+    names = (b'"%06x":0' % number for number in range(size // 11))
+    return b"{" + b",".join(names) + b"}"
+
+
+_ASKED = b'{"max_tokens":5,"messages":[{"role":"user","content":'
+_ANSWERED = b"}]}"
+
+BODIES: dict[str, Callable[[], bytes]] = {
+    "text_blocks": lambda: filled(_ASKED + b"[", b'{"type":"text","text":"a"}', b"]" + _ANSWERED),
+    "nested": lambda: _ASKED + b"[" * (LARGEST // 2 - 50) + b"]" * (LARGEST // 2 - 50) + _ANSWERED,
+    "escaped": lambda: _ASKED + b'"' + b"\\u00e9" * (LARGEST // 6 - 20) + b'"' + _ANSWERED,
+    "tools": lambda: filled(
+        b'{"messages":[{"role":"user","content":"Hi"}],"tools":[',
+        b'{"type":"function","function":{"name":"f","parameters":{"type":"object"}}}',
+        b"]}",
+    ),
+    "names": lambda: b'{"messages":[],"metadata":' + members(LARGEST - 100) + b"}",
+    "digits": lambda: _ASKED + b"1" * (LARGEST - 100) + _ANSWERED,
+    "brackets_in_a_text": lambda: _ASKED + b'"' + b"[{" * (LARGEST // 2 - 50) + b'"' + _ANSWERED,
+}
+
+
+def _tenant(victim: Victim, group: dict[str, int]) -> str:
+    """Its endpoint speaks OpenAI's protocol, so that messages are translated."""
+    return victim.put_tenant(text_config({"main": endpoint(NOWHERE)}, anonymous=group))
+
+
+def _send(name: str, group: dict[str, int], path: str, victim: Victim) -> None:
+    tenant_id = _tenant(victim, group)
+    keys, body = cycle([victim.log_in(tenant_id) for _ in range(USERS)]), BODIES[name]()
+    at_once(2, lambda: victim.post(f"/{tenant_id}{path}", next(keys), body))
+
+
+# The poor ones are refused once it is known that they have no tokens; those of the rich are read,
+# translated and sent.
+_OF_THE_POOR = ("text_blocks", "nested", "escaped", "names")
+_OF_THE_RICH = ("text_blocks", "tools", "digits", "brackets_in_a_text")
+ATTACKS = [
+    *(Attack(f"poor_{name}", partial(_send, name, POOR, MESSAGES)) for name in _OF_THE_POOR),
+    *(Attack(f"rich_{name}", partial(_send, name, RICH, MESSAGES), True) for name in _OF_THE_RICH),
+]
