@@ -9,6 +9,7 @@ import yaml
 
 from server.metrics import FAMILIES
 from server.settings import Settings
+from tests.abuse.test_abuse import ATTACKS
 from tests.bench import plot
 from tests.bench.__main__ import PARTS
 from tests.processes import ROOT
@@ -71,6 +72,14 @@ def test_files_exist(page: str) -> None:
     names = r"(?<![\w/.-])(?:(?:server|lua|tests|k8s|docs|\.ci)/[\w./*-]*|Dockerfile|Makefile)"
     for path in re.findall(names, _code(page)):
         assert list(ROOT.glob(path.rstrip("/"))), path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_named_tests_exist(page: str) -> None:
+    attacks = {attack.name for attack in ATTACKS}
+    for path, name in re.findall(r"(tests/[\w/]+\.py)::(\w+)", _code(page)):
+        is_test = re.search(rf"\bdef {name}\(", (ROOT / path).read_text())
+        assert is_test or name in attacks, f"{path}::{name}"
 
 
 @pytest.mark.parametrize("page", PAGES)
