@@ -103,7 +103,7 @@ async def read_small(stream: StrictHttp, portion: Portion) -> dict[str, Any]:
     """The object that a body within OF_OTHERS is. Raises Overloaded, TooComplex, InvalidJson."""
     text = await read(stream, OF_OTHERS, portion)
     if len(text) > ASIDE_BYTES:
-        portion.grow_to(await aside(weigh, text, OF_OTHERS))
+        portion.grow_to(await aside(portion.owners, weigh, text, OF_OTHERS))
     elif len(text) > OF_OTHERS.values:  # else it has no more of them
         portion.grow_to(weigh(text, OF_OTHERS))
     return parse(text)

@@ -137,8 +137,8 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
             attempts = _attempts(text, caller.wire, endpoints)
         else:
-            portion.grow_to(await aside(body.weigh, text, body.OF_CALLS))
-            attempts = await aside(_attempts, text, caller.wire, endpoints)
+            portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
+            attempts = await aside(portion.owners, _attempts, text, caller.wire, endpoints)
         meter = request.meter(attempts[0].ask.stream)
         call = Call(services.holding, meter, services.upstream, caller, attempts, portion.keep())
     return await _metered(request, call, is_stream=attempts[0].ask.stream)

@@ -61,12 +61,12 @@ class Room:
 class Portion:
     """What one request or reply has; as a context manager it leaves at the end, unless kept."""
 
-    __slots__ = ("_is_kept", "_owners", "_room", "_size")
+    __slots__ = ("_is_kept", "_room", "_size", "owners")
 
     def __init__(self, room: Room, tenant_id: str, user_id: str) -> None:
         self._room = room
         # Neither can look like the other.
-        self._owners = (f"tenant {tenant_id}", f"user {user_id}")
+        self.owners = (f"tenant {tenant_id}", f"user {user_id}")
         self._size = 0
         self._is_kept = False
 
@@ -90,7 +90,7 @@ class Portion:
     def could_be(self, size: int) -> None:
         """Is there room for so much now? Raises Overloaded."""
         more = size - self._size
-        if size > self._room.free and not self._room.is_there(self._owners, self._size, more):
+        if size > self._room.free and not self._room.is_there(self.owners, self._size, more):
             raise Overloaded
 
     def grow_to(self, size: int) -> None:
@@ -102,10 +102,10 @@ class Portion:
         """It takes so many bytes now; False, and it has what it had, if there is no room."""
         size = 0 if size <= self._room.free else size
         more = size - self._size
-        if more > 0 and not self._room.is_there(self._owners, self._size, more):
+        if more > 0 and not self._room.is_there(self.owners, self._size, more):
             return False
         if more:
-            self._room.take(self._owners, more)
+            self._room.take(self.owners, more)
             self._size = size
         return True
 

@@ -70,7 +70,7 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
     try:
         if len(raw) <= MOST_REPLY_VALUES:
             return _read(exchange, raw)
-        return await aside(_read, exchange, raw)
+        return await aside(portion.owners, _read, exchange, raw)
     except TooLarge:
         raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
