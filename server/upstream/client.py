@@ -51,6 +51,7 @@ class Upstream:
         self._allow_private = allow_private
         self.timeouts = timeouts
         self._responses: set[Response] = set()
+        self._turn = asyncio.Lock()
         self._check: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -100,7 +101,7 @@ class Upstream:
         assert isinstance(protocol, Protocol)
         assert transport is not None
         protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
-        response = Response(connection, protocol, self._responses, self.timeouts)
+        response = Response(connection, protocol, self._responses, self._turn, self.timeouts)
         on_send()
         transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming

@@ -12,7 +12,7 @@ from multidict import CIMultiDictProxy
 from server.timeouts import Timeouts
 from server.upstream.protocol import MOST_HEADS, Protocol
 
-YIELD_BYTES = 64 * 1024
+TURN_BYTES = 64 * 1024
 """Read before others have their turn."""
 PART_BYTES = 32 * 1024
 """What a part costs that was there already, beside its bytes: it may be thousands of chunks."""
@@ -73,9 +73,11 @@ class Response:
         connection: Connection,
         protocol: Protocol,
         others: "set[Response]",
+        turn: asyncio.Lock,
         timeouts: Timeouts,
     ) -> None:
-        """`others`: those under way, to which it belongs until its connection is given back."""
+        """`others`: those under way, to which it belongs until its connection is given back; `turn`
+        is what all of them take in turn."""
         self._connection: Connection | None = connection
         self._protocol = protocol
         protocol.is_asked = True
@@ -85,7 +87,8 @@ class Response:
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
         self._is_left = False
-        self._came_at_once = 0
+        self._turn = turn
+        self._read_in_turn = 0
         self.give_up_at = math.inf
         others.add(self)
 
@@ -133,16 +136,17 @@ class Response:
         Failed or TimedOut. May be called again after it was cancelled.
         """
         content = self._content
-        if not content._buffer:
-            self._came_at_once = 0  # the loop goes on until something comes
-        elif self._came_at_once > YIELD_BYTES:
-            # What is decompressed, or waits in the buffer, comes without a pause.
-            self._came_at_once = 0
-            await asyncio.sleep(0)
         self.give_up_at = self._loop.time() + self._timeouts.idle
+        if self._read_in_turn > TURN_BYTES:
+            # Of all that have much to read only one goes on before the loop has looked at all else.
+            self._read_in_turn = 0
+            async with self._turn:
+                await asyncio.sleep(0)
+        if content._buffer:
+            self._read_in_turn += PART_BYTES
         try:
             part = await content.readany()
-            self._came_at_once += len(part) + PART_BYTES
+            self._read_in_turn += len(part)
             return part
         except _NO_REPLY as error:
             # aiohttp withholds what it has read before, and somebody has paid for it.
