@@ -19,9 +19,9 @@ from tests.processes import ROOT
 
 MOST_SECONDS = 0.25
 """For 99 of 100 replies to the honest users."""
-MOST_BYTES = 528_000_000 + 491_000_000
-"""Of two workers and their parent; docs/operate.md adds it up."""
-ROUNDS = 3
+MOST_BYTES = 2 * 495_000_000
+"""Of two workers and their parent: docs/operate.md adds up what one takes with its parent."""
+ROUNDS = 4
 """Others use this machine, too: one quiet round shows what the server can do."""
 
 
@@ -94,13 +94,13 @@ def withstand(place: Place, attack: Attack, tell: Tell) -> None:
             seen = place.observe()
         tell(attack.name, seen, victim.statuses())
         place.recover()
-        if seen.quantile(0.99) < MOST_SECONDS or not remaining:
+        check(seen)
+        if seen.quantile(0.99) < MOST_SECONDS:
             break
-    check(seen)
+        assert remaining, f"p99 was {seen.quantile(0.99):.3f} s, in each round too much"
     assert place.server.worker_pids() == workers, place.server.text()[-2000:]
 
 
 def check(seen: Seen) -> None:
     assert set(seen.statuses) == {200}
-    assert seen.quantile(0.99) < MOST_SECONDS
     assert seen.peak_bytes < MOST_BYTES
