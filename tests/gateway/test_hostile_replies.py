@@ -1,7 +1,9 @@
 """Replies that are too large, too deep or no replies at all: a refusal, never a fault of ours."""
 
 import json
+import select
 import socket
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -88,16 +90,22 @@ def test_a_large_head_is_no_reply(client: httpx.Client, is_stream: bool) -> None
 
 
 class Early(Acceptor):
-    """A provider that streams an answer, and takes nothing of the request."""
+    """A provider that streams an answer, and takes but the beginning of the request."""
 
     def __init__(self) -> None:
         super().__init__()
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        self._connections: list[socket.socket] = []
 
     def accepted(self, connection: socket.socket) -> None:
-        self._connections.append(connection)
-        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" + HEAD + EVENT)
+        threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection:
+            connection.recv(16)
+            connection.sendall(HEAD + EVENT)
+            ended = select.poll()
+            ended.register(connection, select.POLLHUP)
+            ended.poll(10_000)
 
 
 def test_an_answer_before_the_request_was_taken_is_none(client: httpx.Client) -> None:
