@@ -81,7 +81,7 @@ def test_logins_are_refused_first_and_money_goes_on(full: Valkey, tmp_path: Path
         # Once, although there are two workers.
         eventually(lambda: server.text().count("% of its maxmemory: logins are served again") == 1)
         assert server.text().count("[ERROR]") == 1
-        assert "[ERROR] Redis uses 9" in server.text()
+        assert "[ERROR] Redis uses " in server.text()
 
 
 def test_the_share_is_a_setting(full: Valkey, tmp_path: Path) -> None:
