@@ -111,8 +111,9 @@ async def test_a_client_that_leaves_while_the_cost_is_found_pays_it(
     user = api.login()
     async with Calls(holder, [user], seconds=0, cost=25, finding=2):
         await asyncio.to_thread(eventually, lambda: FINDING in holder.text(), 5)
-    await until_held([user], 0, 10)
-    assert user.balance()["tokensLeft"] == 75
+    # Not until nothing is held: the hold may go back at its deadline before it is charged.
+    await asyncio.to_thread(eventually, lambda: user.balance()["tokensLeft"] == 75)
+    assert user.balance()["tokensHeld"] == 0
     assert holder.text().count(FINDING) == 2
     audit(one.url, api.tenant_id)
 
