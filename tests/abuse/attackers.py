@@ -128,6 +128,8 @@ class Attack:
     name: str
     run: Callable[[Victim], None]
     fills_memory: bool = False
+    fills_room: bool = False
+    """It comes with so many tenants' keys that their shares are all of the room for bodies."""
 
 
 def _run(attack: Attack, victim: Victim) -> None:

@@ -41,6 +41,7 @@ class Seen:
     large: list[float] = field(default_factory=list)
     """Those of requests of LARGE_BYTES."""
     statuses: Counter[int] = field(default_factory=Counter)
+    large_statuses: Counter[int] = field(default_factory=Counter)
     peak_bytes: int = 0
     """Of all processes of the server together, at most."""
 
@@ -155,7 +156,7 @@ async def _human(url: str, user: User, chance: random.Random, until: float, seen
         await asyncio.sleep(chance.random() * PAUSE_SECONDS)
         while time.monotonic() < until:
             method, path, body = next(todo)
-            seen.seconds.append(await _request(session, method, path, body, seen))
+            seen.seconds.append(await _request(session, method, path, body, seen.statuses))
             await asyncio.sleep(chance.uniform(0.5, 1.5) * PAUSE_SECONDS)
 
 
@@ -163,7 +164,7 @@ async def _human_with_pictures(url: str, user: User, until: float, seen: Seen) -
     body = orjson.dumps(body_of("openai", "x" * LARGE_BYTES))
     async with _session(url, user) as session:
         while time.monotonic() < until:
-            took = await _request(session, "POST", "v1/chat/completions", body, seen)
+            took = await _request(session, "POST", "v1/chat/completions", body, seen.large_statuses)
             seen.large.append(took)
             await asyncio.sleep(PAUSE_SECONDS)
 
@@ -175,7 +176,11 @@ def _session(url: str, user: User) -> aiohttp.ClientSession:
 
 
 async def _request(
-    session: aiohttp.ClientSession, method: str, path: str, body: bytes | None, seen: Seen
+    session: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    body: bytes | None,
+    statuses: Counter[int],
 ) -> float:
     sent = time.monotonic()
     try:
@@ -183,8 +188,8 @@ async def _request(
             await reply.content.readany()
             took = time.monotonic() - sent
             await reply.read()
-            seen.statuses[reply.status] += 1
+            statuses[reply.status] += 1
     except (aiohttp.ClientError, TimeoutError):
         took = time.monotonic() - sent
-        seen.statuses[0] += 1
+        statuses[0] += 1
     return took

@@ -157,6 +157,7 @@ ATTACKS = [
         "uploads_of_many_tenants",
         partial(_uploads, 200, [LARGEST, None], MEBIBYTE, tenants=20),
         True,
+        fills_room=True,
     ),
     Attack("silent_uploads", partial(_uploads, 40, SIZES, 0, is_revoked=True)),
     Attack("silent_chunked_uploads", partial(_uploads, 40, [None, *SIZES[1:]], 0)),
