@@ -63,7 +63,7 @@ class Service:
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._stack = stack
-        self.redis = OneServer(folder / "redis")
+        self.redis = OneServer(folder / "redis", maxmemory="1gb")
         stack.callback(self.redis.stop)
         double = stack.enter_context(Double())
         answer = Answer(pieces=["word "] * PIECES, input_tokens=INPUT_TOKENS, pause=PAUSE)
