@@ -92,6 +92,16 @@ class Victim:
         self.saw(status)
         return status
 
+    def send_in_a_row(self, make: Callable[[], bytes]) -> None:
+        """Requests on one connection, each after the reply to the one before, until that ends."""
+        with connect(self.url) as connection:
+            while True:
+                connection.sendall(make())
+                status = status_of(connection)
+                self.saw(status)
+                if not status:
+                    return
+
 
 def status_of(connection: socket.socket) -> int:
     """Of a reply, which is read to its end."""

@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from tests.abuse.attackers import MEBIBYTE, UNDER_WAY, Attack, Victim, at_once, status_of
+from tests.abuse.attackers import MEBIBYTE, UNDER_WAY, Attack, Victim, at_once
 from tests.abuse.heavy_requests import CHAT, members
 from tests.raw import connect
 
@@ -79,16 +79,7 @@ def _one_after_the_other(line: str, victim: Victim) -> None:
     lines = line.format(tenant=tenant_id, key=key).split("|")
     one = "\r\n".join([lines[0], "Host: x", *lines[1:], "", ""]).encode()
 
-    def flood() -> None:
-        with connect(victim.url) as connection:
-            while True:
-                connection.sendall(one)
-                status = status_of(connection)
-                victim.saw(status)
-                if not status:
-                    return
-
-    at_once(2, flood)
+    at_once(2, partial(victim.send_in_a_row, lambda: one))
 
 
 def _chunks_of(size: int, victim: Victim) -> None:

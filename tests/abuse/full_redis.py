@@ -6,9 +6,8 @@ from itertools import cycle
 import orjson
 import redis
 
-from tests.abuse.attackers import RICH, Attack, Victim, at_once, status_of
+from tests.abuse.attackers import RICH, Attack, Victim, at_once
 from tests.endpoints import endpoint, text_config
-from tests.raw import connect
 
 FILLED = 0.78
 """Of maxmemory, before the attack: as if it had gone on for long."""
@@ -27,17 +26,10 @@ def _logins(tenants: int, victim: Victim) -> None:
     _fill(victim)
     names = cycle([victim.put_tenant() for _ in range(tenants)])
 
-    def log_in() -> None:
-        with connect(victim.url) as connection:
-            while True:
-                line = f"POST /{next(names)}/auth/anonymous HTTP/1.1\r\nHost: x\r\n\r\n"
-                connection.sendall(line.encode())
-                status = status_of(connection)
-                victim.saw(status)
-                if not status:
-                    return
+    def log_in() -> bytes:
+        return f"POST /{next(names)}/auth/anonymous HTTP/1.1\r\nHost: x\r\n\r\n".encode()
 
-    at_once(8, log_in)
+    at_once(8, partial(victim.send_in_a_row, log_in))
 
 
 def _configs(victim: Victim) -> None:
@@ -52,17 +44,11 @@ def _configs(victim: Victim) -> None:
         client.set(f"tenant:{name}:config", text)
     turn = cycle(names)
 
-    def ask() -> None:
-        with connect(victim.url) as connection:
-            while True:
-                line = f"GET /{next(turn)}/balance HTTP/1.1\r\nHost: x\r\nX-API-Key: a\r\n\r\n"
-                connection.sendall(line.encode())
-                status = status_of(connection)
-                victim.saw(status)
-                if not status:
-                    return
+    def ask() -> bytes:
+        head = f"GET /{next(turn)}/balance HTTP/1.1\r\nHost: x\r\nX-API-Key: a\r\n\r\n"
+        return head.encode()
 
-    at_once(1, ask)
+    at_once(1, partial(victim.send_in_a_row, ask))
 
 
 LOGINS = [
