@@ -53,7 +53,9 @@ class Victim:
             self._statuses[status] += 1
 
     def statuses(self) -> Counter[int]:
-        return Counter({status: count for status, count in enumerate(self._statuses) if count})
+        # Without the lock, which an attacker that was killed may hold for ever.
+        counts = self._statuses.get_obj()
+        return Counter({status: count for status, count in enumerate(counts) if count})
 
     def put_tenant(self, value: dict[str, Any] | None = None) -> str:
         """A new tenant with that config, by default one whose users have plenty of tokens."""
