@@ -15,9 +15,9 @@
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local settles_key = KEYS[5]
 
-local text = redis.call('GET', user_key)
+local text = call('GET', user_key)
 if not text then return {UNKNOWN_USER} end
-redis.call('LLEN', rate_key)
-redis.call('HLEN', once_key)
-redis.call('LLEN', settles_key)
-return {OK, text, redis.call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key)}
+call('LLEN', rate_key)
+call('HLEN', once_key)
+call('LLEN', settles_key)
+return {OK, text, call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key)}

@@ -37,16 +37,14 @@ local function reply(status, tokens_left, retry_after_ms)
           retry_after_ms or 0}
 end
 
-local function unpack_reply(packed)
-  return (struct.unpack('>I6', packed))
+local once = once_field ~= ''
+  and open_once(once_key, once_field, old_once_field, tostring(tokens), now)
+if once and once.status == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft) end
+if once and once.status then
+  return reply(REPLAYED, once.unpacked or (struct.unpack('>I6', once.packed)))
 end
-
-local fingerprint = tostring(tokens)
-local replay, first_reply =
-  recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
-if replay then return reply(replay, first_reply or user.tokensLeft) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
+local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft) end
 
@@ -56,7 +54,5 @@ append(user, now, 'charge', -tokens, ref)
 prolong(user, now)
 save()
 admit(rate_key, rate, window_ms)
-if once_field ~= '' then
-  remember(once_key, once_field, fingerprint, struct.pack('>I6', user.tokensLeft), now)
-end
+if once then once.remember(struct.pack('>I6', user.tokensLeft)) end
 return reply(OK, user.tokensLeft)

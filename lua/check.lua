@@ -41,11 +41,10 @@ local function reply(status, retry_after_ms)
           rate.reset_ms, retry_after_ms or 0}
 end
 
-local function unpack_reply() end -- the script itself has it
-local replay = recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
-if replay then return reply(replay) end
+local once = once_field ~= '' and open_once(once_key, once_field, old_once_field, fingerprint, now)
+if once and once.status then return reply(once.status) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
+local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, wait_ms) end
 local holds_wait_ms = operation == 'hold' and wait_for_a_hold_ms(user, now) or 0
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, holds_wait_ms) end

@@ -20,8 +20,8 @@ local action, text, if_match = ARGV[1], ARGV[2], ARGV[3]
 local present = redis.pcall('GET', config_key)
 if type(present) == 'table' then present = '' end -- of another type
 if action == 'create' then
-  if present or redis.call('EXISTS', tombstone_key) == 1 then return {EXISTS} end
-  redis.call('SET', config_key, text)
+  if present or call('EXISTS', tombstone_key) == 1 then return {EXISTS} end
+  call('SET', config_key, text)
   return {OK}
 end
 
@@ -30,9 +30,9 @@ if if_match ~= '' and not string.find(if_match, redis.sha1hex(present), 1, true)
   return {MISMATCH}
 end
 if action == 'delete' then
-  redis.call('SET', tombstone_key, now_ms())
-  redis.call('DEL', config_key)
+  call('SET', tombstone_key, now_ms())
+  call('DEL', config_key)
 else
-  redis.call('SET', config_key, text)
+  call('SET', config_key, text)
 end
 return {OK}

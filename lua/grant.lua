@@ -51,16 +51,14 @@ local function reply(status, tokens_left, reply_group)
   return {status, tokens_left, reply_group, api_keys, expiry(user_key)}
 end
 
-local function unpack_reply(packed)
-  local tokens_left, next_byte = struct.unpack('>I6', packed)
-  return {tokens_left, string.sub(packed, next_byte)}
-end
-
 local fingerprint = is_move and 'group ' .. group or 'tokens ' .. ARGV[3]
-local replay, first_reply =
-  recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
-if replay == KEY_REUSED then return {KEY_REUSED} end
-if replay then return reply(REPLAYED, first_reply[1], first_reply[2]) end
+local once = once_field ~= '' and open_once(once_key, once_field, old_once_field, fingerprint, now)
+if once and once.status == KEY_REUSED then return {KEY_REUSED} end
+if once and once.unpacked then return reply(REPLAYED, once.unpacked[1], once.unpacked[2]) end
+if once and once.status then
+  local first_tokens_left, next_byte = struct.unpack('>I6', once.packed)
+  return reply(REPLAYED, first_tokens_left, string.sub(once.packed, next_byte))
+end
 
 -- What is held belongs to calls under way: a new group's tokens include it.
 local tokens_left = is_move and math.max(tokens - held(user), 0) or user.tokensLeft + tokens
@@ -78,13 +76,11 @@ if becomes_permanent then user.keyExpiresAt = nil end
 if not is_move then prolong(user, now) end
 save()
 if becomes_permanent then
-  redis.call('PERSIST', user_key)
-  redis.call('PERSIST', ledger_key)
-elseif is_move and redis.call('PTTL', user_key) < 0 then
-  redis.call('PEXPIREAT', user_key, now + ttl_ms)
-  redis.call('PEXPIREAT', ledger_key, now + ttl_ms)
+  call('PERSIST', user_key)
+  call('PERSIST', ledger_key)
+elseif is_move and call('PTTL', user_key) < 0 then
+  call('PEXPIREAT', user_key, now + ttl_ms)
+  call('PEXPIREAT', ledger_key, now + ttl_ms)
 end
-if once_field ~= '' then
-  remember(once_key, once_field, fingerprint, struct.pack('>I6', tokens_left) .. user.group, now)
-end
+if once then once.remember(struct.pack('>I6', tokens_left) .. user.group) end
 return reply(OK, tokens_left, user.group)

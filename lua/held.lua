@@ -10,7 +10,7 @@
 ]]
 local user_key, hold_id = KEYS[1], ARGV[1]
 
-local text = redis.call('GET', user_key)
+local text = call('GET', user_key)
 local hold = text and cjson.decode(text).holds[hold_id]
 if not hold then return {UNKNOWN_HOLD} end
 if not is_amount(hold[1]) then error('a hold of ' .. tostring(hold[1])) end

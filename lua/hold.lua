@@ -48,26 +48,22 @@ local function reply(status, tokens_left, retry_after_ms, hold)
           retry_after_ms, unpack(hold or {})}
 end
 
-local function pack_reply(tokens_left, hold_id, tokens)
-  local id = string.gsub(hold_id, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
-  return struct.pack('>I6I6', tokens_left, tokens) .. id
+local once
+if once_field ~= '' then
+  local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
+  once = open_once(once_key, once_field, old_once_field, fingerprint, now)
+  if once.status == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
+  if once.unpacked then return reply(REPLAYED, once.unpacked[1], 0, once.unpacked[2]) end
+  if once.status then
+    local tokens_left, tokens, next_byte = struct.unpack('>I6I6', once.packed)
+    local id = string.gsub(string.sub(once.packed, next_byte), '.', function(byte)
+      return string.format('%02x', string.byte(byte))
+    end)
+    return reply(REPLAYED, tokens_left, 0, {id, tokens, once.given_ms + ttl_ms})
+  end
 end
-
-local function unpack_reply(packed, given_at)
-  local tokens_left, tokens, next_byte = struct.unpack('>I6I6', packed)
-  local id = string.gsub(string.sub(packed, next_byte), '.', function(byte)
-    return string.format('%02x', string.byte(byte))
-  end)
-  return {tokens_left, {id, tokens, given_at + ttl_ms}}
-end
-
-local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
-local replay, first_reply =
-  recall(once_key, once_field, old_once_field, fingerprint, unpack_reply, now)
-if replay == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
-if replay then return reply(REPLAYED, first_reply[1], 0, first_reply[2]) end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
-local wait_ms = once_field ~= '' and once_wait_ms(once_key, user.group, now) or 0
+local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 local holds_wait_ms = wait_for_a_hold_ms(user, now)
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
@@ -77,12 +73,16 @@ local tokens = math.min(wanted, user.tokensLeft)
 user.tokensLeft = user.tokensLeft - tokens
 user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
 append(user, now, 'hold', -tokens, ref)
-local is_same_day = user.lapsed and user.lapsed[1] == day_of(new_hold_id)
+local is_same_day = user.lapsed and user.lapsed[1] == string.match(new_hold_id, DAY_OF_HOLD)
 local lapsed = is_same_day and user.lapsed[2] or 0
 if is_same_day then user.lapsed = nil end
 prolong(user, now)
-local to_keep = once_field ~= '' and pack_reply(user.tokensLeft, new_hold_id, tokens)
+local to_keep
+if once then
+  to_keep = struct.pack('>I6I6', user.tokensLeft, tokens)
+    .. string.gsub(new_hold_id, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
+end
 save()
 admit(rate_key, rate, window_ms)
-if to_keep then remember(once_key, once_field, fingerprint, to_keep, now) end
+if once then once.remember(to_keep) end
 return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms, lapsed})

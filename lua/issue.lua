@@ -11,5 +11,5 @@
 local api_key, user_id, ttl_ms = KEYS[1], ARGV[1], tonumber(ARGV[2])
 
 local key_expires_at = now_ms() + ttl_ms
-redis.call('SET', api_key, user_id, 'PXAT', key_expires_at)
+call('SET', api_key, user_id, 'PXAT', key_expires_at)
 return {OK, key_expires_at}

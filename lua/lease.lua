@@ -26,10 +26,10 @@ if not is_amount(least) or not is_amount(most) or least > most or not is_amount(
 end
 local now = now_ms()
 local window = math.floor(now / window_ms)
-local stored_window = tonumber(redis.call('HGET', counter_key, 'window') or 0)
+local stored_window = tonumber(call('HGET', counter_key, 'window') or 0)
 -- The clock of a new primary may be a little behind, and the window not begin once more.
 if stored_window == window + 1 then window = stored_window end
-local taken = stored_window == window and tonumber(redis.call('HGET', counter_key, 'taken')) or 0
+local taken = stored_window == window and tonumber(call('HGET', counter_key, 'taken')) or 0
 local present = taken
 if returned_window == window then
   -- What is used without a lease is as much as balances allow, and integers must stay exact.
@@ -44,7 +44,7 @@ if left >= least then
 end
 local ends_ms = (window + 1) * window_ms
 if taken + units ~= present then
-  redis.call('HSET', counter_key, 'window', window, 'taken', taken + units)
-  redis.call('PEXPIREAT', counter_key, ends_ms + 60000)
+  call('HSET', counter_key, 'window', window, 'taken', taken + units)
+  call('PEXPIREAT', counter_key, ends_ms + 60000)
 end
 return {status, units, left - units, window, ends_ms - now}

@@ -17,7 +17,7 @@ local slots_key, limit, worker = KEYS[1], tonumber(ARGV[1]), ARGV[2]
 local open, least, most, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6]
 
 local now = now_ms()
-local of_others, dead, fields = 0, {}, redis.call('HGETALL', slots_key)
+local of_others, dead, fields = 0, {}, call('HGETALL', slots_key)
 for i = 1, #fields, 2 do
   if fields[i] ~= worker then
     local slots, deadline_ms = string.match(fields[i + 1], '^(%d+) (%d+)$')
@@ -32,11 +32,11 @@ end
 local left = math.max(limit - of_others, 0)
 if least > open and least > left then return {RATE_LIMITED, 0, left} end
 local slots = math.max(open, math.min(most, left))
-for _, one in ipairs(dead) do redis.call('HDEL', slots_key, one) end
+for _, one in ipairs(dead) do call('HDEL', slots_key, one) end
 if slots == 0 then
-  redis.call('HDEL', slots_key, worker)
+  call('HDEL', slots_key, worker)
 else
-  redis.call('HSET', slots_key, worker, string.format('%d %d', slots, now + ttl_ms))
-  redis.call('PEXPIRE', slots_key, ttl_ms)
+  call('HSET', slots_key, worker, string.format('%d %d', slots, now + ttl_ms))
+  call('PEXPIRE', slots_key, ttl_ms)
 end
 return {OK, slots, math.max(left - slots, 0)}

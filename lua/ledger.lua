@@ -20,4 +20,4 @@ local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now_m
 if not user then return {UNKNOWN_KEY} end
 -- The newest entry, at index 0, has the number user.entries.
 local first = math.max(user.entries - before + 1, 0)
-return {OK, redis.call('LRANGE', ledger_key, first, first + limit - 1)}
+return {OK, call('LRANGE', ledger_key, first, first + limit - 1)}

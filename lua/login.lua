@@ -49,9 +49,9 @@ local user = {
 }
 local entry = string.format('[1,%d,"grant",%d,%d,%s]', now, tokens, tokens, ref)
 -- IDs are random: one that is taken is a fault of ours.
-if not redis.call('SET', user_key, cjson.encode(user), 'NX', 'PXAT', user_expires_at) then
+if not call('SET', user_key, cjson.encode(user), 'NX', 'PXAT', user_expires_at) then
   return redis.error_reply('ERR user exists')
 end
-redis.call('LPUSH', ledger_key, entry)
-redis.call('PEXPIREAT', ledger_key, user_expires_at)
+call('LPUSH', ledger_key, entry)
+call('PEXPIREAT', ledger_key, user_expires_at)
 return {OK}

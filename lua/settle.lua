@@ -48,12 +48,12 @@ end
 
 -- What a hold of kind api that is gone was settled to, {tokens_taken, tokens_left}, or nil.
 local function kept_reply()
-  local kept = redis.call('GET', settled_key)
+  local kept = call('GET', settled_key)
   if kept then
     local kept_kind, taken, tokens_left = unpack(cjson.decode(kept))
     return kept_kind == 'api' and {taken, tokens_left} or nil
   end
-  for _, reply in ipairs(redis.call('LRANGE', settles_key, 0, -1)) do
+  for _, reply in ipairs(call('LRANGE', settles_key, 0, -1)) do
     local id, at, taken, tokens_left = string.match(reply, '^(%x+) (%d+) (%d+) (%d+)$')
     if id == string.sub(hold_id, 1, 16) and at + HOUR_MS > now then
       return {tonumber(taken), tonumber(tokens_left)}
@@ -84,21 +84,22 @@ if tokens > taken then
 end
 if kind == 'own' then
   if tokens > 0 and (again or not hold) then
-    note_returned(user, hold_id, now, taken, user.tokensLeft)
+    local note_returned = notes_of_holds(user, now)
+    note_returned(hold_id, taken, user.tokensLeft)
   end
   save()
 elseif user.group == TEMPORARY then
-  local kept = redis.call('LLEN', settles_key)
+  local kept = call('LLEN', settles_key)
   save()
-  redis.call('LPUSH', settles_key, string.format('%s %d %d %d', string.sub(hold_id, 1, 16), now,
+  call('LPUSH', settles_key, string.format('%s %d %d %d', string.sub(hold_id, 1, 16), now,
                                                  taken, user.tokensLeft))
   if kept >= TEMPORARY_SETTLES then
-    redis.call('LTRIM', settles_key, 0, TEMPORARY_SETTLES - 1)
+    call('LTRIM', settles_key, 0, TEMPORARY_SETTLES - 1)
   end
-  redis.call('PEXPIRE', settles_key, HOUR_MS)
+  call('PEXPIRE', settles_key, HOUR_MS)
 else
   local reply = cjson.encode({kind, taken, user.tokensLeft})
   save()
-  redis.call('SET', settled_key, reply, 'PX', HOUR_MS)
+  call('SET', settled_key, reply, 'PX', HOUR_MS)
 end
 return {OK, taken, user.tokensLeft}

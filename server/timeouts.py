@@ -6,7 +6,7 @@ store/patience.py, and the pauses of store/ before it connects, refreshes or wat
 hosts of a new config LOOK_UP_SECONDS (upstream/addresses.py); for what is leased of tenants' limits
 those of metering/slots.py and leases.py; for the bundled Valkey those of process/embedded.py;
 before what failed is begun again those of tasks.py and process/supervisor.py. How long Redis keeps
-a reply, to repeat it, is in lua/prelude.lua: DAY_MS, HOUR_MS.
+a reply, to repeat it, is in lua/prelude/base.lua: DAY_MS, HOUR_MS.
 """
 
 from dataclasses import dataclass
@@ -54,7 +54,7 @@ class Timeouts:
     """Between two extensions."""
     settle: float = 30 * 60
     """For a settle to get through, tried again and again; Redis knows for longer that its hold has
-    gone back (note_returned in lua/prelude.lua), else the last try would charge nothing."""
+    gone back (note_returned in lua/prelude/holds.lua), else the last try would charge nothing."""
     settle_pause: float = 5
     """Between two tries at most."""
 

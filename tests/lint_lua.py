@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from server.store.scripts import load_scripts
-from tests.processes import ROOT
 
 _UNUSED = ("W211", "W221")
 
@@ -18,12 +17,13 @@ def main() -> int:
     if luacheck is None:
         print("luacheck is missing (Debian: apt-get install lua-check)", file=sys.stderr)
         return 1
-    prelude_lines = len((ROOT / "lua" / "prelude.lua").read_text().splitlines()) + 1
     faults = 0
     with tempfile.TemporaryDirectory() as folder:
         for name, script in load_scripts().items():
             path = Path(folder) / f"{name}.lua"
             path.write_text(script.text)
+            lines = script.text.splitlines()
+            prelude_lines = lines.index("local function run() --[[")
             command = [luacheck, "--formatter", "plain", "--codes", "--std", "lua51"]
             known = ["redis", "cjson", "struct", "KEYS", "ARGV"]
             command += ["--read-globals", *known, "--", str(path)]
@@ -33,9 +33,7 @@ def main() -> int:
                 if int(number) <= prelude_lines and text[1:5] in _UNUSED:
                     continue
                 faults += 1
-                in_script = int(number) - prelude_lines
-                place = f"{name}.lua:{in_script}" if in_script > 0 else f"prelude.lua:{number}"
-                print(f"{place}: {text}")
+                print(f"{name}.lua, {lines[int(number) - 1].strip()}: {text}")
     print(f"luacheck: {faults} faults")
     return 1 if faults else 0
 

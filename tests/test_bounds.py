@@ -28,7 +28,7 @@ from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
 from tests.processes import ROOT
 
 KIB = 1024
-LUA = (ROOT / "lua" / "prelude.lua").read_text()
+LUA = "".join(path.read_text() for path in sorted((ROOT / "lua" / "prelude").glob("*.lua")))
 
 
 def of_lua(name: str) -> int:

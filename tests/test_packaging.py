@@ -42,7 +42,7 @@ def test_every_file_is_in_the_wheel(wheel: Path) -> None:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     tracked = {path.relative_to(ROOT).as_posix() for path in (ROOT / "server").rglob("*.*")}
     modules_and_data = {name for name in tracked if "__pycache__" not in name}
-    scripts = {f"server/lua/{path.name}" for path in (ROOT / "lua").glob("*.lua")}
+    scripts = {f"server/{path.relative_to(ROOT)}" for path in (ROOT / "lua").rglob("*.lua")}
     assert "server/tenants/first_tenant.json" in modules_and_data
     assert len(scripts) > 10
     assert packed == modules_and_data | scripts

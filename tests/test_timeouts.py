@@ -9,7 +9,7 @@ from server.timeouts import Timeouts
 from tests.processes import ROOT
 
 T, S = Timeouts(), Settings()
-PRELUDE = (ROOT / "lua" / "prelude.lua").read_text()
+PRELUDE = (ROOT / "lua" / "prelude" / "base.lua").read_text()
 # What note_returned keeps a settle's outcome for.
 KEPT_SECONDS = int(re.findall(r"^local HOUR_MS = (\d+)$", PRELUDE, re.MULTILINE)[0]) / 1000
 

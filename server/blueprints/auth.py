@@ -1,4 +1,4 @@
-"""Logging in; keys are checked elsewhere: in Request.who, and by read_user in lua/prelude.lua."""
+"""Logging in; keys are checked elsewhere: in Request.who, and by read_user in the scripts."""
 
 from typing import Annotated
 

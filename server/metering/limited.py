@@ -191,5 +191,5 @@ def _ended_for_nobody(settling: asyncio.Task[SettleResult]) -> None:
 
 def _mark(day: int) -> str:
     """How the ID of a hold ends that took of this day's tokens, by which its settle, at whatever
-    worker, and lua/prelude.lua know it. Before it are 96 random bits."""
+    worker, and lua/prelude/holds.lua know it. Before it are 96 random bits."""
     return f"{day:08x}"

@@ -1,4 +1,4 @@
-"""What a Lua script answers first: one enum for all of them, as in lua/prelude.lua."""
+"""What a Lua script answers first: one enum for all of them, as in lua/prelude/base.lua."""
 
 from enum import IntEnum
 

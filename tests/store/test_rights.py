@@ -13,7 +13,8 @@ from tests.processes import ROOT, Server, Valkey
 from tests.redis_link import RedisLink
 
 README = (ROOT / "README.md").read_text()
-SCRIPTS = {path.stem: path.read_text() for path in (ROOT / "lua").glob("*.lua")}
+SCRIPTS = {path.stem: path.read_text() for path in (ROOT / "lua").rglob("*.lua")}
+CALL = r"\b(?:redis\.p)?call"
 # For Sentinel and Cluster, for a database in the URL, and for what connecting needs: whoever lacks
 # them is told by Redis itself.
 NOT_TRIED = {"role", "cluster|slots", "select", "script|load"}
@@ -33,14 +34,12 @@ def of_script(text: str, call: str) -> set[str]:
 
 
 def test_the_probe_tries_what_the_scripts_run() -> None:
-    run = {
-        name: of_script(text, r"redis\.p?call") for name, text in SCRIPTS.items() if name != "probe"
-    }
+    run = {name: of_script(text, CALL) for name, text in SCRIPTS.items() if name != "probe"}
     tried = of_script(SCRIPTS["probe"], "try")
     assert set().union(*run.values()) == tried
     # A command in a variable would be overlooked.
-    calls = sum(len(re.findall(r"redis\.p?call\(", text)) for text in SCRIPTS.values())
-    named = sum(len(re.findall(r"redis\.p?call\('[A-Z]+'", text)) for text in SCRIPTS.values())
+    calls = sum(len(re.findall(rf"{CALL}\(", text)) for text in SCRIPTS.values())
+    named = sum(len(re.findall(rf"{CALL}\('[A-Z]+'", text)) for text in SCRIPTS.values())
     assert calls == named + 1  # the probe's own
 
 
