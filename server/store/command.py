@@ -68,7 +68,7 @@ async def send_all(connection: AbstractConnection, commands: Iterable[Command]) 
     """Writes them. Raises OSError and RedisError."""
     packed = [ASKING + one.packed if one.asking else one.packed for one in commands]
     try:
-        await connection.send_packed_command(packed, check_health=False)
+        await connection.send_packed_command(b"".join(packed), check_health=False)
     except RuntimeError as error:
         # uvloop's, where the connection closed a moment before.
         raise RedisConnectionError(str(error)) from None
