@@ -106,10 +106,14 @@ class StrictHttp(Http):
         self._chunks = 0
         self._is_waiting = bool(self.recv_buffer)
 
-    async def http1_request_header(self) -> None:
+    def http1_request_header(self) -> Coroutine[Any, Any, None]:
         if self._is_waiting:
-            # It came with the one before, perhaps with thousands: others have their turn first.
-            await asyncio.sleep(0)
+            return self._request_header_in_turn()
+        return super().http1_request_header()
+
+    async def _request_header_in_turn(self) -> None:
+        """Of one that came with the one before, perhaps with thousands: others are first."""
+        await asyncio.sleep(0)
         await super().http1_request_header()
 
     @property
@@ -154,15 +158,19 @@ class StrictHttp(Http):
         self.url = None
         super().create_empty_request()
 
-    async def read(self) -> bytes | None:
+    def read(self) -> Coroutine[Any, Any, bytes | None]:
         if (self.request_bytes or 0) > self.request_max_size:
             self.expecting_continue = False
         elif self.request_body == "chunked" and not self.request_bytes_left:  # type: ignore[comparison-overlap]
-            if self.expecting_continue:
-                self.expecting_continue = False
-                await self._send(HTTP_CONTINUE)
-            await self._count_chunk()
-            await self._check_chunk_header()
+            return self._read_chunk()
+        return super().read()
+
+    async def _read_chunk(self) -> bytes | None:
+        if self.expecting_continue:
+            self.expecting_continue = False
+            await self._send(HTTP_CONTINUE)
+        await self._count_chunk()
+        await self._check_chunk_header()
         body: bytes | None = await super().read()
         return body
 

@@ -11,9 +11,10 @@ import orjson
 
 from server.aside import aside
 from server.errors import InvalidJson, TooComplex
-from server.gateway.room import Portion, memory_of
+from server.gateway.room import SMALL_REQUEST_BYTES, Portion, Room, memory_of
 from server.http import StrictHttp
 from server.structure import structure_of
+from server.who import Who
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -43,6 +44,8 @@ OF_OTHERS = Bounds(1 * MIB, 10_000, _READABLE_DEPTH)
 
 # While it arrives: it will be there twice, as text and parsed, or parsed and written.
 _ARRIVING = 2
+_UNCOUNTED_BYTES = SMALL_REQUEST_BYTES // _ARRIVING
+"""No body of so many has anything to take of the room, nor too many values."""
 
 
 async def read(
@@ -99,11 +102,17 @@ def parse(text: bytearray) -> dict[str, Any]:
     return value
 
 
-async def read_small(stream: StrictHttp, portion: Portion) -> dict[str, Any]:
+async def read_small(stream: StrictHttp, room: Room, who: Who) -> dict[str, Any]:
     """The object that a body within OF_OTHERS is. Raises Overloaded, TooComplex, InvalidJson."""
-    text = await read(stream, OF_OTHERS, portion)
-    if len(text) > ASIDE_BYTES:
-        portion.grow_to(await aside(portion.owners, weigh, text, OF_OTHERS))
-    elif len(text) > OF_OTHERS.values:  # else it has no more of them
-        portion.grow_to(weigh(text, OF_OTHERS))
-    return parse(text)
+    if 0 < stream.announced_bytes <= _UNCOUNTED_BYTES:  # as nearly all
+        text = bytearray()
+        while stream.request_body:
+            text += await stream.read() or b""
+        return parse(text)
+    with room.portion(who.tenant_id, who.user_id) as portion:
+        text = await read(stream, OF_OTHERS, portion)
+        if len(text) > ASIDE_BYTES:
+            portion.grow_to(await aside(portion.owners, weigh, text, OF_OTHERS))
+        elif len(text) > OF_OTHERS.values:  # else it has no more of them
+            portion.grow_to(weigh(text, OF_OTHERS))
+        return parse(text)

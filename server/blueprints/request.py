@@ -112,7 +112,7 @@ class Request(StrictRequest):
 
         Raises InvalidApiKey if there is no key, or nobody's; TooManyFaults after many refusals.
         Whether the user still has the key, and is of this tenant, each script checks (read_user in
-        lua/prelude.lua).
+        lua/prelude/user.lua).
         """
         # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
         api_key = self.headers.getone("x-api-key", "") or self.bearer()
@@ -170,8 +170,7 @@ class Request(StrictRequest):
     async def read_any_object(self) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
         who: Who = getattr(self.ctx, "who", _ADMINISTRATOR)
-        with self.services.request_room.portion(who.tenant_id, who.user_id) as portion:
-            return await body.read_small(self.http, portion)
+        return await body.read_small(self.http, self.services.request_room, who)
 
     @property
     def http(self) -> StrictHttp:
