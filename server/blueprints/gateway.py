@@ -164,10 +164,19 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
         finally:
             call.forget_bodies()
         return None
+    # It comes to its end without a client that has gone.
     task = request.services.holding.run(complete(call, portion))
-    task.add_done_callback(lambda _: call.forget_bodies())
     try:
-        return await _send(request, await _wait_for(task))
+        body, headers = await asyncio.shield(task)
+        # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
+        headers["request-id"] = str(request.id)
+        if len(body) <= SMALL_REPLY_BYTES:
+            return Reply(body, 200, headers, "application/json")
+        await _send_large(request, body, headers)
+        return None
+    except asyncio.CancelledError:
+        task.add_done_callback(_log_fault)
+        raise
     finally:
         if task.done():
             portion.leave()
@@ -175,28 +184,13 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             task.add_done_callback(lambda _: portion.leave())
 
 
-async def _wait_for(task: "asyncio.Task[Completed]") -> Completed:
-    """It comes to its end without a client that has gone."""
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        task.add_done_callback(_log_fault)
-        raise
-
-
-async def _send(request: Request, completed: Completed) -> Reply | None:
-    # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
-    headers = {**completed.headers, "request-id": str(request.id)}
-    body = completed.body
-    if len(body) <= SMALL_REPLY_BYTES:
-        return Reply(body, 200, headers, "application/json")
-    # As fast as it is read: until then it takes room.
+async def _send_large(request: Request, body: bytes, headers: dict[str, str]) -> None:
+    """As fast as it is read: until then it takes room."""
     headers["content-length"] = str(len(body))
     response = await request.respond(Reply(None, 200, headers, "application/json"))
     for begin in range(0, len(body), _PIECE_BYTES):
         await response.send(body[begin : begin + _PIECE_BYTES])
     await response.eof()
-    return None
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:

@@ -41,11 +41,14 @@ async def complete(call: Call, portion: Portion) -> Completed:
             return call.charged(failure.label)
         return call.free() if body is None else call.charged("completed")
 
-    async with call.hold(end) as hold:
-        try:
-            body = await call.try_each(hold.held, partial(_accept, portion))
-        except Refusal as refusal:
-            failure = refusal
+    try:
+        async with call.hold(end) as hold:
+            try:
+                body = await call.try_each(hold.held, partial(_accept, portion))
+            except Refusal as refusal:
+                failure = refusal
+    finally:
+        call.forget_bodies()
     headers = hold.held.rate.headers()
     if hold.settled is not None:
         headers["x-tokens-charged"] = str(hold.settled.tokens)

@@ -7,12 +7,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from random import getrandbits
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
 
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unreadable
-from server.metering.meter import Meter, new_hold_id
+from server.metering.meter import Meter
 from server.metering.results import Held, SettleResult
 from server.tasks import keep_going
 from server.timeouts import Timeouts
@@ -139,7 +140,8 @@ class Hold:
         self._end = end
         self._ending: Ending | None = None
         self._may_have_settled = False
-        self._hold_id = new_hold_id()
+        # New, but no secret: over HTTP nobody can settle it.
+        self._hold_id = f"{getrandbits(128):032x}"
 
     async def __aenter__(self) -> Self:
         try:

@@ -15,7 +15,7 @@ import math
 import re
 import socket
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import aiohttp
@@ -130,6 +130,11 @@ class Upstream:
                 self._responses.discard(response)
 
 
+class _Request(aiohttp.ClientRequest):
+    # aiohttp puts it together each time that the pool is asked.
+    connection_key = cached_property(aiohttp.ClientRequest.connection_key.fget)  # type: ignore[attr-defined]
+
+
 class _Target:
     """What is the same in all requests to a URL; `request` tells the pool where to connect."""
 
@@ -138,7 +143,7 @@ class _Target:
         parsed = URL(url)
         if parsed.scheme not in ("http", "https"):
             raise ValueError("not HTTP")
-        self.request = aiohttp.ClientRequest("POST", parsed)
+        self.request = _Request("POST", parsed)
         self._head = (
             f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {self.request.headers['Host']}\r\n"
             "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: vibe-server\r\n"

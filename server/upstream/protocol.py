@@ -42,8 +42,10 @@ class Protocol(ResponseHandler):
             self._parse_some()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
-        super().resume_reading(resume_parser)
-        self._go_on()
+        # aiohttp calls it for each part that is read, and then looks through its parser each time.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+            self._go_on()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._waiting = _NOTHING

@@ -65,6 +65,21 @@ class Response:
     it that `expire` is called then. A timer for each part would cost more than the part.
     """
 
+    __slots__ = (
+        "_connection",
+        "_content",
+        "_is_left",
+        "_loop",
+        "_lost",
+        "_others",
+        "_protocol",
+        "_read_in_turn",
+        "_timeouts",
+        "_turn",
+        "give_up_at",
+        "headers",
+        "status",
+    )
     status: int
     headers: CIMultiDictProxy[str]
 
