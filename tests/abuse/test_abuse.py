@@ -21,7 +21,7 @@ MOST_SECONDS = 0.25
 """For 99 of 100 replies to the honest users."""
 MOST_BYTES = 2 * 495_000_000
 """Of two workers and their parent: docs/operate.md adds up what one takes with its parent."""
-ROUNDS = 4
+ROUNDS = 8
 """Others use this machine, too: one quiet round shows what the server can do."""
 
 
