@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import re
 import signal
 import socket
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,6 +22,9 @@ from server.process.embedded import binary
 ROOT = Path(__file__).parent.parent
 ADMIN_TOKEN = "test-admin-token"
 START_SECONDS = 30
+# Not the usual one, which Hypothesis seeds: processes that test at the same time must differ.
+_CHANCE = random.SystemRandom()
+_GIVEN: set[int] = set()
 
 
 def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
@@ -39,10 +44,15 @@ async def until(condition: Callable[[], object], seconds: float = 20) -> None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody else is given, and below those that the system gives to connections: any of
+    them could take it before it is used."""
+    while True:
+        port = _CHANCE.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            if port not in _GIVEN:
+                _GIVEN.add(port)
+                return port
 
 
 class Process:
