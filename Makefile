@@ -18,7 +18,7 @@ test: .venv/development ## run the tests; those of the next four commands are no
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
-	.venv/bin/python -m pytest tests/faults
+	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile
 
 test-abuse: .venv/development ## attack a server beside fifty honest users, who must not notice
 	.venv/bin/python -m pytest tests/abuse
