@@ -261,6 +261,12 @@ class StrictProtocol(HttpProtocol):
             return self._timeouts.body
         return float(self.keep_alive_timeout) if http.stage is Stage.IDLE else None
 
+    @property
+    def waits_for_client(self) -> bool:
+        """For its bytes, or for it to read what was sent to it."""
+        http = self.http
+        return not http or bool(http.request_body or self._unread_since)
+
     def pause_writing(self) -> None:
         self._unread_since = monotonic()
         super().pause_writing()

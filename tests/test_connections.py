@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from server.connections import AT_ONCE, MOST_CONNECTIONS
@@ -14,6 +15,10 @@ from tests.processes import Valkey, eventually
 from tests.raw import connect
 
 IDLE = b"GET /livez HTTP/1.1\r\nHost: test\r\n\r\n"
+BODY_TO_COME = b"POST /abc/auth/anonymous HTTP/1.1\r\nHost: test\r\nContent-Length: 9\r\n\r\n{"
+CHARGE_TO_COME = BODY_TO_COME.replace(b"auth/anonymous", b"charges").replace(
+    b"Host", b"X-API-Key: KEY\r\nHost"
+)
 SLOW = b"GET /think HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
@@ -38,13 +43,20 @@ def is_closed(connection: socket.socket) -> bool:
         return True
 
 
-def test_the_one_that_has_waited_longest_goes(server: Hurried) -> None:
+def open_descriptors(server: Hurried) -> int:
+    return len(list(Path(f"/proc/{server.worker_pids()[0]}/fd").iterdir()))
+
+
+@pytest.mark.parametrize("beginning", [b"GET", BODY_TO_COME, CHARGE_TO_COME])
+def test_the_one_that_has_waited_longest_goes(server: Hurried, beginning: bytes) -> None:
+    api_key = httpx.post(f"{server.url}/abc/auth/anonymous").json()["apiKey"]
+    beginning = beginning.replace(b"KEY", api_key.encode())
     with ExitStack() as stack:
         oldest, busy = (stack.enter_context(connect(server.url)) for _ in range(2))
         oldest.sendall(IDLE)
         assert oldest.recv(65536).startswith(b"HTTP/1.1 200")
         for _ in range(MOST_CONNECTIONS - 10):
-            stack.enter_context(connect(server.url)).sendall(b"GET")
+            stack.enter_context(connect(server.url)).sendall(beginning)
         busy.sendall(SLOW)
         others = [stack.enter_context(connect(server.url)) for _ in range(20)]
         oldest.setblocking(False)
@@ -53,7 +65,6 @@ def test_the_one_that_has_waited_longest_goes(server: Hurried) -> None:
         newest.sendall(IDLE)
         assert newest.recv(65536).startswith(b"HTTP/1.1 200")
         assert busy.recv(65536).startswith(b"HTTP/1.1 200")
-        open_ones = len(list(Path(f"/proc/{server.worker_pids()[0]}/fd").iterdir()))
-        assert open_ones < MOST_CONNECTIONS - AT_ONCE / 2
+        assert open_descriptors(server) < MOST_CONNECTIONS - AT_ONCE / 2
     assert "[ERROR]" not in server.text()
     assert "Traceback" not in server.text()

@@ -110,6 +110,7 @@ def _comes_and_goes(victim: Victim) -> None:
     at_once(2, lambda: victim.send(b"GET / HTTP/1.1\n"))
 
 
+LOGIN_TO_COME = b"POST /abc/auth/anonymous HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n"
 WRONG = "Authorization: Bearer wrong-token-0123456789"
 ATTACKS = [
     Attack("refusals_unread", _refused, True),
@@ -144,5 +145,6 @@ ATTACKS = [
     Attack("chunks_of_two_bytes", partial(_chunks_of, 2), True),
     Attack("idle_connections", partial(_idle, 8000, b"")),
     Attack("heads_without_end", partial(_idle, 2000, b"GET / HTTP/1.1\r\nX: " + b"x" * 8000), True),
+    Attack("bodies_without_end", partial(_idle, 8000, LOGIN_TO_COME), True),
     Attack("connections_that_come_and_go", _comes_and_goes),
 ]
