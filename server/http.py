@@ -19,7 +19,7 @@ from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
-from server.connections import make_room
+from server import connections
 from server.timeouts import Timeouts
 
 _HOST = rb"(?:[\w.~%!$&'()*+;=-]+|\[[\da-fA-F:.]+\])(?::\d*)?"
@@ -139,6 +139,13 @@ class StrictHttp(Http):
             self.response_func = None  # type: ignore[assignment]  # as Sanic's own do
             self.stage = Stage.IDLE
 
+    async def error_response(self, exception: Exception) -> None:
+        # A head that waits to be sent is the reply, which Sanic would begin once more.
+        is_over = isinstance(exception, asyncio.CancelledError | RequestTimeout)
+        if is_over and self.response_func != self.http1_response_header:
+            self.stage = Stage.RESPONSE
+        await super().error_response(exception)
+
     async def _linger(self) -> None:
         """Discards what the client still sends, until it closes or StrictProtocol ends this.
 
@@ -217,8 +224,9 @@ class StrictProtocol(HttpProtocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        transport.set_write_buffer_limits(connections.UNREAD_BYTES)
         self._time = monotonic()  # as if something had come
-        make_room(self.connections)
+        connections.make_room(self.connections)
 
     def receive_more(self) -> Coroutine[Any, Any, None]:
         http = self._http
@@ -269,10 +277,12 @@ class StrictProtocol(HttpProtocol):
 
     def pause_writing(self) -> None:
         self._unread_since = monotonic()
+        connections.unread(self)
         super().pause_writing()
 
     def resume_writing(self) -> None:
         self._unread_since = 0.0
+        connections.read(self)
         super().resume_writing()
 
     def abort(self) -> None:

@@ -17,7 +17,7 @@ import orjson
 import uvloop
 from sanic import Blueprint
 
-from server import logs, metrics
+from server import connections, logs, metrics
 from server.app import Deps, create_app
 from server.blueprints.request import Request, load_tenant, reply
 from server.metering.holding import Ending
@@ -114,6 +114,13 @@ async def break_something(_: Request, what: str) -> Reply:
     holder, name = {"leaving": (Response, "leave"), "counting": (metrics, "call_ended")}[what]
     setattr(holder, name, fails)
     return reply({"broken": what})
+
+
+@server.post("/most-unread/<count:int>")
+async def bound_unread(_: Request, count: int) -> Reply:
+    """As many clients may leave replies unread; they take much of the system's own memory."""
+    connections.MOST_UNREAD = count
+    return reply({"most": count})
 
 
 @of_tenant.post("/calls/<seconds:float>", stream=True)

@@ -9,12 +9,11 @@ from pydantic import Field
 from sanic import Blueprint, Sanic
 from typing_extensions import TypeAliasType
 
-from server.blueprints.request import Request
+from server.blueprints.request import Request, send_in_pieces
 from server.openapi import document as openapi
 from server.openapi import page as openapi_page
 from server.openapi.route import Answer, Doc, Route
 from server.openapi.schemas import Json
-from server.replies import Reply
 
 blueprint = Blueprint("docs", url_prefix="/docs")
 
@@ -40,8 +39,10 @@ Document = TypeAliasType(
         [Answer("the page", Page, headers=["Cache-Control"], media_type="text/html")],
     ),
 )
-async def read_page(request: Request) -> Reply:
-    return Reply(_page(request.app), headers=_HEADERS, content_type="text/html; charset=utf-8")
+async def read_page(request: Request) -> None:
+    await send_in_pieces(
+        request, memoryview(_page(request.app)), _HEADERS, "text/html; charset=utf-8"
+    )
 
 
 @blueprint.get(
@@ -52,8 +53,9 @@ async def read_page(request: Request) -> Reply:
         [Answer("the OpenAPI 3.1 document", Document, headers=["Cache-Control"])],
     ),
 )
-async def read_document(request: Request) -> Reply:
-    return Reply(_document(request.app), headers=_HEADERS, content_type="application/json")
+async def read_document(request: Request) -> None:
+    document = memoryview(_document(request.app))
+    await send_in_pieces(request, document, _HEADERS, "application/json")
 
 
 @cache

@@ -9,7 +9,7 @@ from sanic import Blueprint
 
 from server.aside import aside
 from server.blueprints import body
-from server.blueprints.request import Request
+from server.blueprints.request import Request, send_in_pieces
 from server.errors import (
     NoModel,
     PaymentRequired,
@@ -54,7 +54,6 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
-_PIECE_BYTES = 64 * 1024
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
@@ -172,7 +171,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
         headers["request-id"] = str(request.id)
         if len(body) <= SMALL_REPLY_BYTES:
             return Reply(body, 200, headers, "application/json")
-        await _send_large(request, body, headers)
+        await send_in_pieces(request, body, headers, "application/json")
         return None
     except asyncio.CancelledError:
         task.add_done_callback(_log_fault)
@@ -182,15 +181,6 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             portion.leave()
         else:
             task.add_done_callback(lambda _: portion.leave())
-
-
-async def _send_large(request: Request, body: bytes, headers: dict[str, str]) -> None:
-    """As fast as it is read: until then it takes room."""
-    headers["content-length"] = str(len(body))
-    response = await request.respond(Reply(None, 200, headers, "application/json"))
-    for begin in range(0, len(body), _PIECE_BYTES):
-        await response.send(body[begin : begin + _PIECE_BYTES])
-    await response.eof()
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:

@@ -29,10 +29,11 @@ def user(api: Api) -> User:
     return api.login()
 
 
-def test_routes_of_the_server(client: httpx.Client) -> None:
+def test_routes_of_the_server(client: httpx.Client, server: Server) -> None:
     statuses = {path: same(client, path, ADMIN) for path in OF_THE_SERVER}
     assert statuses == dict.fromkeys(OF_THE_SERVER, 200) | {"/nothing": 404}
     assert same(client, "/tenants", {}) == 401
+    assert "Traceback" not in server.text()
 
 
 def test_routes_of_a_tenant(user: User) -> None:
