@@ -41,7 +41,9 @@ local once = once_field ~= ''
   and open_once(once_key, once_field, old_once_field, tostring(tokens), now)
 if once and once.status == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft) end
 if once and once.status then
-  return reply(REPLAYED, once.unpacked or (struct.unpack('>I6', once.packed)))
+  local tokens_left = once.unpacked or (struct.unpack('>I6', once.packed))
+  if not is_amount(tokens_left) then error('the kept reply is none') end
+  return reply(REPLAYED, tokens_left)
 end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0

@@ -54,7 +54,13 @@ end
 local fingerprint = is_move and 'group ' .. group or 'tokens ' .. ARGV[3]
 local once = once_field ~= '' and open_once(once_key, once_field, old_once_field, fingerprint, now)
 if once and once.status == KEY_REUSED then return {KEY_REUSED} end
-if once and once.unpacked then return reply(REPLAYED, once.unpacked[1], once.unpacked[2]) end
+if once and once.unpacked then
+  local first_tokens_left, first_group = once.unpacked[1], once.unpacked[2]
+  if not is_amount(first_tokens_left) or type(first_group) ~= 'string' then
+    error('the kept reply is none')
+  end
+  return reply(REPLAYED, first_tokens_left, first_group)
+end
 if once and once.status then
   local first_tokens_left, next_byte = struct.unpack('>I6', once.packed)
   return reply(REPLAYED, first_tokens_left, string.sub(once.packed, next_byte))

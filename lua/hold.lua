@@ -53,7 +53,14 @@ if once_field ~= '' then
   local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
   once = open_once(once_key, once_field, old_once_field, fingerprint, now)
   if once.status == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
-  if once.unpacked then return reply(REPLAYED, once.unpacked[1], 0, once.unpacked[2]) end
+  if once.unpacked then
+    local tokens_left, made = once.unpacked[1], once.unpacked[2]
+    local id, tokens, deadline_ms = string.match(made[1], '^%x+$'), made[2], made[3]
+    if not (is_amount(tokens_left) and id and is_amount(tokens) and is_amount(deadline_ms)) then
+      error('the kept reply is none')
+    end
+    return reply(REPLAYED, tokens_left, 0, {id, tokens, deadline_ms})
+  end
   if once.status then
     local tokens_left, tokens, next_byte = struct.unpack('>I6I6', once.packed)
     local id = string.gsub(string.sub(once.packed, next_byte), '.', function(byte)
@@ -75,6 +82,7 @@ user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
 append(user, now, 'hold', -tokens, ref)
 local is_same_day = user.lapsed and user.lapsed[1] == string.match(new_hold_id, DAY_OF_HOLD)
 local lapsed = is_same_day and user.lapsed[2] or 0
+if not is_amount(lapsed) then error('the lapsed tokens are none') end
 if is_same_day then user.lapsed = nil end
 prolong(user, now)
 local to_keep

@@ -30,6 +30,7 @@ local stored_window = tonumber(call('HGET', counter_key, 'window') or 0)
 -- The clock of a new primary may be a little behind, and the window not begin once more.
 if stored_window == window + 1 then window = stored_window end
 local taken = stored_window == window and tonumber(call('HGET', counter_key, 'taken')) or 0
+if not (taken >= 0 and taken <= 2 * LARGEST) then error('what is taken is no number of units') end
 local present = taken
 if returned_window == window then
   -- What is used without a lease is as much as balances allow, and integers must stay exact.

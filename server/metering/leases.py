@@ -5,6 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from server.errors import Unreadable
 from server.metering.block import Block
 from server.metering.lease import Lease
 from server.metering.slots import Slots
@@ -81,5 +82,7 @@ class Leases:
             outcomes = await asyncio.gather(*map(work, some), return_exceptions=True)
             for outcome in outcomes:
                 # One tenant's broken counter must not cost the others their leases.
-                if isinstance(outcome, Exception):
+                if isinstance(outcome, Unreadable):
+                    log.error("A tenant's lease could not be looked after: %s", outcome.reason)
+                elif isinstance(outcome, Exception):
                     log.error("A tenant's lease could not be looked after", exc_info=outcome)

@@ -5,6 +5,8 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
+from server.errors import Unreadable
+
 Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
 """What a ledger entry was made by, in the words of the scripts."""
 
@@ -107,6 +109,9 @@ class Entry(NamedTuple):
 
 
 def iso_time(ms: int) -> str:
-    """ISO 8601 in UTC with milliseconds."""
-    text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    """ISO 8601 in UTC with milliseconds. Raises Unreadable: what is stored may be no time."""
+    try:
+        text = datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise Unreadable("a time that is none") from None
     return text.replace("+00:00", "Z")

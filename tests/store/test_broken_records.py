@@ -2,16 +2,24 @@
 else; nothing is written."""
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import httpx
 import pytest
-import redis
 
 from server.store import keys
 from tests.api import ADMIN, Api, User, config
+from tests.broken import (
+    Change,
+    all_of,
+    expires_at,
+    kept_as_json,
+    member,
+    newest_entry,
+    of_type,
+    owner_is,
+    text,
+)
 from tests.callers import Load
 from tests.processes import Server, Valkey
 from tests.stored import (
@@ -27,7 +35,6 @@ from tests.stored import (
 
 METERED = ("charge", "hold")
 KEY = {"Idempotency-Key": "one"}
-Change = Callable[[Valkey, User], Any]
 
 
 @pytest.fixture(scope="module")
@@ -43,41 +50,6 @@ def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     output = tmp_path_factory.mktemp("one-worker") / "out"
     with Server(output, REDIS_URL=valkey.url, WORKERS="1") as server:
         yield server
-
-
-def text(value: str | bytes) -> Change:
-    """In place of the user's JSON."""
-    return lambda valkey, user: valkey.client.set(user_key(user), value)
-
-
-def member(name: str, value: str) -> Change:
-    """Of the user, as JSON or what a sloppy program takes for it."""
-
-    def change(valkey: Valkey, user: User) -> None:
-        stored = json.dumps(record(valkey, user) | {name: "..."})
-        valkey.client.set(user_key(user), stored.replace('"..."', value))
-
-    return change
-
-
-def of_type(kind: str, key: Callable[[User], str]) -> Change:
-    """Another type in place of the key."""
-
-    def change(valkey: Valkey, user: User) -> None:
-        name = key(user)
-        valkey.client.delete(name)
-        if kind == "hash":
-            valkey.client.hset(name, "a", "b")
-        elif kind == "set":
-            valkey.client.sadd(name, "a")
-        else:
-            valkey.client.set(name, "text")
-
-    return change
-
-
-def owner_is(value: bytes) -> Change:
-    return lambda valkey, user: valkey.client.set(f"apiKey:{user.api_key}", value)
 
 
 def expired_hold(valkey: Valkey, user: User) -> None:
@@ -100,6 +72,9 @@ BROKEN: dict[str, Change] = {
     "kept reply is odd": lambda valkey, user: valkey.client.hset(
         once_key(user), mapping={keys.once_fields(op, "one")[0]: "odd" * 9 for op in METERED}
     ),
+    "reply kept as JSON is text": kept_as_json('"odd"'),
+    "reply kept as JSON is empty": kept_as_json("{}"),
+    "reply kept as JSON has odd parts": kept_as_json('["odd", ["00", 5, 5]]'),
     "user is not JSON": text("{"),
     "user is not UTF-8": text(b"\xff"),
     "user is a number": text("5"),
@@ -136,13 +111,6 @@ BROKEN: dict[str, Change] = {
 }
 
 
-def all_of(valkey: Valkey, user: User) -> dict[str, object]:
-    """Each key of the user as it is stored, and how long it lives."""
-    names = [*valkey.client.scan_iter(f"*{user.user_id}*"), f"apiKey:{user.api_key}"]
-    with redis.Redis(port=valkey.port) as client:  # of bytes
-        return {str(name): (client.dump(name), client.pexpiretime(name)) for name in names}
-
-
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_broken_user_is_503_and_nothing_is_written(
     api: Api, server: Server, valkey: Valkey, name: str
@@ -165,13 +133,27 @@ def test_a_broken_user_is_503_and_nothing_is_written(
 
 READS = {
     "balance": (member("group", "null"), lambda user: user.api.get("/balance", user.headers)),
-    "ledger": (
-        lambda valkey, user: valkey.client.lset(ledger_key(user), 0, "{"),
+    "ledger": (newest_entry("{"), lambda user: user.api.get("/ledger", user.headers)),
+    "short ledger": (newest_entry("[1]"), lambda user: user.api.get("/ledger", user.headers)),
+    "ledger of text": (
+        newest_entry('"abcdef"'),
         lambda user: user.api.get("/ledger", user.headers),
     ),
-    "short ledger": (
-        lambda valkey, user: valkey.client.lset(ledger_key(user), 0, "[1]"),
+    "ledger of no time": (
+        newest_entry('[1, 1e30, "grant", 100, 100, {}]'),
         lambda user: user.api.get("/ledger", user.headers),
+    ),
+    "balance for ever": (
+        expires_at(10**15),
+        lambda user: user.api.get("/balance", user.headers),
+    ),
+    "administrator for ever": (
+        expires_at(10**15),
+        lambda user: user.api.get(f"/admin/users/{user.user_id}", ADMIN),
+    ),
+    "grant kept as JSON": (
+        kept_as_json('[5, {"err": "odd"}]'),
+        lambda user: user.grant({"tokens": 5}, **KEY),
     ),
     "administrator": (
         of_type("hash", user_key),
