@@ -26,7 +26,7 @@ class _Formatter(logging.Formatter):
             # The lines of what an exception says would stand at the left, as ours do.
             indented = trace.replace("\n", "\n  ")
             lines = [f"[{label}] {message}", *(indented.split("\n") if trace else ())]
-            return "\n".join(map(_printable, lines))
+            return "\n".join(map(printable, lines))
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": label.lower(),
@@ -40,7 +40,7 @@ class _Formatter(logging.Formatter):
         return json.dumps(safe, separators=(",", ":"))
 
 
-def _printable(line: str) -> str:
+def printable(line: str) -> str:
     """With escapes for line breaks and other controls, among them those of terminals."""
     if line.isprintable():
         return line

@@ -12,6 +12,7 @@ import orjson
 
 from server.amounts import is_amount
 from server.errors import Unreadable
+from server.logs import printable
 from server.metering.results import Entry
 from server.store import keys
 from server.store.status import Status
@@ -67,14 +68,14 @@ class Audit:
             faults = await self._faults(user, count=False)
             if faults:
                 self._broken += 1
-                print(f"{user}: {'; '.join(faults)}", flush=True)
+                print(printable(f"{user}: {'; '.join(faults)}"), flush=True)
 
     async def _faults(self, user_key: str, count: bool = True) -> list[str]:
         try:
             found = await self._read_and_check(user_key)
         except Unreadable as error:
             found = [f"unreadable: {error.reason}"] if await self._is_ours(user_key) else None
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             found = [f"unreadable: {error!r}"]
         if found is None:
             return []
@@ -105,7 +106,7 @@ class Audit:
             return self._tenant_id in (None, user["tenantId"])
         except Unreadable:
             return _USER_ID.fullmatch(keys.user_of(user_key)) is not None
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, LookupError, TypeError):
             return True
 
     async def _faults_of_keys(

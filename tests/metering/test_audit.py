@@ -179,6 +179,11 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
         ["unreadable: TypeError"],
     ),
     "no number": (change(tokensLeft=None), ["unreadable: TypeError"]),
+    "a hold of nothing": (change(holds={"00": []}), ["unreadable: IndexError"]),
+    "a name that begins a line": (
+        change(group="paid\nuser:another: broken"),
+        [r"of group paid\nuser:another: broken, and temporary"],
+    ),
     "no holds": (change(holds=[5]), ["unreadable: AttributeError"]),
     "no count": (
         lambda valkey, user: put(valkey, user, {"tenantId": user.api.tenant_id}),
