@@ -6,12 +6,13 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypeAliasType, TypedDict
 
-from server.blueprints.request import Request, reply
+from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
+from server.gateway.room import SMALL_REPLY_BYTES
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.replies import JsonReply
+from server.replies import JsonReply, Reply
 
 blueprint = Blueprint("models", url_prefix="/v1")
 
@@ -56,18 +57,27 @@ Models = TypeAliasType("Models", OpenAiModels | AnthropicModels)
     ctx_doc=Doc(
         "Gateway",
         "The configured models",
-        [Answer("the models; in Anthropic's shape with `anthropic-version`")],
-        about="Not rate limited, and answers at a balance of 0 too.",
+        [Answer("the models; in Anthropic's shape with `anthropic-version`", Models)],
+        about="Not rate limited, and answers at a balance of 0 too. "
+        f"The first {endpoints.MOST_MODELS:,} that the config names.",
         credential="user",
         parameters=[ANTHROPIC_VERSION],
     ),
 )
-async def list_models(request: Request, tenant_id: TenantId) -> JsonReply[Models]:
-    await request.services.accounts.balance(await request.who())
+async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
+    who = await request.who()
+    await request.services.accounts.balance(who)
     found = endpoints.find_models(request.tenant.config.providers.text)
-    if "anthropic-version" in request.headers:
-        return reply(_of_anthropic(found))
-    return reply(_of_openai(found))
+    models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
+    listed: JsonReply[Models] = reply(models(found))
+    size = len(listed.body or b"")
+    if size <= SMALL_REPLY_BYTES:
+        return listed
+    # Its clients may leave it unread, as those of a provider's large replies.
+    with request.services.reply_room.portion(who.tenant_id, who.user_id) as portion:
+        portion.grow_to(size)
+        await send_in_pieces(request, listed.body or b"", {}, "application/json")
+    return None
 
 
 def _of_openai(found: list[endpoints.Model]) -> OpenAiModels:

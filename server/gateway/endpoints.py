@@ -9,6 +9,10 @@ from server.tenants.endpoints import TextEndpoint, TextEndpoints
 MOST_FALLBACKS = 10
 """Of one call: each costs a request and a line in the log, and a config has room for thousands."""
 
+MOST_MODELS = 1_000
+"""In a list: whoever has a key may ask for it as often as it likes, and a config has room for ten
+times as many."""
+
 
 class Target(NamedTuple):
     """An endpoint, and the model to ask it for."""
@@ -53,7 +57,8 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
 
 
 def find_models(text: TextEndpoints | None) -> list[Model]:
-    """The configured models; one that two endpoints have, the second time as `endpoint/model`."""
+    """The first MOST_MODELS of the configured models; one that two endpoints have, the second time
+    as `endpoint/model`."""
     if text is None:
         return []
     found: dict[str, Model] = {}
@@ -61,6 +66,8 @@ def find_models(text: TextEndpoints | None) -> list[Model]:
         for model in _models(text.endpoints[name]):
             shown = f"{name}/{model}" if model in found else model
             found.setdefault(shown, Model(shown, name))
+            if len(found) == MOST_MODELS:
+                return list(found.values())
     return list(found.values())
 
 

@@ -5,6 +5,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.gateway.endpoints import MOST_MODELS
+from server.gateway.room import SMALL_REPLY_BYTES
 from tests.api import Api, config
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
@@ -156,6 +158,22 @@ def test_models(client: httpx.Client, double: Double, other: Double) -> None:
         assert ask(user, "Hi", model=name).status_code == 200
     asked = [call.body["model"] for one in (double, other) for call in one.calls()]
     assert asked == ["alpha", "alpha-mini", "beta", "beta", "beta-mini", "org/gamma"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"anthropic-version": "2023-06-01"}])
+def test_of_very_many_models_the_first_are_listed(
+    client: httpx.Client, double: Double, headers: dict[str, str]
+) -> None:
+    """However the config is filled, a list does not take others' time and memory."""
+    names = [f"m{number}" for number in range(6_000)]
+    user = user_of(client, {"p" * 64: endpoint(double.url, models=names)})
+    headers = {**user.headers, **headers}
+    listed = user.api.get("/v1/models", headers)
+    assert [model["id"] for model in listed.json()["data"]][1:] == names[: MOST_MODELS - 1]
+    assert len(listed.content) > SMALL_REPLY_BYTES
+    told = client.head(f"/{user.api.tenant_id}/v1/models", headers=headers)
+    assert int(told.headers["content-length"]) == len(listed.content)
+    assert ask(user, "Hi", model=names[-1]).status_code == 200
 
 
 def test_models_without_endpoints_or_tokens(client: httpx.Client) -> None:
