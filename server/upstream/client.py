@@ -28,6 +28,7 @@ from server.upstream.names import Names
 from server.upstream.protocol import Protocol
 from server.upstream.resolver import Resolver, caller
 from server.upstream.response import Response, Unreachable
+from server.upstream.tls import tls_context
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ class Upstream:
             keepalive_timeout=self.timeouts.upstream_keep_alive,
             resolver=Resolver(self._names, self.timeouts.connect),
             use_dns_cache=False,
+            ssl=tls_context(),
             socket_factory=None if self._allow_private else _open_socket,
         )
         self._connector._factory = partial(Protocol, self._loop)  # type: ignore[assignment]

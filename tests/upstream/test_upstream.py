@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
@@ -454,11 +453,11 @@ async def test_a_certificate_must_be_trusted(
         with pytest.raises(Unreachable, match=r"^ClientConnectorCertificateError$"):
             await client.post(url, {}, b"{}")
         assert listener.accepted == 0
-        trusting = ssl.create_default_context(cafile=certificate)
-        monkeypatch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", trusting)
-        assert await (await client.post(url, {}, b"{}")).read(100) == b"ok"
-        with pytest.raises(Unreachable, match=r"^ClientConnectorCertificateError$"):
-            await client.post(url.replace("localhost", "127.0.0.1"), {}, b"{}")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        async with started() as trusting:
+            assert await (await trusting.post(url, {}, b"{}")).read(100) == b"ok"
+            with pytest.raises(Unreachable, match=r"^ClientConnectorCertificateError$"):
+                await trusting.post(url.replace("localhost", "127.0.0.1"), {}, b"{}")
         assert listener.accepted == 1
 
 
