@@ -103,6 +103,15 @@ def _endless_tools() -> Answer:
     return endless(pieces)
 
 
+def _arguments(text: bytes) -> Answer:
+    """A tool's, of many brackets or strings in one event."""
+    event = (
+        b'data: {"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"tool_calls":'
+        b'[{"index":0,"id":"a","type":"function","function":{"name":"f","arguments":"%b"}}]}}]}\n\n'
+    ) % (text * (4_000_000 // len(text)))
+    return chunked([event], EVENTS)
+
+
 def _no_line_ends() -> Answer:
     return endless(lambda: repeat(b"data: " + b"x" * 65536))
 
@@ -210,6 +219,10 @@ ATTACKS = [
     Attack("replies_unread", partial(_call, _long_text, 40, is_read=False), True),
     Attack("events_unread", partial(_call, _long_events, 20, stream=True, is_read=False), True),
     Attack("tools_translated", partial(_call, _endless_tools, 2, stream=True, path=MESSAGES)),
+    *(
+        Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))
+        for name, text in {"brackets_in_arguments": b"[", "strings_in_arguments": b'\\"'}.items()
+    ),
     Attack("tiny_events_translated", partial(_call, _tiny_events, 2, stream=True, path=MESSAGES)),
     Attack(
         "zipped_brackets_translated",

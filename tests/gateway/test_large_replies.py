@@ -337,6 +337,10 @@ def call_of(index: int, arguments: str) -> bytes:
     return event(json.dumps({"choices": [{"index": 0, "delta": delta}]}).encode())
 
 
+def event_of_end() -> bytes:
+    return event(b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}') + event(b"[DONE]")
+
+
 REMEMBERED = {
     "calls": lambda number: call_of(number, "{"),
     "arguments": lambda number: call_of(min(number, 1), '{"a": "' + "x" * 1000),
@@ -350,6 +354,17 @@ def test_what_a_stream_makes_us_remember_is_bounded(client: httpx.Client, name: 
         user = user_at(client, provider.url, tokens=10**8)
         reply = ask(user, "Hi", "anthropic", stream=True, max_tokens=10**7)
     assert "too large" in reply.text[-150:]
+
+
+@pytest.mark.parametrize("text", ["[", "{}", r"\"\"", r"\"a\","])
+def test_arguments_of_very_many_brackets_or_strings(client: httpx.Client, text: str) -> None:
+    """They are passed on as long as they have no more strings than an event may have values."""
+    arguments = text * (MEBIBYTE // len(text))
+    event = call_of(0, "@").replace(b"@", arguments.encode())
+    with RawProvider(sending(HEAD, event + event_of_end())) as provider:
+        user = user_at(client, provider.url, tokens=10**8)
+        reply = ask(user, "Hi", "anthropic", stream=True, max_tokens=10**6)
+    assert ("too large" in reply.text[-150:]) == ('"' in text)
 
 
 ENDLESS_HEADS = {
