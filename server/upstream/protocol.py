@@ -23,10 +23,12 @@ class Protocol(ResponseHandler):
     _waiting = _NOTHING
     _is_next = False
     """Some of what waits will be parsed in the loop's next turn."""
+    _loss: tuple[BaseException | None] | None = None
+    """Why the connection was lost, if it was before all that had come could be parsed."""
 
     @property
     def should_close(self) -> bool:
-        return bool(self._waiting) or super().should_close
+        return bool(self._waiting) or self._loss is not None or super().should_close
 
     def data_received(self, data: bytes) -> None:
         # aiohttp's own call to go on is empty.
@@ -48,14 +50,23 @@ class Protocol(ResponseHandler):
             self._go_on()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._waiting = _NOTHING
-        super().connection_lost(exc)
+        # With TLS the end comes though reading is paused.
+        self._loss = (exc,)
+        self._end_if_lost()
+
+    def leave(self) -> None:
+        """Nobody asks any more."""
+        self.is_asked = False
+        if self._loss is not None:
+            self._loop.call_soon(self._end_if_lost)  # the parser may be at work
 
     def _go_on(self) -> None:
         # Not while the reader is slow, who resumes reading later.
         if self._waiting and not self._is_next and not self._reading_paused:
             self._is_next = True
             self._loop.call_soon(self._parse_some)
+        elif self._loss is not None:
+            self._loop.call_soon(self._end_if_lost)
 
     def _parse_some(self) -> None:
         self._is_next = False
@@ -68,9 +79,17 @@ class Protocol(ResponseHandler):
         if not self._waiting:
             self._resume_reading_for_buffer()
 
+    def _end_if_lost(self) -> None:
+        """Once all that came before is with its reader, or nobody wants it."""
+        is_left = self.is_asked and (self._waiting or self._reading_paused)
+        if self._loss is not None and not is_left:
+            (reason,), self._loss, self._waiting = self._loss, None, _NOTHING
+            super().connection_lost(reason)
+
     def _refuse(self) -> None:
         """Nobody wants what comes."""
         self._waiting = _NOTHING
         self.force_close()
         if self.transport is not None:
             self.transport.abort()
+        self._end_if_lost()

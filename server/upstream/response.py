@@ -240,7 +240,7 @@ class Response:
         self._others.discard(self)
         connection, self._connection = self._connection, None
         if connection is not None:  # else it may be another's by now
-            self._protocol.is_asked = False
+            self._protocol.leave()
         if self._lost is not None:
             self._lost.remove_done_callback(self._cut)
         return connection
