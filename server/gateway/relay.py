@@ -38,7 +38,7 @@ class Relay:
         self._response = response
         self._exchange = exchange
         self._events = sse.Events()
-        self._waiting: Iterator[bytes] | None = None
+        self._waiting: Iterable[bytes] | None = None
         """Events that have come and are not passed on yet."""
         self._tally = exchange.tally
         self._progress = exchange.progress
@@ -94,16 +94,20 @@ class Relay:
     async def _next(self) -> bytes:
         """What the client gets of the next chunk, or of some of its events if they are many; b''
         when that is nothing."""
+        is_end, size = False, MOST_PARSED_BYTES
         try:
-            if self._waiting is not None:
-                await asyncio.sleep(0)
-                return self._pass_some_on(self._waiting)
-            chunk = await self._response.part()
-            self._left -= len(chunk)
-            if self._left < 0:
-                raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
-            piece = self._pass_on(self._events.feed(chunk) if chunk else self._events.flush())
-            if not chunk:
+            if self._waiting is None:
+                chunk = await self._response.part()
+                size = self._events.size + len(chunk)
+                self._left -= len(chunk)
+                if self._left < 0:
+                    raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
+                is_end = not chunk
+                self._waiting = self._events.flush() if is_end else self._events.feed(chunk)
+            await self._response.turn(size)
+            events, self._waiting = self._waiting, None
+            piece = self._pass_on(events)
+            if is_end:
                 self._tally.cut()
             return piece
         except TimedOut:
@@ -137,7 +141,6 @@ class Relay:
 
     def _pass_some_on(self, events: Iterator[bytes]) -> bytes:
         pieces: list[bytes] = []
-        self._waiting = None
         try:
             for data in islice(events, EVENTS_AT_ONCE):
                 pieces.append(self._pass_one_on(data))

@@ -72,6 +72,7 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
         raise exchange.owe(failure, len(error.body)) from None
     try:
         if len(raw) <= MOST_REPLY_VALUES:
+            await response.turn(len(raw))
             return _read(exchange, raw)
         return await aside(portion.owners, _read, exchange, raw)
     except TooLarge:

@@ -29,6 +29,7 @@ from server.upstream.protocol import Protocol
 from server.upstream.resolver import Resolver, caller
 from server.upstream.response import Response, Unreachable
 from server.upstream.tls import tls_context
+from server.upstream.turns import Turns
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +53,11 @@ class Upstream:
         self._allow_private = allow_private
         self.timeouts = timeouts
         self._responses: set[Response] = set()
-        self._turn = asyncio.Lock()
         self._check: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._turns = Turns(self._loop)
         self._connector = aiohttp.TCPConnector(
             limit=0,
             keepalive_timeout=self.timeouts.upstream_keep_alive,
@@ -65,7 +66,7 @@ class Upstream:
             ssl=tls_context(),
             socket_factory=None if self._allow_private else _open_socket,
         )
-        self._connector._factory = partial(Protocol, self._loop)  # type: ignore[assignment]
+        self._connector._factory = partial(Protocol, self._loop, self._turns)  # type: ignore[assignment]
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect)
         self._target = lru_cache(REMEMBERED_URLS)(_Target)
         self._check = self._loop.call_later(self.timeouts.upstream_check, self._expire_overdue)
@@ -103,7 +104,8 @@ class Upstream:
         assert isinstance(protocol, Protocol)
         assert transport is not None
         protocol.set_response_params(read_until_eof=True, read_bufsize=BUFFER_BYTES)
-        response = Response(connection, protocol, self._responses, self._turn, self.timeouts)
+        protocol.owner = tenant_id
+        response = Response(connection, protocol, self._responses, self._turns, self.timeouts)
         on_send()
         transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming

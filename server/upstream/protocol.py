@@ -5,7 +5,11 @@ a provider could hold a worker up for seconds by replies or chunks that are near
 its memory on a connection of the pool.
 """
 
+import asyncio
+
 from aiohttp.client_proto import ResponseHandler
+
+from server.upstream.turns import LIGHT_BYTES, Turns
 
 MOST_HEADS = 10
 """Of one reply: 100 Continue and the like, and then its own."""
@@ -20,28 +24,35 @@ class Protocol(ResponseHandler):
 
     is_asked = False
     """A request has been sent, and its reply has not come to its end."""
+    owner = ""
+    """Whose turns it takes."""
     _waiting = _NOTHING
     _is_next = False
     """Some of what waits will be parsed in the loop's next turn."""
     _loss: tuple[BaseException | None] | None = None
     """Why the connection was lost, if it was before all that had come could be parsed."""
 
+    def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
+        super().__init__(loop)
+        self._turns = turns
+
     @property
     def should_close(self) -> bool:
         return bool(self._waiting) or self._loss is not None or super().should_close
 
     def data_received(self, data: bytes) -> None:
-        # aiohttp's own call to go on is empty.
-        if data and not self.is_asked:
+        if not data:
+            super().data_received(data)  # aiohttp's own call to go on
+        elif not self.is_asked:
             self._refuse()
-        elif self._waiting and data:
+        elif self._waiting:
             self._waiting = memoryview(bytes(self._waiting) + data)
-        elif len(data) <= PART_BYTES:
+        elif len(data) <= LIGHT_BYTES or (len(data) <= PART_BYTES and not self._turns.is_over):
             super().data_received(data)
         else:
             self._waiting = memoryview(data)
             self._pause_reading_for_buffer()
-            self._parse_some()
+            self._go_on()
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp calls it for each part that is read, and then looks through its parser each time.
@@ -64,7 +75,7 @@ class Protocol(ResponseHandler):
         # Not while the reader is slow, who resumes reading later.
         if self._waiting and not self._is_next and not self._reading_paused:
             self._is_next = True
-            self._loop.call_soon(self._parse_some)
+            self._turns.later(self.owner, self._parse_some)
         elif self._loss is not None:
             self._loop.call_soon(self._end_if_lost)
 

@@ -11,11 +11,8 @@ from multidict import CIMultiDictProxy
 
 from server.timeouts import Timeouts
 from server.upstream.protocol import MOST_HEADS, Protocol
+from server.upstream.turns import LIGHT_BYTES, Turns
 
-TURN_BYTES = 64 * 1024
-"""Read before others have their turn."""
-PART_BYTES = 32 * 1024
-"""What a part costs that was there already, beside its bytes: it may be thousands of chunks."""
 MOST_HEAD_BYTES = 16 * 1024
 
 _NO_REPLY = (
@@ -73,9 +70,8 @@ class Response:
         "_lost",
         "_others",
         "_protocol",
-        "_read_in_turn",
         "_timeouts",
-        "_turn",
+        "_turns",
         "give_up_at",
         "headers",
         "status",
@@ -88,11 +84,11 @@ class Response:
         connection: Connection,
         protocol: Protocol,
         others: "set[Response]",
-        turn: asyncio.Lock,
+        turns: Turns,
         timeouts: Timeouts,
     ) -> None:
-        """`others`: those under way, to which it belongs until its connection is given back; `turn`
-        is what all of them take in turn."""
+        """`others`: those under way, to which it belongs until its connection is given back, and
+        which take `turns` together."""
         self._connection: Connection | None = connection
         self._protocol = protocol
         protocol.is_asked = True
@@ -102,8 +98,7 @@ class Response:
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
         self._is_left = False
-        self._turn = turn
-        self._read_in_turn = 0
+        self._turns = turns
         self.give_up_at = math.inf
         others.add(self)
 
@@ -144,6 +139,11 @@ class Response:
         """The upstream has not taken all of the request, of which much can be left."""
         return self._has_unsent_bytes()
 
+    async def turn(self, size: int) -> None:
+        """Waits until something may be done with so many bytes of it that could take long."""
+        if size > LIGHT_BYTES and self._turns.is_over:
+            await self._turns.wait(self._protocol.owner)
+
     async def part(self) -> bytes:
         """The next part of the body as soon as it is here, decompressed; b"" after the last one.
 
@@ -152,17 +152,9 @@ class Response:
         """
         content = self._content
         self.give_up_at = self._loop.time() + self._timeouts.idle
-        if self._read_in_turn > TURN_BYTES:
-            # Of all that have much to read only one goes on before the loop has looked at all else.
-            self._read_in_turn = 0
-            async with self._turn:
-                await asyncio.sleep(0)
-        if content._buffer:
-            self._read_in_turn += PART_BYTES
+        await self.turn(content._size)
         try:
-            part = await content.readany()
-            self._read_in_turn += len(part)
-            return part
+            return await content.readany()
         except _NO_REPLY as error:
             # aiohttp withholds what it has read before, and somebody has paid for it.
             if left := content._read_nowait(-1):
