@@ -16,6 +16,7 @@ _ESCAPED = re.compile(
     rb"|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
 )
+_LONGEST = 256
 _MOST_MENDED = 50_000
 """Escapes to look at, which takes 15 ms; texts with one that is wrong have far fewer."""
 
@@ -41,6 +42,12 @@ def string(value: Any) -> str:
 def count(value: Any) -> int:
     """What should be a number of tokens, or a place in a list; 0 if it is not."""
     return value if is_amount(value) else 0
+
+
+def small(value: Any) -> Any:
+    """What may be remembered of what should be a number or a word; "" for all that is larger."""
+    is_large = isinstance(value, list | dict) or (isinstance(value, str) and len(value) > _LONGEST)
+    return "" if is_large else value
 
 
 def an_object(value: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from server.providers.bounds import MOST_EVENT_VALUES, TooLarge, can_be_parsed
 from server.providers.errors import ProviderError
 from server.providers.estimate import Output
 from server.providers.progress import Progress
-from server.providers.reading import an_object, objects, parse
+from server.providers.reading import an_object, objects, parse, small
 from server.providers.refusals import of_error_event
 from server.providers.skim import find_usage
 from server.providers.usage import MESSAGE_COUNTS, Usage, of_completion, of_message
@@ -144,7 +144,7 @@ class ChatTally(Tally):
         for choice in objects(event.get("choices")):
             self._count_text(choice.get("delta"))
             if choice.get("finish_reason") is not None and len(self._finished) < self._choices:
-                self._finished.add(repr(choice.get("index"))[:_LONGEST_INDEX])
+                self._finished.add(repr(small(choice.get("index")))[:_LONGEST_INDEX])
                 if len(self._finished) >= self._choices:
                     self.progress.finish()
         # Some compatible servers report it beside choices, and again and again.
@@ -219,7 +219,7 @@ class MessageTally(Tally):
 
     def _report(self, usage: Any, is_final: bool) -> None:
         if isinstance(usage, dict) and usage:
-            counts = {name: usage.get(name) for name in MESSAGE_COUNTS}
+            counts = {name: small(usage.get(name)) for name in MESSAGE_COUNTS}
             self._reported |= {name: count for name, count in counts.items() if count is not None}
             self.progress.report(of_message(self._reported), is_final)
 

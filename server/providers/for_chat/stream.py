@@ -7,7 +7,7 @@ completion chunk object. What is missing or odd in an event is left out; nothing
 from typing import Any
 
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
-from server.providers.reading import an_object, count, string
+from server.providers.reading import an_object, count, small, string
 from server.providers.usage import MESSAGE_COUNTS
 
 Chunk = dict[str, Any]
@@ -23,7 +23,6 @@ _LONGEST_NAME = 200
 """Of what each chunk repeats."""
 _CALL_BYTES = 300
 """That a call takes in memory, besides its arguments."""
-_COUNTS = (*MESSAGE_COUNTS, "output_tokens_details")
 _DELTAS = {"text": "content", "thinking": "reasoning_content"}
 
 
@@ -89,8 +88,11 @@ class ChatStream:
     def _report(self, reported: Any) -> None:
         # Cumulative: a later number replaces an earlier one.
         if isinstance(reported, dict):
-            counts = {name: reported.get(name) for name in _COUNTS}
+            counts = {name: small(reported.get(name)) for name in MESSAGE_COUNTS}
             self._usage |= {name: value for name, value in counts.items() if value is not None}
+            if isinstance(details := reported.get("output_tokens_details"), dict):
+                thinking = count(details.get("thinking_tokens"))
+                self._usage["output_tokens_details"] = {"thinking_tokens": thinking}
 
     def _start_block(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         if block.get("type") != "tool_use":

@@ -19,7 +19,7 @@ from server.providers.for_messages.reply import (
     thinking_of,
     tool_use,
 )
-from server.providers.reading import an_object, objects, string
+from server.providers.reading import an_object, objects, small, string
 
 # What a block and a fragment of text take in memory, besides the text.
 _BLOCK_BYTES, _FRAGMENT_BYTES = 1_000, 60
@@ -98,7 +98,7 @@ class MessageStream:
         self._finish_reason: Any = None
         self._has_called = False
         self._has_refused = False
-        self._usage: Any = None
+        self._usage: dict[str, Any] = {}
         self.kept = 0
         """About how many bytes of memory it takes: calls as long as it lasts, others until sent."""
 
@@ -110,9 +110,9 @@ class MessageStream:
         """
         events = self._begin(chunk)
         if isinstance(usage := chunk.get("usage"), dict):
-            self._usage = usage
+            self._usage = message_usage(usage)
         choice = first_choice(chunk)
-        self._finish_reason = choice.get("finish_reason") or self._finish_reason
+        self._finish_reason = small(choice.get("finish_reason")) or self._finish_reason
         self._take(an_object(choice.get("delta")))
         return events + self._advance()
 
@@ -122,7 +122,7 @@ class MessageStream:
         events = self._begin({}) + self._advance(to_the_end=True)
         reason = stop_reason(self._finish_reason, self._has_called, self._has_refused)
         delta = {"stop_reason": reason, "stop_sequence": None}
-        usage = message_usage(self._usage)
+        usage = self._usage or message_usage(None)
         events.append({"type": "message_delta", "delta": delta, "usage": usage})
         events.append({"type": "message_stop"})
         return events
@@ -158,7 +158,7 @@ class MessageStream:
 
     def _take_call(self, delta: dict[str, Any]) -> None:
         """Adds to a call, known by its index; some servers give all calls one, or none."""
-        key = repr(delta.get("index"))[:_LONGEST_INDEX]
+        key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
         call_id = _call_id(delta)
         call = self._calls.get(key)
         if call is None or (call_id and call.id and call_id != call.id):

@@ -1,0 +1,56 @@
+"""Of what should be a number or a word nothing large is remembered until the end of a stream."""
+
+import gc
+import tracemalloc
+from typing import Any
+
+import orjson
+import pytest
+
+from server.providers.tally import ChatTally, MessageTally
+from server.providers.translation import TRANSLATIONS
+
+SIZE = 500_000
+PART = b'"%b"' % (b"x" * (SIZE // 100))
+LARGE = {
+    "a string": b'"%b"' % (b"x" * SIZE),
+    "a list": b"[" + b",".join([PART] * 100) + b"]",
+    "an object": b"{" + b",".join(b'"%d":%b' % (number, PART) for number in range(100)) + b"}",
+    "a deep list": b"[" * 1_000 + b"]" * 1_000,
+}
+
+
+def of_chat(value: str) -> list[dict[str, Any]]:
+    usage = {"prompt_tokens": value, "completion_tokens": 1, "other": value}
+    call = {"index": value, "function": {"name": "f", "arguments": "{}"}}
+    choice = {"index": value, "delta": {"tool_calls": [call]}, "finish_reason": value}
+    return [{"choices": [choice], "usage": usage}]
+
+
+def of_messages(value: str) -> list[dict[str, Any]]:
+    usage = {"input_tokens": value, "output_tokens": value, "output_tokens_details": {"a": value}}
+    return [
+        {"type": "message_start", "message": {"id": value, "model": value, "usage": usage}},
+        {"type": "content_block_start", "index": value, "content_block": {"type": value}},
+        {"type": "message_delta", "delta": {"stop_reason": value}, "usage": usage},
+    ]
+
+
+@pytest.mark.parametrize("name", LARGE)
+@pytest.mark.parametrize("client", ["chat", "messages"])
+@pytest.mark.parametrize("endpoint", ["chat", "messages"])
+def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
+    make, tally = (of_chat, ChatTally(2)) if endpoint == "chat" else (of_messages, MessageTally())
+    stream = TRANSLATIONS[client, endpoint].stream(True)
+    tracemalloc.start()
+    try:
+        for made in make("@"):
+            data = orjson.dumps(made).replace(b'"@"', LARGE[name])
+            event = tally.see(data)
+            assert event is not None
+            stream.event(data, event)
+        del data, event
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < SIZE // 5
+    finally:
+        tracemalloc.stop()
