@@ -39,6 +39,9 @@ class Timeouts:
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300
     """For each further part of a reply."""
+    whole: float = 900
+    """For a reply in one piece, from its head on: its call goes on without a client, and would for
+    ever if the reply came byte by byte."""
     read_on: float = 5
     """For the usage of a finished stream whose client has gone."""
     leave: float = 1

@@ -175,7 +175,7 @@ class Response:
         if content.is_eof() and content.exception() is None and content.total_bytes <= most:
             return content.read_nowait()  # it came with the head
         # Not a list of parts: each may be a byte, and then takes forty.
-        body = bytearray()
+        body, until = bytearray(), self._loop.time() + self._timeouts.whole
         try:
             while part := await self.part():
                 body += part
@@ -183,6 +183,8 @@ class Response:
                     raise TooLong("too large")
                 if not is_room_for(len(body)):
                     raise TooLong("no room")
+                if self._loop.time() > until:
+                    raise TimedOut("too slow")
         except UpstreamError as error:
             self.close()
             error.body = body

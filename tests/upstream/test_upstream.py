@@ -461,6 +461,23 @@ async def test_a_certificate_must_be_trusted(
         assert listener.accepted == 1
 
 
+async def test_a_reply_that_comes_byte_by_byte_has_an_end() -> None:
+    async def drip(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+
+    async with started(whole=0.1) as client, Listener(drip) as listener:
+        response = await client.post(listener.url, {}, b"")
+        with pytest.raises(TimedOut) as failure:
+            await asyncio.wait_for(response.read(10**6), 10)
+        assert failure.value.body.startswith(b"x")
+        assert client._responses == set()
+
+
 async def test_a_connection_that_is_not_made_in_time() -> None:
     # It accepts the connection and never answers the TLS greeting.
     with socket.create_server(("127.0.0.1", 0)) as silent:
