@@ -190,8 +190,13 @@ async def _stream(request: Request, call: StreamedCall) -> None:
         response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
         if request.version == "1.0":
             await response.begin_unchunked()
+        is_read = request.http.protocol._can_write.is_set
         while piece := await relay.piece():
-            await response.send(piece)
+            if is_read():
+                await response.send(piece)
+            else:
+                with relay.held():
+                    await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.
     await response.send(relay.end())
     await response.eof()

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
 from itertools import islice
 
 import orjson
@@ -71,6 +72,10 @@ class Relay:
             piece = await self._next()
         return piece
 
+    def held(self) -> AbstractContextManager[None]:
+        """For a client that is slow: the provider is not read either. What has come is counted."""
+        return self._response.held()
+
     def end(self) -> bytes:
         """The end of the client's stream, for better or worse."""
         failure = self._progress.failure
@@ -127,14 +132,14 @@ class Relay:
     def _pass_on(self, events: Iterable[bytes]) -> bytes:
         if isinstance(events, list) and len(events) == 1:  # as nearly always
             piece = self._pass_one_on(events[0])
-            if self._stream.kept + len(piece) <= SMALL_REPLY_BYTES and not self._portion.is_taken:
-                return piece
         else:
             piece = self._pass_some_on(iter(events))
-        kept = self._stream.kept
         # A slow client has not read the piece before this one either.
-        if kept > MOST_KEPT_BYTES or not self._portion.resize(
-            kept + self._events.size + 2 * len(piece)
+        waiting = self._stream.kept + self._response.unread_bytes + 2 * len(piece)
+        if waiting <= SMALL_REPLY_BYTES and not self._events.size and not self._portion.is_taken:
+            return piece  # as nearly always
+        if self._stream.kept > MOST_KEPT_BYTES or not self._portion.resize(
+            waiting + self._events.size
         ):
             self._break_off()
         return piece

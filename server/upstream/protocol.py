@@ -29,6 +29,9 @@ class Protocol(ResponseHandler):
     _waiting = _NOTHING
     _is_next = False
     """Some of what waits will be parsed in the loop's next turn."""
+    _is_held = False
+    _was_paused = False
+    """Since the request."""
     _loss: tuple[BaseException | None] | None = None
     """Why the connection was lost, if it was before all that had come could be parsed."""
 
@@ -54,11 +57,40 @@ class Protocol(ResponseHandler):
             self._pause_reading_for_buffer()
             self._go_on()
 
+    def ask(self) -> None:
+        """A request is about to be sent."""
+        self.is_asked = True
+        self._was_paused = False
+
+    def pause_reading(self) -> None:
+        self._was_paused = True
+        super().pause_reading()
+
     def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls it for each part that is read, and then looks through its parser each time.
-        if self._reading_paused:
+        # aiohttp calls it for each part that is read, and then looks through its parser. That has
+        # nothing left where it was never paused; once it was, it may have though it goes on.
+        if self._was_paused:
             super().resume_reading(resume_parser)
             self._go_on()
+
+    @property
+    def unparsed_bytes(self) -> int:
+        """What has come takes so much memory until all of it is parsed."""
+        return memoryview(self._waiting.obj).nbytes if self._waiting else 0
+
+    def hold(self) -> None:
+        """Nothing more is read until `release`."""
+        self._is_held = True
+        self._pause_transport_reading()
+
+    def release(self) -> None:
+        self._is_held = False
+        if not self._reading_paused and not self._buffer_paused:
+            self._resume_transport_reading()
+
+    def _resume_transport_reading(self) -> None:
+        if not self._is_held:
+            super()._resume_transport_reading()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         # With TLS the end comes though reading is paused.
@@ -68,6 +100,8 @@ class Protocol(ResponseHandler):
     def leave(self) -> None:
         """Nobody asks any more."""
         self.is_asked = False
+        if self._is_held:
+            self.release()
         if self._loss is not None:
             self._loop.call_soon(self._end_if_lost)  # the parser may be at work
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -91,7 +92,7 @@ class Response:
         which take `turns` together."""
         self._connection: Connection | None = connection
         self._protocol = protocol
-        protocol.is_asked = True
+        protocol.ask()
         self._others = others
         self._timeouts = timeouts
         self._loop = asyncio.get_running_loop()
@@ -138,6 +139,25 @@ class Response:
     def is_early(self) -> bool:
         """The upstream has not taken all of the request, of which much can be left."""
         return self._has_unsent_bytes()
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much memory that takes which has come and is not read."""
+        unparsed = 0 if self._connection is None else self._protocol.unparsed_bytes
+        return self._content._size + unparsed
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """While the body of `with` runs, no more comes."""
+        if self._connection is None:
+            yield
+            return
+        self._protocol.hold()
+        try:
+            yield
+        finally:
+            if self._connection is not None:  # else it may be another's by now
+                self._protocol.release()
 
     async def turn(self, size: int) -> None:
         """Waits until something may be done with so many bytes of it that could take long."""

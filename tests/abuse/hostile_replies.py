@@ -154,12 +154,13 @@ def _call(
     stream: bool = False,
     path: str = CHAT,
     is_read: bool = True,
+    limit: int = 100,
 ) -> None:
     """So many calls at a time of a provider that answers so; with `is_read` false, by clients that
     do not read what they get."""
     with RawProvider(make()) as provider:
         tenant_id = victim.put_tenant(text_config({"main": endpoint(provider.url)}, anonymous=RICH))
-        asked = {"max_tokens": 100, "stream": stream, "messages": turns("Hi")}
+        asked = {"max_tokens": limit, "stream": stream, "messages": turns("Hi")}
         body = orjson.dumps(asked)
         keys = cycle([victim.log_in(tenant_id) for _ in range(USERS)])
 
@@ -218,6 +219,11 @@ ATTACKS = [
     _streamed("only_comments", _only_comments),
     Attack("replies_unread", partial(_call, _long_text, 40, is_read=False), True),
     Attack("events_unread", partial(_call, _long_events, 20, stream=True, is_read=False), True),
+    Attack(
+        "fast_events_unread",
+        partial(_call, _tiny_events, 300, stream=True, is_read=False, limit=10**6),
+        True,
+    ),
     Attack("tools_translated", partial(_call, _endless_tools, 2, stream=True, path=MESSAGES)),
     *(
         Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))
