@@ -13,7 +13,9 @@ from tests.processes import ROOT, Server, Valkey
 from tests.redis_link import RedisLink
 
 README = (ROOT / "README.md").read_text()
-SCRIPTS = {path.stem: path.read_text() for path in (ROOT / "lua").rglob("*.lua")}
+LUA = ROOT / "lua"
+SCRIPTS = {str(path.relative_to(LUA)): path.read_text() for path in LUA.rglob("*.lua")}
+PROBE = SCRIPTS["probe.lua"]
 CALL = r"\b(?:redis\.p)?call"
 # For Sentinel and Cluster, for a database in the URL, and for what connecting needs: whoever lacks
 # them is told by Redis itself.
@@ -34,8 +36,8 @@ def of_script(text: str, call: str) -> set[str]:
 
 
 def test_the_probe_tries_what_the_scripts_run() -> None:
-    run = {name: of_script(text, CALL) for name, text in SCRIPTS.items() if name != "probe"}
-    tried = of_script(SCRIPTS["probe"], "try")
+    run = {name: of_script(text, CALL) for name, text in SCRIPTS.items() if name != "probe.lua"}
+    tried = of_script(PROBE, "try")
     assert set().union(*run.values()) == tried
     # A command in a variable would be overlooked.
     calls = sum(len(re.findall(rf"{CALL}\(", text)) for text in SCRIPTS.values())
@@ -44,7 +46,7 @@ def test_the_probe_tries_what_the_scripts_run() -> None:
 
 
 def test_the_readme_lists_what_is_tried() -> None:
-    assert set(COMMANDS) == of_script(SCRIPTS["probe"], "try") | TRIED_APART | NOT_TRIED
+    assert set(COMMANDS) == of_script(PROBE, "try") | TRIED_APART | NOT_TRIED
     assert of_readme(r"~[{\w:]+\*") == [f"~{pattern}" for pattern in PATTERNS]
 
 
