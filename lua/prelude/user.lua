@@ -13,8 +13,10 @@ local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now
     error('the user has members of wrong kinds')
   end
   local left, used, granted = user.tokensLeft, user.tokensUsed, user.tokensGranted
-  local overrun, entries, expires_ms = user.overrun, user.entries, user.keyExpiresAt or 0
+  local overrun, entries = user.overrun, user.entries
   local limit, window = user.rateLimit, user.rateLimitWindow
+  local expires_ms = user.keyExpiresAt
+  if expires_ms == nil then expires_ms = 0 end -- false is no time
   -- As eight times is_amount, which costs more. To compare what is no number is an error by itself.
   if left < 0 or used < 0 or granted < 0 or overrun < 0 or entries < 0 or expires_ms < 0
     or limit < 0 or window < 0

@@ -103,6 +103,7 @@ BROKEN: dict[str, Change] = {
     "hold is short": member("holds", '{"00": [1]}'),
     "hold of a hold that is odd": expired_hold,
     "life is text": member("keyExpiresAt", '"x"'),
+    "life is false": member("keyExpiresAt", "false"),
     "returned is a number": lambda valkey, user: put(
         valkey,
         user,
