@@ -70,13 +70,13 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     found = endpoints.find_models(request.tenant.config.providers.text)
     models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
     listed: JsonReply[Models] = reply(models(found))
-    size = len(listed.body or b"")
-    if size <= SMALL_REPLY_BYTES:
+    body = listed.body or b""
+    if len(body) <= SMALL_REPLY_BYTES:
         return listed
     # Its clients may leave it unread, as those of a provider's large replies.
     with request.services.reply_room.portion(who.tenant_id, who.user_id) as portion:
-        portion.grow_to(size)
-        await send_in_pieces(request, listed.body or b"", {}, "application/json")
+        portion.grow_to(len(body))
+        await send_in_pieces(request, body, {}, "application/json")
     return None
 
 

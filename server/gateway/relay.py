@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager
 from itertools import islice
 
 import orjson
@@ -72,7 +71,7 @@ class Relay:
             piece = await self._next()
         return piece
 
-    def held(self) -> AbstractContextManager[None]:
+    def held(self) -> contextlib.AbstractContextManager[None]:
         """For a client that is slow: the provider is not read either. What has come is counted."""
         return self._response.held()
 
@@ -135,12 +134,11 @@ class Relay:
         else:
             piece = self._pass_some_on(iter(events))
         # A slow client has not read the piece before this one either.
-        waiting = self._stream.kept + self._response.unread_bytes + 2 * len(piece)
-        if waiting <= SMALL_REPLY_BYTES and not self._events.size and not self._portion.is_taken:
-            return piece  # as nearly always
-        if self._stream.kept > MOST_KEPT_BYTES or not self._portion.resize(
-            waiting + self._events.size
-        ):
+        kept = self._stream.kept
+        waiting = kept + self._events.size + self._response.unread_bytes + 2 * len(piece)
+        if waiting <= SMALL_REPLY_BYTES and not self._portion.is_taken:  # as nearly always
+            return piece
+        if kept > MOST_KEPT_BYTES or not self._portion.resize(waiting):
             self._break_off()
         return piece
 
