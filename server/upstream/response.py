@@ -70,6 +70,7 @@ class Response:
         "_loop",
         "_lost",
         "_others",
+        "_owner",
         "_protocol",
         "_timeouts",
         "_turns",
@@ -92,6 +93,7 @@ class Response:
         which take `turns` together."""
         self._connection: Connection | None = connection
         self._protocol = protocol
+        self._owner = protocol.owner  # which is another's once the connection is given back
         protocol.ask()
         self._others = others
         self._timeouts = timeouts
@@ -149,10 +151,8 @@ class Response:
     @contextmanager
     def held(self) -> Iterator[None]:
         """While the body of `with` runs, no more comes."""
-        if self._connection is None:
-            yield
-            return
-        self._protocol.hold()
+        if self._connection is not None:
+            self._protocol.hold()
         try:
             yield
         finally:
@@ -162,7 +162,7 @@ class Response:
     async def turn(self, size: int) -> None:
         """Waits until something may be done with so many bytes of it that could take long."""
         if size > LIGHT_BYTES and self._turns.is_over:
-            await self._turns.wait(self._protocol.owner)
+            await self._turns.wait(self._owner)
 
     async def part(self) -> bytes:
         """The next part of the body as soon as it is here, decompressed; b"" after the last one.
