@@ -72,27 +72,3 @@ async def test_replies_that_end_together_go_on_one_by_one(monkeypatch: pytest.Mo
         await asyncio.gather(*calls)
     assert len(set(ended)) == COUNT
     await client.close()
-
-
-async def test_no_more_comes_while_a_response_is_held() -> None:
-    more = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\na")
-        await more.wait()
-        writer.write(bytes(1000))
-
-    client = Upstream(Names(), True, Timeouts())
-    await client.start()
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener:
-        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
-        held = await client.post(url, {}, b"")
-        await until(lambda: held.unread_bytes == 1)
-        with held.held():
-            more.set()
-            other = await client.post(url, {}, b"")
-            assert len(await other.read(10**6)) == 1001
-            assert held.unread_bytes == 1
-        assert len(await held.read(10**6)) == 1001
-    await client.close()

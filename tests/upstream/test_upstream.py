@@ -306,6 +306,25 @@ async def test_others_have_their_turn_while_much_comes(client: Upstream) -> None
     assert max(after - before for before, after in pairwise(steps)) <= PART_BYTES
 
 
+async def test_no_more_comes_while_a_response_is_held(client: Upstream) -> None:
+    more = asyncio.Event()
+
+    async def send(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\na")
+        await more.wait()
+        writer.write(bytes(1000))
+
+    async with Listener(send) as listener:
+        held = await client.post(listener.url, {}, b"")
+        await until(lambda: held.unread_bytes == 1)
+        with held.held():
+            more.set()
+            other = await client.post(listener.url, {}, b"")
+            assert len(await other.read(10**6)) == 1001
+            assert held.unread_bytes == 1
+        assert len(await held.read(10**6)) == 1001
+
+
 async def test_a_connection_is_not_used_again_that_answered_before_it_had_the_request(
     client: Upstream,
 ) -> None:
