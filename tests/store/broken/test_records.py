@@ -2,14 +2,15 @@
 else; nothing is written."""
 
 import asyncio
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from server.store import keys
 from tests.api import ADMIN, Api, User, config
-from tests.broken import (
+from tests.callers import Load
+from tests.processes import Server, Valkey
+from tests.store.broken.changes import (
     Change,
     all_of,
     expires_at,
@@ -20,8 +21,6 @@ from tests.broken import (
     owner_is,
     text,
 )
-from tests.callers import Load
-from tests.processes import Server, Valkey
 from tests.stored import (
     ledger_key,
     now_ms,
@@ -35,21 +34,6 @@ from tests.stored import (
 
 METERED = ("charge", "hold")
 KEY = {"Idempotency-Key": "one"}
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """Of this file's own: the audits of other tests must not find what it breaks."""
-    with Valkey(tmp_path_factory.mktemp("broken")) as valkey:
-        yield valkey
-
-
-@pytest.fixture(scope="module")
-def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker, so that requests share flushes."""
-    output = tmp_path_factory.mktemp("one-worker") / "out"
-    with Server(output, REDIS_URL=valkey.url, WORKERS="1") as server:
-        yield server
 
 
 def expired_hold(valkey: Valkey, user: User) -> None:

@@ -1,31 +1,14 @@
 """What another program has stored of a tenant's limits, and of holds that count for them: 503 for
 its owner, and nothing is written."""
 
-from collections.abc import Iterator
-
 import httpx
 import pytest
 
 from server.store import keys
 from tests.api import Api, config
-from tests.broken import all_of, member
 from tests.processes import Server, Valkey
+from tests.store.broken.changes import all_of, member
 from tests.stored import now_ms
-
-
-@pytest.fixture(scope="module")
-def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Valkey]:
-    """Of this file's own: the audits of other tests must not find what it breaks."""
-    with Valkey(tmp_path_factory.mktemp("broken")) as valkey:
-        yield valkey
-
-
-@pytest.fixture(scope="module")
-def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One worker, so that requests share flushes."""
-    output = tmp_path_factory.mktemp("one-worker") / "out"
-    with Server(output, REDIS_URL=valkey.url, WORKERS="1") as server:
-        yield server
 
 
 @pytest.mark.parametrize("tokens", ['"5"', "null", "-5", "[]", '{"err": "odd"}', "1e300"])
