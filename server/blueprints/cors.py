@@ -1,7 +1,9 @@
 """CORS: the callers are browsers, and API keys are sent in headers, so any origin may call.
 
 A tenant that lists `allowed_origins` is for those alone: other pages may not read its replies, and
-may not log in either, which needs no credential and would leave a user behind.
+may not log in either, which needs no credential and would leave a user behind. A preflight says yes
+to whatever it asks, of any tenant: of one that is refused a page learns nothing, not even its
+status, while the reply to the request itself says what is wrong.
 """
 
 import re
@@ -11,23 +13,22 @@ from sanic.request import Request
 
 from server.tenants.config import TenantConfig
 
-_ALLOWED_HEADERS = re.compile(
-    r"authorization|content-type|idempotency-key|if-match|x-api-key|x-request-id"
-    r"|(?:anthropic|x-stainless)-[a-z0-9-]+",
-    re.IGNORECASE | re.ASCII,
-)
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# Ours, and those that the providers' SDKs read; `*` is for all others, in browsers that know it.
 _EXPOSED_HEADERS = (
-    "Allow, ETag, Idempotent-Replayed, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
-    "X-Request-ID, X-Should-Retry, X-Tokens-Charged, X-Tokens-Left"
+    "Allow, ETag, Idempotent-Replayed, RateLimit, RateLimit-Policy, Request-ID, Retry-After, "
+    "Retry-After-Ms, WWW-Authenticate, X-Request-ID, X-Should-Retry, X-Tokens-Charged, "
+    "X-Tokens-Left, OpenAI-Model, OpenAI-Organization, OpenAI-Processing-Ms, OpenAI-Version, "
+    "Anthropic-Organization-ID, *"
 )
-_MOST_HEADERS = 100
 _PREFLIGHT_SECONDS = "600"
 
 
 def headers(request: Request, config: TenantConfig | None) -> Mapping[str, str]:
-    """The CORS headers of a reply; none unless the request has an Origin."""
+    """The CORS headers of a reply; none unless the request has an Origin, or a head that could not
+    be read, in which there may be one."""
     origin = request.headers.getone("origin", None)
-    if origin is None:
+    if origin is None and request.head:
         return {}
     allowed = config.allowed_origins if config else None
     if allowed is None:
@@ -47,17 +48,30 @@ def may_log_in(request: Request, config: TenantConfig) -> bool:
     return allowed is None or all(origin in allowed for origin in origins)
 
 
-def preflight_headers(request: Request, methods: str) -> Mapping[str, str]:
-    """What a preflight may be told: the methods of the route, and the headers that we know."""
-    if "origin" not in request.headers:
-        return {}
-    asked = ",".join(request.headers.getall("access-control-request-headers", ()))
-    names = asked.split(",", _MOST_HEADERS)[:_MOST_HEADERS]
-    known = [name for name in map(str.strip, names) if _ALLOWED_HEADERS.fullmatch(name)]
+def is_preflight(request: Request) -> bool:
+    """A browser asks whether a page may send a request like this."""
+    given = request.headers
+    return (
+        request.method == "OPTIONS"
+        and "origin" in given
+        and "access-control-request-method" in given
+    )
+
+
+def preflight_headers(request: Request, methods: str = "") -> dict[str, str]:
+    """What a preflight is told: that it may send what it asks for. `methods` are those of the
+    route, if there is one."""
+    given = request.headers
+    allowed = [name for name in methods.split(", ") if name]
+    asked = given.getone("access-control-request-method", "")
+    if asked not in allowed and _TOKEN.fullmatch(asked):
+        allowed.append(asked)
     found = {
-        "access-control-allow-methods": methods,
+        "access-control-allow-methods": ", ".join(allowed),
         "access-control-max-age": _PREFLIGHT_SECONDS,
     }
-    if known:
-        found["access-control-allow-headers"] = ", ".join(known)
+    names = ",".join(given.getall("access-control-request-headers", ())).split(",")
+    tokens = [name for name in map(str.strip, names) if _TOKEN.fullmatch(name)]
+    if tokens:
+        found["access-control-allow-headers"] = ", ".join(tokens)
     return found

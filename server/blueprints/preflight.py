@@ -7,7 +7,7 @@ from sanic import HTTPResponse, Sanic
 from sanic.router import Router
 
 from server.blueprints import cors
-from server.blueprints.request import Request, load_tenant
+from server.blueprints.request import Request
 from server.replies import Reply
 from server.services import Services
 
@@ -32,20 +32,17 @@ def add_preflights(app: Sanic[Any, Services]) -> None:
             f"/{path}",
             ["OPTIONS"],
             name=f"preflight{number}",
-            ctx_methods=tuple(sorted(names)),
+            ctx_methods=", ".join(sorted(names)),
             ctx_label="OPTIONS",
         )
 
 
 async def _preflight(request: Request, **_: str) -> HTTPResponse:
-    """The methods of the route, and to a CORS preflight the headers that it may use."""
-    route = request.route
-    assert route is not None
-    if route.path.startswith("<tenant_id"):
-        await load_tenant(request)
+    """The methods of the route, and to a CORS preflight what it may send there. Redis is not asked:
+    what is wrong, with the tenant too, the reply to the request itself says."""
     methods = allowed_methods(request)
     headers = {"allow": methods}
-    if "access-control-request-method" in request.headers:
+    if cors.is_preflight(request):
         headers.update(cors.preflight_headers(request, methods))
     return Reply(status=204, headers=headers)
 
@@ -54,4 +51,4 @@ def allowed_methods(request: Request) -> str:
     """The methods of the request's path, as `Allow` lists them; the path must exist."""
     # Each path has a route for OPTIONS, which knows the methods of all.
     route, _, _ = request.app.router.get(request.path, "OPTIONS", None)
-    return ", ".join(route.ctx.methods)
+    return str(route.ctx.methods)

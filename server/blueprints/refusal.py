@@ -7,6 +7,7 @@ from sanic.exceptions import SanicException
 from sanic.http import Http
 
 from server import metrics
+from server.blueprints import cors
 from server.blueprints.client_address import client_network
 from server.blueprints.preflight import allowed_methods
 from server.blueprints.request import Request, reply
@@ -27,12 +28,15 @@ from server.gateway.room import SMALL_REQUEST_BYTES
 from server.http import StrictHttp
 from server.identity.faults import weight_of
 from server.providers.wire import WIRES, ProtocolName
+from server.replies import Reply
 
 log = logging.getLogger(__name__)
 
 
 def answer_error(request: Request, error: Exception) -> HTTPResponse:
     """The reply to a request that is refused, or at which we failed."""
+    if request.route is None and cors.is_preflight(request):
+        return Reply(status=204, headers=cors.preflight_headers(request))
     refusal = error if isinstance(error, Refusal) else _refusal_of_sanic(request, error)
     if refusal is None:
         log.error("%s Internal Server Error", request.id, exc_info=error)

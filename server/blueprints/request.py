@@ -91,7 +91,7 @@ class Request(StrictRequest):
         response = await super().respond(*args, **kwargs)
         headers = response.headers
         headers["x-request-id"] = self.id
-        if "origin" in self.headers:
+        if "origin" in self.headers or not self.head:
             tenant = getattr(self.ctx, "tenant", None)
             headers.update(cors.headers(self, tenant and tenant.parsed))
         stream = self.http

@@ -12,7 +12,10 @@ OTHER = "https://other.example"
 EXPOSED = {
     *("allow", "etag", "idempotent-replayed", "ratelimit", "ratelimit-policy", "retry-after"),
     *("www-authenticate", "x-request-id", "x-should-retry", "x-tokens-charged", "x-tokens-left"),
+    *("request-id", "retry-after-ms", "openai-organization", "openai-processing-ms"),
+    *("openai-model", "openai-version", "anthropic-organization-id", "*"),
 }
+"""Ours, those that the SDKs read, and with `*` all others."""
 
 
 def cors_of(reply: httpx.Response) -> dict[str, str]:
@@ -151,3 +154,47 @@ def test_without_a_tenant_any_page_may_read_the_reply(client: httpx.Client) -> N
         reply = client.request(method, path, headers={"Origin": PAGE})
         assert reply.status_code == status
         assert reply.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("head", [{"baggage": "x" * 20_000}, {"host": "a b"}])
+def test_what_is_wrong_with_a_head_can_be_read_too(
+    client: httpx.Client, head: dict[str, str]
+) -> None:
+    """Nobody knows whether it had an Origin."""
+    reply = client.get("/abc/balance", headers={"Origin": PAGE, **head})
+    assert (reply.status_code, reply.json()) == (400, {"error": "Bad Request"})
+    assert reply.headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/v1/chat/completions", {}, 401),
+        ("POST", "/v1/chat/completions", {"messages": 1}, 400),
+        (
+            "POST",
+            "/v1/messages",
+            {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1},
+            404,
+        ),
+        ("GET", "/v1/models", None, 401),
+        ("POST", "/v1/responses", {}, 404),
+        ("POST", "/v1/embeddings", {}, 404),
+        ("GET", "/v1/messages", None, 405),
+    ],
+)
+def test_errors_of_the_providers_routes_can_be_read_in_full(
+    open_to_all: Api, method: str, path: str, body: object, status: int
+) -> None:
+    of_user = {} if status == 401 else open_to_all.login().headers
+    for origin in (PAGE, "null"):
+        reply = open_to_all.client.request(
+            method,
+            f"/{open_to_all.tenant_id}{path}",
+            json=body,
+            headers={**of_user, "Origin": origin},
+        )
+        assert reply.status_code == status, reply.text
+        assert reply.headers["access-control-allow-origin"] == "*"
+        exposed = words(reply.headers["access-control-expose-headers"])
+        assert exposed == EXPOSED >= {"request-id", "x-should-retry"}
