@@ -23,7 +23,8 @@ After a 503 or a lost connection a charge, hold or grant may have been made or n
 the same `Idempotency-Key`, it is made once.
 
 Times are ISO 8601 in UTC. A request's `X-Request-ID` is returned if it is sane. Any origin may
-call (CORS), unless the tenant's config has `allowed_origins`."""
+call (CORS), unless the tenant's config has `allowed_origins`; each preflight is 204, and the reply
+to the request itself says what is wrong."""
 
 _SECURITY_SCHEMES = {
     "apiKey": {

@@ -3,18 +3,42 @@
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails
 
 from server.amounts import LARGEST, Tokens
 from server.errors import Detail, Invalid
 from server.tenants.endpoints import Providers
+from server.tenants.origins import fault_of_origin
 from server.tenants.strict import TO_BE_STORED, GroupName, Strict
 
 MOST_REQUESTS = 10_000
 RateLimit = Annotated[int, Field(ge=1, le=MOST_REQUESTS, description="requests per window")]
 RateLimitWindow = Annotated[int, Field(ge=1, le=86_400, description="seconds")]
-_Origin = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,300}$")]
+
+
+def _checked_origin(origin: str, info: ValidationInfo) -> str:
+    # What is stored may be older than this rule, and is served.
+    if info.context == TO_BE_STORED and (fault := fault_of_origin(origin)):
+        raise ValueError(fault)
+    return origin
+
+
+_Origin = Annotated[
+    str,
+    StringConstraints(max_length=300),
+    AfterValidator(_checked_origin),
+    WithJsonSchema(
+        {"type": "string", "pattern": r"^[a-z][a-z0-9+.-]{0,20}://[a-z0-9_.:\[\]-]{1,270}$|^null$"}
+    ),
+]
 
 
 class Group(Strict):
@@ -78,7 +102,9 @@ class TenantConfig(Strict):
     providers: Providers
     limits: Limits = Limits()
     allowed_origins: list[_Origin] | None = Field(
-        None, description="origins whose pages may call and log in; absent: any"
+        None,
+        description="origins whose pages may call and log in, as browsers send them; absent: any",
+        examples=[["https://app.example.com", "http://localhost:5173"]],
     )
 
 
