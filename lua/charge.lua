@@ -12,7 +12,8 @@
   ARGV[5] old_once_field  as servers before this one hashed it
   ARGV[6] ledger_size     entries that are kept
   ARGV[7] ref             for the ledger, JSON
-  Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms}
+  Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
+           the last only with NO_TOKENS
     OK
     REPLAYED        tokens_left is that of the first reply
     UNKNOWN_KEY     {status} alone
@@ -32,9 +33,9 @@ if not user then return {UNKNOWN_KEY} end
 
 local window_ms = user.rateLimitWindow * 1000
 local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
-local function reply(status, tokens_left, retry_after_ms)
+local function reply(status, tokens_left, retry_after_ms, tokens_held)
   return {status, tokens_left, user.rateLimit, user.rateLimitWindow, rate.remaining, rate.reset_ms,
-          retry_after_ms or 0}
+          retry_after_ms or 0, tokens_held}
 end
 
 local once = once_field ~= ''
@@ -48,7 +49,7 @@ end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
-if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft) end
+if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft, 0, held(user)) end
 
 user.tokensLeft = user.tokensLeft - tokens
 user.tokensUsed = user.tokensUsed + tokens

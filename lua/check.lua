@@ -15,7 +15,8 @@
   ARGV[6] old_once_field  as servers before this one hashed it
   ARGV[7] fingerprint     as the script of the charge or hold keeps it
   ARGV[8] ledger_size     entries that are kept
-  Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms}
+  Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
+           the last only with NO_TOKENS
     OK
     REPLAYED        the script itself has the first reply
     UNKNOWN_KEY     {status} alone
@@ -36,9 +37,9 @@ local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
 
 local rate = read_rate(rate_key, user.rateLimit, user.rateLimitWindow * 1000, now)
-local function reply(status, retry_after_ms)
+local function reply(status, retry_after_ms, tokens_held)
   return {status, user.tokensLeft, user.rateLimit, user.rateLimitWindow, rate.remaining,
-          rate.reset_ms, retry_after_ms or 0}
+          rate.reset_ms, retry_after_ms or 0, tokens_held}
 end
 
 local once = once_field ~= '' and open_once(once_key, once_field, old_once_field, fingerprint, now)
@@ -48,5 +49,5 @@ local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, wait_ms) end
 local holds_wait_ms = operation == 'hold' and wait_for_a_hold_ms(user, now) or 0
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, holds_wait_ms) end
-if user.tokensLeft < tokens then return reply(NO_TOKENS) end
+if user.tokensLeft < tokens then return reply(NO_TOKENS, 0, held(user)) end
 return reply(OK)

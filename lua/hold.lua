@@ -26,7 +26,7 @@
     RATE_LIMITED
     TOO_MANY_KEYS   retry_after_ms until an Idempotency-Key expires
     TOO_MANY_HOLDS  retry_after_ms until one is past its deadline
-    NO_TOKENS
+    NO_TOKENS       after retry_after_ms comes tokens_held, and nothing else
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, api_key = ARGV[1], ARGV[2]
@@ -74,7 +74,7 @@ local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
 local holds_wait_ms = wait_for_a_hold_ms(user, now)
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
-if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0) end
+if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0, {held(user)}) end
 
 local tokens = math.min(wanted, user.tokensLeft)
 user.tokensLeft = user.tokensLeft - tokens

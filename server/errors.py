@@ -8,7 +8,6 @@ Refusal
 │   └── InvalidTenant     400
 ├── InvalidApiKey         401
 ├── InvalidAdminToken     401
-├── PaymentRequired       402  the balance does not cover it
 ├── OriginNotAllowed      403  the tenant's logins are not for this page
 ├── NotFound              404
 │   ├── UnknownHold       404
@@ -30,6 +29,7 @@ Refusal
 │   ├── Unreadable        503  what Redis has is not what we store; nothing was done
 │   ├── Overloaded        503  too many large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
+├── for want of tokens: server/metering/errors.py
 └── those of providers: server/providers/errors.py
 """
 
@@ -65,7 +65,7 @@ class Refusal(Exception):
     is_native: bool = False
     """Has this body on the providers' routes too, instead of one in the shape of their SDKs."""
     is_final: bool = False
-    """The providers' SDKs are told not to repeat the request."""
+    """The providers' SDKs are told not to repeat the request, which some do at any status."""
     reason: str = ""
     """For the log alone."""
 
@@ -77,6 +77,11 @@ class Refusal(Exception):
         super().__init__(self.message)
         self.extra = dict(extra or {})
         self.headers = dict(headers or {})
+
+    def told(self) -> str:
+        """The message in the errors of the providers' SDKs, whose users see nothing else."""
+        wait = self.headers.get("retry-after") if self.status == 429 else None
+        return f"{self.message}; try again in {int(wait):,} s" if wait else self.message
 
 
 class BadRequest(Refusal):
@@ -119,6 +124,7 @@ class InvalidApiKey(Refusal):
     status = 401
     code = "invalid_api_key"
     message = "Invalid API key"
+    is_final = True
 
     def __init__(self) -> None:
         super().__init__(headers={"www-authenticate": "Bearer"})
@@ -129,21 +135,11 @@ class InvalidAdminToken(InvalidApiKey):
     message = "Invalid admin token"
 
 
-class PaymentRequired(Refusal):
-    label = "payment_required"
-    status = 402
-    message = "Payment Required"
-    code = "insufficient_quota"
-    is_final = True
-
-    def __init__(self, tokens_left: int, headers: Mapping[str, str]) -> None:
-        super().__init__({"tokensLeft": tokens_left}, headers)
-
-
 class OriginNotAllowed(Refusal):
     label = "origin_not_allowed"
     status = 403
     message = "Origin not allowed"
+    is_final = True
 
 
 class NotFound(Refusal):
@@ -151,6 +147,7 @@ class NotFound(Refusal):
     is_native = True
     status = 404
     message = "Not Found"
+    is_final = True
 
 
 class UnknownHold(NotFound):
@@ -173,6 +170,7 @@ class MethodNotAllowed(Refusal):
     is_native = True
     status = 405
     message = "Method Not Allowed"
+    is_final = True
 
 
 class RequestTimeout(Refusal):
@@ -226,14 +224,18 @@ class KeyReused(Refusal):
 
 
 class TooManyRequests(Refusal):
+    """Final where that lasts for long: some of the providers' SDKs wait as long as they are told,
+    be it a day, and others for a minute at most, and then would ask again at once."""
+
     label = "too_many_requests"
     status = 429
     message = "Too Many Requests"
     code = "rate_limit_exceeded"
 
     def __init__(self, retry_after_ms: float, headers: Mapping[str, str] | None = None) -> None:
-        retry_after = str(max(1, ceil(retry_after_ms / 1000)))
-        super().__init__(headers={**(headers or {}), "retry-after": retry_after})
+        seconds = max(1, ceil(retry_after_ms / 1000))
+        super().__init__(headers={**(headers or {}), "retry-after": str(seconds)})
+        self.is_final = seconds > 60
 
 
 class TooManyWrongTokens(TooManyRequests):
@@ -245,15 +247,10 @@ class TooManyFaults(TooManyRequests):
 
 
 class TenantLimited(TooManyRequests):
-    """A limit of the tenant's, which all its users share. Final where that lasts for long: the
-    providers' SDKs wait for a minute at most, and then would ask again at once."""
+    """A limit of the tenant's, which all its users share."""
 
     label = "tenant_limited"
     message = "Tenant limit reached"
-
-    def __init__(self, retry_after_ms: float) -> None:
-        super().__init__(retry_after_ms)
-        self.is_final = retry_after_ms > 60_000
 
 
 class ServiceUnavailable(Refusal):

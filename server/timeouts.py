@@ -60,6 +60,10 @@ class Timeouts:
     gone back (note_returned in lua/prelude/holds.lua), else the last try would charge nothing."""
     settle_pause: float = 5
     """Between two tries at most."""
+    tokens_held: float = 20
+    """For other calls of the user to give back what a call lacks."""
+    ask_again: float = 1
+    """Between two looks whether they have, in other workers."""
 
     # The end of a worker; process/worker.py has its order. `idle_connection` is for the grace; the
     # next three follow it one after the other, while `kill` runs beside them.

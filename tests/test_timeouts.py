@@ -27,6 +27,8 @@ KEPT_SECONDS = int(re.findall(r"^local HOUR_MS = (\d+)$", PRELUDE, re.MULTILINE)
         (T.read_on, T.finish),
         # ... and all of it comes before the supervisor loses patience.
         (T.abort + T.cancel + T.finish, T.kill),
+        # A call that waits for tokens has its answer within the grace.
+        (T.tokens_held + S.redis_timeout, S.grace_seconds),
         # A connection that becomes idle is closed within the grace.
         (T.idle_connection, S.grace_seconds),
         # The limits of a connection are looked at often enough to mean what they say.

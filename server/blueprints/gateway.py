@@ -12,7 +12,6 @@ from server.blueprints import body
 from server.blueprints.request import Request, send_in_pieces
 from server.errors import (
     NoModel,
-    PaymentRequired,
     Refusal,
     TenantLimited,
     TooManyRequests,
@@ -24,6 +23,7 @@ from server.gateway.endpoints import find_targets
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
+from server.metering.errors import PaymentRequired, TokensHeld
 from server.openapi.headers import RATE, SPENT
 from server.openapi.provider_bodies import (
     ANTHROPIC_BETA,
@@ -57,7 +57,7 @@ blueprint = Blueprint("gateway", url_prefix="/v1")
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
-    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, TenantLimited),
+    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, TenantLimited, TokensHeld),
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
@@ -127,7 +127,11 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     endpoints = request.tenant.config.providers.text
 
     async def ask() -> None:
-        await services.meter.check(who, "hold", least_cost(endpoints))
+        try:
+            await services.meter.check(who, "hold", least_cost(endpoints))
+        except PaymentRequired as refusal:
+            if not refusal.is_held:  # else the hold waits for it
+                raise
 
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, body.OF_CALLS, portion, ask)
@@ -163,7 +167,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
         finally:
             call.forget_bodies()
         return None
-    # It comes to its end without a client that has gone.
+    # Once it has tokens, it comes to its end without a client that has gone.
     task = request.services.holding.run(complete(call, portion))
     try:
         body, headers = await asyncio.shield(task)
@@ -174,6 +178,8 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
         await send_in_pieces(request, body, headers, "application/json")
         return None
     except asyncio.CancelledError:
+        if call.is_waiting:
+            task.cancel()
         task.add_done_callback(_log_fault)
         raise
     finally:

@@ -10,7 +10,8 @@ from server import metrics
 from server.amounts import Tokens
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
-from server.errors import KeyReused, PaymentRequired, TenantLimited, TooManyRequests, UnknownHold
+from server.errors import KeyReused, TenantLimited, TooManyRequests, UnknownHold
+from server.metering.errors import PaymentRequired
 from server.metering.meter import HOLD_ID
 from server.metering.results import iso_time
 from server.openapi.headers import RATE
@@ -188,6 +189,7 @@ async def settle(request: Request, tenant_id: TenantId, hold_id: HoldId) -> Json
     body = await request.read_object(Settle)
     tokens = amount(body.get("tokens"), "tokens", least=0)
     settled = await request.meter().settle(who, hold_id, tokens, "api", request.ref)
+    request.services.holding.waiting.wake(who.user_id)
     if settled.replayed:
         metrics.settle_answered(tenant_id, "replayed")
     else:

@@ -7,7 +7,7 @@ from sanic.exceptions import SanicException
 from sanic.http import Http
 
 from server import metrics
-from server.blueprints import cors
+from server.blueprints import cors, unserved
 from server.blueprints.client_address import client_network
 from server.blueprints.preflight import allowed_methods
 from server.blueprints.request import Request, reply
@@ -47,15 +47,25 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
         log.error("%s What Redis has is not readable: %s", request.id, refusal.reason)
     if isinstance(request.stream, Http):
         request.stream.expecting_continue = False  # what it waits to send is not wanted
-    speaks: ProtocolName | None = getattr(request.route and request.route.ctx, "speaks", None)
-    if speaks is None or refusal.is_native:
-        return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
-    if request.method in ("GET", "HEAD") and "anthropic-version" in request.headers:
-        speaks = "anthropic"  # the list of models, which both SDKs ask for at the same address
-    refusal.headers["request-id"] = str(request.id)
     if refusal.is_final:
         refusal.headers["x-should-retry"] = "false"
+    speaks = _speaks(request, refusal)
+    if speaks is None:
+        return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
+    refusal.headers["request-id"] = str(request.id)
     return reply(WIRES[speaks].error(refusal), refusal.status, refusal.headers)
+
+
+def _speaks(request: Request, refusal: Refusal) -> ProtocolName | None:
+    """Whose shape the body has; None for our own."""
+    if request.route is None and refusal.status in (404, 405):
+        return unserved.explain(request, refusal)
+    speaks: ProtocolName | None = getattr(request.route and request.route.ctx, "speaks", None)
+    if speaks is None or refusal.is_native:
+        return None
+    if request.method in ("GET", "HEAD") and "anthropic-version" in request.headers:
+        return "anthropic"  # the list of models, which both SDKs ask for at the same address
+    return speaks
 
 
 def _counted(request: Request, refusal: Refusal) -> Refusal:

@@ -10,10 +10,11 @@ from time import monotonic
 from typing import NamedTuple, TypeVar
 
 from server import metrics
-from server.errors import PaymentRequired, Refusal
+from server.errors import Refusal
 from server.gateway.attempts import Attempt, forget_bodies
 from server.gateway.exchange import Exchange, ref_of
 from server.gateway.room import Portion
+from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
 from server.metering.results import Held
@@ -63,12 +64,20 @@ class Call:
         self._attempts = attempts
         self._portion = portion
         self._ref = ref_of(attempts[0], caller.ref)
+        self._hold: Hold | None = None
 
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
         most = max(attempt.most for attempt in self._attempts)
         least = self._attempts[0].least
-        return self._holding.hold(self._meter, self.caller.who, most, least, self._ref, end)
+        who = self.caller.who
+        self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end)
+        return self._hold
+
+    @property
+    def is_waiting(self) -> bool:
+        """For tokens: it has not begun."""
+        return self._hold is not None and self._hold.is_waiting
 
     async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
         """What `accept` makes of the first response that it does not refuse by ProviderError; one
@@ -106,13 +115,19 @@ class Call:
                 _forget_frames(refusal)
                 self.give_up(exchange, refusal)
                 raise
-        raise first or PaymentRequired(held.tokens_left + held.tokens, held.rate.headers())
+        raise first or self._not_covered(held)
+
+    def _not_covered(self, held: Held) -> PaymentRequired:
+        left = held.tokens_left + held.tokens
+        headers = held.rate.headers_of_refusal(left)
+        return PaymentRequired(self._attempts[0].least, left, 0, headers)
 
     def forget_bodies(self) -> None:
         """No endpoint is asked any more. They may be large, and the reply long in coming; and a
         refusal can keep alive what it passed through until Python looks for such circles."""
         forget_bodies(self._attempts)
         self._portion.leave()
+        self._hold = None  # which knows this call, and they would be such a circle, too
 
     def give_up(self, exchange: Exchange, refusal: Refusal) -> None:
         """Nothing is charged for the exchange."""

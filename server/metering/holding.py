@@ -13,8 +13,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unreadable
+from server.metering.errors import PaymentRequired
 from server.metering.meter import Meter
 from server.metering.results import Held, SettleResult
+from server.metering.waiting import Waiting
 from server.tasks import keep_going
 from server.timeouts import Timeouts
 from server.who import Ref, Who
@@ -39,6 +41,7 @@ class Holding:
     def __init__(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
         self.ttl_ms = int(timeouts.hold * 1000)
+        self.waiting = Waiting(timeouts)
         self._open: set[Hold] = set()
         self._extending: asyncio.Task[None] | None = None
         # The loop keeps only weak references to tasks, and a shutdown must wait for these.
@@ -59,12 +62,13 @@ class Holding:
         end: Callable[[], Awaitable[Ending]],
     ) -> "Hold":
         """Holds `most` tokens, or what is left of them but at least `least`, while the body of
-        `async with` runs, and then settles to what `end` returns.
+        `async with` runs, and then settles to what `end` returns. Where the user's other holds have
+        what is missing, it waits for that.
 
         `end` is called when the body has run, however that ended: once, unless the caller is
         cancelled while it waits, then again. Nothing that happens to the caller can stop the
-        settle. Entering raises as Meter.hold; a hold whose outcome is unknown is released, and the
-        body does not run.
+        settle. Entering raises as Meter.hold, and TokensHeld; a hold whose outcome is unknown is
+        released, and the body does not run.
         """
         return Hold(self, meter, who, most, least, ref, end)
 
@@ -131,6 +135,8 @@ class Hold:
         end: Callable[[], Awaitable[Ending]],
     ) -> None:
         self.settled: SettleResult | None = None
+        self.is_waiting = False
+        """For tokens that others hold: nothing is held, and the call has not begun."""
         self._holding = holding
         self._meter = meter
         self._who = who
@@ -145,15 +151,10 @@ class Hold:
 
     async def __aenter__(self) -> Self:
         try:
-            self.held = await self._meter.hold(
-                self._who,
-                self._most,
-                self._least,
-                self._holding.ttl_ms,
-                "own",
-                self._ref,
-                hold_id=self._hold_id,
-            )
+            try:
+                self.held = await self._ask()
+            except PaymentRequired as refusal:
+                self.held = await self._wait(refusal)
         except NotSent:
             raise
         except (Unavailable, asyncio.CancelledError):
@@ -162,6 +163,25 @@ class Hold:
             raise
         self._holding.opened(self)
         return self
+
+    def _ask(self) -> Coroutine[Any, Any, Held]:
+        return self._meter.hold(
+            self._who,
+            self._most,
+            self._least,
+            self._holding.ttl_ms,
+            "own",
+            self._ref,
+            hold_id=self._hold_id,
+        )
+
+    async def _wait(self, refusal: PaymentRequired) -> Held:
+        self.is_waiting = True
+        try:
+            waiting = self._holding.waiting
+            return await waiting.until_held(self._who.user_id, refusal, self._ask)
+        finally:
+            self.is_waiting = False
 
     async def __aexit__(
         self,
@@ -211,6 +231,7 @@ class Hold:
             self._may_have_settled = True
             raise
         self.settled = settled
+        self._holding.waiting.wake(user_id)
         if settled.tokens < tokens and not settled.replayed:
             metrics.overrun(tenant_id, tokens - settled.tokens)
 

@@ -142,7 +142,8 @@ class LimitedMeter(Meter):
             tokens_left, rate, replayed = await checked
             if not replayed:
                 most = min(most, tokens_left)
-                await self._taking.ask(who.tenant_id, min(least, most), most, rate)
+                headers = rate.headers_of_refusal(tokens_left)
+                await self._taking.ask(who.tenant_id, min(least, most), most, headers)
         except BaseException as error:
             self._taking.give_back()
             if isinstance(error, Unavailable):
@@ -178,7 +179,7 @@ class LimitedMeter(Meter):
         if status is not Status.OK:
             self._taking.give_back()
         elif values[6:]:  # it may have held less than was taken
-            held = held_of(status, values)
+            held = held_of(status, values, 0)
             self._taking.cost(held.tokens - held.lapsed)
 
 

@@ -7,8 +7,16 @@ from typing import Any, Literal
 
 import orjson
 
-from server.errors import InvalidApiKey, KeyReused, PaymentRequired, TooManyRequests, UnknownHold
-from server.metering.results import ChargeResult, Checked, Held, Rate, SettleResult
+from server.errors import InvalidApiKey, KeyReused, TooManyRequests, UnknownHold
+from server.metering.errors import PaymentRequired
+from server.metering.results import (
+    TOKENS_LEFT,
+    ChargeResult,
+    Checked,
+    Held,
+    Rate,
+    SettleResult,
+)
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -56,7 +64,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        tokens_left, rate = metered(status, values)
+        tokens_left, rate = metered(status, values, tokens)
         return ChargeResult(tokens_left, rate, status is Status.REPLAYED)
 
     async def hold(
@@ -88,7 +96,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        return held_of(status, values)
+        return held_of(status, values, minimum)
 
     async def check(
         self,
@@ -114,7 +122,7 @@ class Meter:
             fingerprint,
             self._ledger_size,
         )
-        return Checked(*metered(status, values), status is Status.REPLAYED)
+        return Checked(*metered(status, values, least), status is Status.REPLAYED)
 
     def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
@@ -177,26 +185,27 @@ def new_hold_id() -> str:
     return token_hex(16)
 
 
-def held_of(status: Status, values: list[Any]) -> Held:
+def held_of(status: Status, values: list[Any], minimum: int) -> Held:
     """As `metered`, of a hold."""
-    tokens_left, rate = metered(status, values)
+    tokens_left, rate = metered(status, values, minimum)
     made_id, tokens, deadline_ms, *lapsed = values[6:]
     replayed = status is Status.REPLAYED
     return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed, sum(lapsed))
 
 
-def metered(status: Status, values: list[Any]) -> tuple[int, Rate]:
-    """The values of a script that admits; raises for each status that is a refusal."""
+def metered(status: Status, values: list[Any], needed: int) -> tuple[int, Rate]:
+    """The values of a script that admits, for at least `needed` tokens; raises for each status that
+    is a refusal."""
     if status is Status.UNKNOWN_KEY:
         raise InvalidApiKey
     tokens_left, limit, window, remaining, reset_ms, retry_after_ms = values[:6]
     rate = Rate(limit, window, remaining, reset_ms)
     if status is Status.KEY_REUSED:
-        raise KeyReused
+        raise KeyReused(headers={TOKENS_LEFT: str(tokens_left)})
     if status in _TOO_MANY:
-        raise TooManyRequests(retry_after_ms, rate.headers())
+        raise TooManyRequests(retry_after_ms, rate.headers_of_refusal(tokens_left))
     if status is Status.NO_TOKENS:
-        raise PaymentRequired(tokens_left, rate.headers())
+        raise PaymentRequired(needed, tokens_left, values[6], rate.headers_of_refusal(tokens_left))
     return tokens_left, rate
 
 

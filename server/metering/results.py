@@ -10,6 +10,9 @@ from server.errors import Unreadable
 Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
 """What a ledger entry was made by, in the words of the scripts."""
 
+TOKENS_LEFT = "x-tokens-left"
+"""The header that tells the balance."""
+
 # Named tuples, because one or two are made for each request, and a frozen dataclass takes
 # several times as long to make.
 
@@ -28,6 +31,10 @@ class Rate(NamedTuple):
             "ratelimit-policy": _policy(self.limit, self.window),
             "ratelimit": f'"requests";r={self.remaining};t={ceil(self.reset_ms / 1000)}',
         }
+
+    def headers_of_refusal(self, tokens_left: int) -> dict[str, str]:
+        """The same, with the balance."""
+        return {**self.headers(), TOKENS_LEFT: str(tokens_left)}
 
 
 @lru_cache(1000)

@@ -1,10 +1,11 @@
 """Taking: what one request has of its worker's leases of its tenant's limits."""
 
+from collections.abc import Mapping
+
 from server import metrics
 from server.errors import TenantLimited
 from server.metering.block import Taken
 from server.metering.leases import TenantLeases
-from server.metering.results import Rate
 
 
 class Taking:
@@ -35,9 +36,9 @@ class Taking:
             return self._has_slot
         return True
 
-    async def ask(self, tenant_id: str, least: int, most: int, rate: Rate) -> None:
+    async def ask(self, tenant_id: str, least: int, most: int, headers: Mapping[str, str]) -> None:
         """Leases what is missing: at least `least` tokens and up to `most`. Raises TenantLimited,
-        with the headers of the user's own `rate`, and Unavailable."""
+        with `headers` beside its own, and Unavailable."""
         limits, leases, limit = self._limits, self._leases, "tokens_per_day"
         try:
             if limits.tokens_per_day is not None and self.tokens is None:
@@ -51,7 +52,7 @@ class Taking:
                 self._has_slot = True
         except TenantLimited as refusal:
             metrics.tenant_limited(tenant_id, limit)
-            refusal.headers = {**rate.headers(), **refusal.headers}
+            refusal.headers = {**headers, **refusal.headers}
             raise
 
     def give_back(self) -> None:

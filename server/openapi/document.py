@@ -16,8 +16,9 @@ does not cover it, the answer is 402.
 
 Bodies are JSON. Refusals are `{"error": "<message>"}`, with further members only where shown here;
 a path that does not exist is 404 `{"error": "Not Found"}`, a method that it does not have is 405
-`{"error": "Method Not Allowed"}` with `Allow`. Where a request has several faults, any of the
-answers is right, and nothing changes.
+`{"error": "Method Not Allowed"}` with `Allow`; under `/{tenantId}/v1/` both say in the SDKs' shape
+what is served instead. `X-Should-Retry: false` is on all that to repeat is of no use. Where a
+request has several faults, any of the answers is right, and nothing changes.
 
 After a 503 or a lost connection a charge, hold or grant may have been made or not. Repeated with
 the same `Idempotency-Key`, it is made once.
@@ -54,7 +55,8 @@ _GATEWAY = """\
 The providers' own routes, for their SDKs, metered. Base URL of OpenAI's SDKs: \
 `http://host/<tenantId>/v1`; of Anthropic's: `http://host/<tenantId>` (`/v1/v1/...` answers too). \
 Refusals have the shape that the SDKs read, but for those of the request's form and size and of \
-the tenant's ID; `request-id` repeats `X-Request-ID`."""
+the tenant's ID; their message says what is needed and what is left, when to come back, or which \
+route is served instead. `request-id` repeats `X-Request-ID`."""
 AREAS: dict[Area, str] = {
     "Server": "The server itself.",
     "Login": "Where users and their API keys come from.",

@@ -6,11 +6,12 @@ from server.openapi.values import exactly
 from server.tenants.tenants import ETAG
 
 RATE = ("RateLimit-Policy", "RateLimit")
-SPENT = ("X-Tokens-Charged", "X-Tokens-Left")
+LEFT = ("X-Tokens-Left",)
+SPENT = ("X-Tokens-Charged", *LEFT)
 EXAMPLE_OF_ETAG = f'"{"0a" * 20}"'
 
 # Listed for a reply that has them only at times: the first when an earlier reply is repeated, the
-# others when the reply is not streamed.
+# others when they are known as the reply begins, of a streamed one never.
 _AT_TIMES = ("Idempotent-Replayed", *SPENT)
 
 
@@ -36,10 +37,10 @@ def headers() -> dict[str, Json]:
         "Retry-After": _text("seconds, rounded up", "1", "^[1-9][0-9]*$"),
         "X-Tokens-Charged": _text("what the call cost, if it is not streamed", "12", f"^{digits}$"),
         "X-Tokens-Left": _text(
-            "the balance after the call, if it is not streamed", "88", f"^{digits}$"
+            "the balance, after the call if it is not streamed", "88", f"^{digits}$"
         ),
         "X-Should-Retry": _text(
-            "tells the SDKs that repeating it is of no use", "false", "^false$"
+            "tells clients that to repeat it is of no use, or not for long", "false", "^false$"
         ),
         "WWW-Authenticate": _text("the scheme to use", "Bearer", "^Bearer$"),
         "Idempotent-Replayed": _text("only when a first reply is repeated", "true", "^true$"),

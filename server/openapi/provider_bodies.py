@@ -139,11 +139,20 @@ ANTHROPIC_BETA = Parameter(
     ],
 )
 
-_Balance = Annotated[Tokens, Field(description="the balance, with 402", examples=[3])]
-_Said = Annotated[str, Field(description="for people", examples=["Payment Required"])]
+_Balance = Annotated[
+    Tokens, Field(description="the balance, where that does not cover the call", examples=[3])
+]
+_Held = Annotated[Tokens, Field(ge=1, description="in open holds, if any are", examples=[40])]
+_SAID = "This call needs at least 12 tokens; 3 are left, 40 are held by other calls"
+_Said = Annotated[str, Field(description="for people", examples=[_SAID])]
 
 
-class OpenAiFault(TypedDict):
+class _Amounts(TypedDict):
+    tokensLeft: NotRequired[_Balance]
+    tokensHeld: NotRequired[_Held]
+
+
+class OpenAiFault(_Amounts):
     message: _Said
     type: Annotated[
         str, Field(description="its kind, in OpenAI's words", examples=["insufficient_quota"])
@@ -152,12 +161,11 @@ class OpenAiFault(TypedDict):
     code: Annotated[str | None, Field(description="what it is", examples=["insufficient_quota"])]
 
 
-class OpenAiError(TypedDict):
+class OpenAiError(_Amounts):
     error: OpenAiFault
-    tokensLeft: NotRequired[_Balance]
 
 
-class AnthropicFault(TypedDict):
+class AnthropicFault(_Amounts):
     type: Annotated[
         str, Field(description="its kind, in Anthropic's words", examples=["billing_error"])
     ]
@@ -169,7 +177,6 @@ class AnthropicFault(TypedDict):
     ]
 
 
-class AnthropicError(TypedDict):
+class AnthropicError(_Amounts):
     type: Literal["error"]
     error: AnthropicFault
-    tokensLeft: NotRequired[_Balance]

@@ -16,7 +16,6 @@ from server.errors import (
     OriginNotAllowed,
     Overloaded,
     PayloadTooLarge,
-    PaymentRequired,
     PreconditionFailed,
     RedisNearlyFull,
     Refusal,
@@ -31,7 +30,8 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
-from server.openapi.headers import RATE, SPENT
+from server.metering.errors import PaymentRequired, TokensHeld
+from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
 from server.providers.errors import (
     ProviderAuthError,
@@ -62,7 +62,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         ["WWW-Authenticate"],
     ),
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
-    PaymentRequired: ("the balance does not cover it; nothing is taken", RATE),
+    PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
     OriginNotAllowed: ("the tenant's `allowed_origins` do not list the page's", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint has the model, and none is the default", ()),
@@ -72,8 +72,12 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
     PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
     Invalid: (f"well-formed but wrong: {MOST_DETAILS} faults are listed, nothing changed", ()),
-    KeyReused: ("the `Idempotency-Key` came with another request before", ()),
+    KeyReused: ("the `Idempotency-Key` came with another request before", LEFT),
     TooManyRequests: ("over the limit", ["Retry-After"]),
+    TokensHeld: (
+        "what the balance lacks is held by other calls, and none of them gave it back in time",
+        (*RATE, *LEFT, "Retry-After"),
+    ),
     TooManyWrongTokens: (
         "the admin token is wrong, as others of this client were within a minute",
         ["Retry-After"],

@@ -11,14 +11,14 @@ from server.errors import (
     MOST_DETAILS,
     Invalid,
     NoModel,
-    PaymentRequired,
     Refusal,
     TenantLimited,
     TooManyFaults,
     TooManyRequests,
     Unsupported,
 )
-from server.openapi.headers import RATE, headers
+from server.metering.errors import PaymentRequired, TokensHeld
+from server.openapi.headers import LEFT, RATE, headers
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
@@ -32,7 +32,8 @@ _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": Anthropi
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
     NoModel: NoModel("This tenant has no text provider"),
-    PaymentRequired: PaymentRequired(3, {}),
+    PaymentRequired: PaymentRequired(29_202, 2_000, 0, {}),
+    TokensHeld: TokensHeld(PaymentRequired(29_202, 2_000, 58_000, {})),
     TooManyRequests: TooManyRequests(1000),
     TooManyFaults: TooManyFaults(1000),
     TenantLimited: TenantLimited(1000),
@@ -42,9 +43,10 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
 }
 
 # Where a repetition would come too soon, or cost as much again.
-_FINAL_AT_TIMES = (TenantLimited, ProviderError, ProviderTimeout)
+_FINAL_AT_TIMES = (TooManyRequests, TenantLimited, TooManyFaults, ProviderError, ProviderTimeout)
 
 _Balance = Annotated[Tokens, Field(description="the balance", examples=[3])]
+_Held = Annotated[Tokens, Field(ge=1, description="in open holds, if any are", examples=[40])]
 _Path = Annotated[
     str,
     Field(description="as in `user_groups.anonymous.tokens`; '': the whole", examples=["tokens"]),
@@ -125,12 +127,12 @@ def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> 
 
 def _headers(kind: type[Refusal], route: Route) -> list[list[str]]:
     """Those of each of its replies."""
-    rate = RATE if route.doc.rated and kind in (TooManyRequests, TenantLimited) else ()
-    found = [*REFUSALS[kind][1], *rate]
+    of_user = route.doc.rated and kind in (TooManyRequests, TenantLimited)
+    found = [*REFUSALS[kind][1], *((*RATE, *LEFT) if of_user else ())]
     final = [*found, "X-Should-Retry"]
-    if route.speaks and kind in _FINAL_AT_TIMES:
+    if kind in _FINAL_AT_TIMES:
         return [found, final]
-    return [final if route.speaks and kind.is_final else found]
+    return [final if kind.is_final else found]
 
 
 def _native(kind: type[Refusal], schemas: Schemas) -> Json:
@@ -142,7 +144,10 @@ def _native(kind: type[Refusal], schemas: Schemas) -> Json:
     if kind is PaymentRequired:
         members["tokensLeft"] = schemas.of(_Balance)
     found = {"type": "object", "properties": members, "additionalProperties": False}
-    return {**found, "required": [*members], "examples": schemas.examples(found)}
+    found |= {"required": [*members], "examples": schemas.examples(found)}
+    if kind is PaymentRequired:
+        members["tokensHeld"] = schemas.of(_Held)
+    return found
 
 
 def _of_sdk(speaks: ProtocolName, kinds: Sequence[type[Refusal]], schemas: Schemas) -> Json:

@@ -11,7 +11,7 @@ Refusal
     └── ProviderTimeout   504
 """
 
-from server.errors import Refusal
+from server.errors import NotFound, Refusal
 
 
 class ProviderRefused(Refusal):
@@ -27,6 +27,7 @@ class ProviderRefused(Refusal):
         self.kind = kind
         self.code = code
         self.param = param
+        self.is_final = status == NotFound.status
         super().__init__()
 
 

@@ -44,6 +44,7 @@ _ANTHROPIC_TYPES = {
     402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
+    405: "invalid_request_error",
     409: "conflict_error",
     413: "request_too_large",
     422: "invalid_request_error",
@@ -93,13 +94,14 @@ def of_error_event(event: dict[str, Any], api_key: str) -> Refusal:
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:
-    """As OpenAI's SDKs read it."""
+    """As OpenAI's SDKs read it, which keep `error` alone."""
     kind = getattr(refusal, "kind", "")
     error = {
-        "message": refusal.message,
+        "message": refusal.told(),
         "type": kind or _OPENAI_TYPES.get(refusal.status, "invalid_request_error"),
         "param": refusal.param,
         "code": refusal.code,
+        **refusal.extra,
     }
     return {"error": error, **refusal.extra}
 
@@ -111,7 +113,7 @@ def anthropic_error(refusal: Refusal) -> dict[str, Any]:
         kind = _ANTHROPIC_TYPES.get(refusal.status, kind)
     if kind not in _ANTHROPIC_TYPES.values() and kind != "overloaded_error":
         kind = _ANTHROPIC_TYPES.get(refusal.status, "api_error")
-    error = {"type": kind, "message": refusal.message}
+    error = {"type": kind, "message": refusal.told(), **refusal.extra}
     if refusal.code:
         error["code"] = refusal.code
     return {"type": "error", "error": error, **refusal.extra}

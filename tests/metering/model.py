@@ -69,7 +69,8 @@ class Account:
         if self.admitted >= self.limit:
             return RATE_LIMITED
         if self.tokens_left < least:
-            return 402, {"error": "Payment Required", "tokensLeft": self.tokens_left}
+            held = {"tokensHeld": self.held} if self.held else {}
+            return 402, {"error": "Payment Required", "tokensLeft": self.tokens_left, **held}
         self.admitted += 1
         self.stays = True
         return None

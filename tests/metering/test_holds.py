@@ -34,7 +34,7 @@ def test_a_hold_takes_what_is_left_but_at_least_the_minimum(api: Api) -> None:
     assert user.hold({"tokens": 500, "minimum": 100}).json()["tokens"] == 100
     refused = user.hold({"tokens": 1})
     assert refused.status_code == 402
-    assert refused.json() == {"error": "Payment Required", "tokensLeft": 0}
+    assert refused.json() == {"error": "Payment Required", "tokensLeft": 0, "tokensHeld": 100}
     assert "ratelimit" in refused.headers
 
 

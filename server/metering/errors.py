@@ -1,0 +1,57 @@
+"""The refusals for want of tokens; server/errors.py has the others.
+
+Refusal
+├── PaymentRequired       402  the balance does not cover it
+└── TooManyRequests       429
+    └── TokensHeld        429  not now: other calls of the user hold what is missing
+"""
+
+from collections.abc import Mapping
+
+from server.errors import Refusal, TooManyRequests
+
+HELD_RETRY_MS = 5_000
+
+
+class PaymentRequired(Refusal):
+    """`needed` tokens at least, of which there are `tokens_left`, beside `tokens_held`."""
+
+    label = "payment_required"
+    status = 402
+    message = "Payment Required"
+    code = "insufficient_quota"
+    is_final = True
+
+    def __init__(
+        self, needed: int, tokens_left: int, tokens_held: int, headers: Mapping[str, str]
+    ) -> None:
+        self.needed = needed
+        self.tokens_left = tokens_left
+        self.tokens_held = tokens_held
+        held = {"tokensHeld": tokens_held} if tokens_held else {}
+        super().__init__({"tokensLeft": tokens_left, **held}, headers)
+
+    @property
+    def is_held(self) -> bool:
+        """What is missing may come back: open holds have it."""
+        return self.tokens_left < self.needed <= self.tokens_left + self.tokens_held
+
+    def told(self) -> str:
+        left, held = self.tokens_left, self.tokens_held
+        told = f"This call needs at least {self.needed:,} tokens; {left:,} {_are(left)} left"
+        return f"{told}, {held:,} {_are(held)} held by other calls" if held else told
+
+
+class TokensHeld(TooManyRequests):
+    label = "tokens_held"
+    code = "tokens_held"
+
+    def __init__(self, lacking: PaymentRequired) -> None:
+        """`lacking`: what the last try was refused with."""
+        super().__init__(HELD_RETRY_MS, lacking.headers)
+        self.extra = lacking.extra
+        self.message = lacking.told()
+
+
+def _are(tokens: int) -> str:
+    return "is" if tokens == 1 else "are"
