@@ -24,6 +24,7 @@ from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.metering.errors import PaymentRequired, TokensHeld
+from server.metering.results import Held
 from server.openapi.headers import RATE, SPENT
 from server.openapi.provider_bodies import (
     ANTHROPIC_BETA,
@@ -190,22 +191,37 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:
+    refusal = None
     async with call.hold() as hold:
-        relay = await call.open(hold.held)
-        headers = {**hold.held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
-        response = await request.respond(Reply(None, 200, headers, "text/event-stream"))
-        if request.version == "1.0":
-            await response.begin_unchunked()
-        is_read = request.http.protocol._can_write.is_set
-        while piece := await relay.piece():
-            if is_read():
-                await response.send(piece)
-            else:
-                with relay.held():
+        try:
+            relay = await call.open(hold.held)
+        except Refusal as error:
+            refusal = error
+        else:
+            response = await _begin(request, hold.held)
+            is_read = request.http.protocol._can_write.is_set
+            while piece := await relay.piece():
+                if is_read():
                     await response.send(piece)
+                else:
+                    with relay.held():
+                        await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.
-    await response.send(relay.end())
+    settled = hold.settled
+    if refusal is not None:
+        refusal.headers |= settled.headers() if settled else {}
+        raise refusal
+    await response.send(relay.end(settled.told() if settled else {}))
     await response.eof()
+
+
+async def _begin(request: Request, held: Held) -> Reply:
+    """The reply, of which the head is sent."""
+    headers = {**held.rate.headers(), **_NOT_BUFFERED, "request-id": str(request.id)}
+    response: Reply = await request.respond(Reply(None, 200, headers, "text/event-stream"))
+    if request.version == "1.0":
+        await response.begin_unchunked()
+    return response
 
 
 def _log_fault(task: "asyncio.Task[Completed]") -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 import orjson
@@ -18,6 +18,7 @@ from server.providers.bounds import (
     TooLarge,
 )
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
+from server.providers.spent import comment
 from server.providers.wire import Wire
 from server.upstream.response import Failed, Response, TimedOut
 
@@ -75,10 +76,12 @@ class Relay:
         """For a client that is slow: the provider is not read either. What has come is counted."""
         return self._response.held()
 
-    def end(self) -> bytes:
-        """The end of the client's stream, for better or worse."""
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        """The end of the client's stream, for better or worse, with what the call has cost."""
         failure = self._progress.failure
-        return self._stream.end() if failure is None else self._client.error_frame(failure)
+        if failure is None:
+            return self._stream.end(spent)
+        return comment(spent) + self._client.error_frame(failure)
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""

@@ -51,8 +51,7 @@ async def complete(call: Call, portion: Portion) -> Completed:
         call.forget_bodies()
     headers = hold.held.rate.headers()
     if hold.settled is not None:
-        headers["x-tokens-charged"] = str(hold.settled.tokens)
-        headers["x-tokens-left"] = str(hold.settled.tokens_left)
+        headers |= hold.settled.headers()
     if failure is not None:
         failure.headers = {**headers, **failure.headers}
         raise failure

@@ -81,6 +81,14 @@ class SettleResult(NamedTuple):
     tokens_left: int
     replayed: bool
 
+    def headers(self) -> dict[str, str]:
+        """For a client of the call that the hold was for."""
+        return {"x-tokens-charged": str(self.tokens), TOKENS_LEFT: str(self.tokens_left)}
+
+    def told(self) -> dict[str, int]:
+        """The same, for the end of a stream."""
+        return {"tokensCharged": self.tokens, "tokensLeft": self.tokens_left}
+
 
 class GrantResult(NamedTuple):
     """Tokens that were added, or a move to a group; what the user has now."""

@@ -106,7 +106,9 @@ class ChatCompletionEvent(TypedDict):
     data: Annotated[
         str,
         Field(
-            description="a `chat.completion.chunk`; of the last event `[DONE]`", examples=[_CHUNK]
+            description="a `chat.completion.chunk`; of the last event `[DONE]`. The one with the "
+            "usage has `vibe`, too: `tokensCharged` and `tokensLeft`",
+            examples=[_CHUNK],
         ),
     ]
 
@@ -118,7 +120,11 @@ class MessageEvent(TypedDict):
     ]
     data: Annotated[
         str,
-        Field(description="JSON with `type`, as `event`", examples=['{"type":"message_stop"}']),
+        Field(
+            description="JSON with `type`, as `event`; that of `message_delta`, or else a comment, "
+            "has `vibe`: `tokensCharged` and `tokensLeft`",
+            examples=['{"type":"message_stop"}'],
+        ),
     ]
 
 

@@ -1,11 +1,12 @@
 """Between what a client asks for and what an endpoint is asked for: requests, replies, streams."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from time import time
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from server.providers import spent as cost
 from server.providers import sse
 from server.providers.for_chat.reply import from_message
 from server.providers.for_chat.request import to_messages
@@ -28,8 +29,9 @@ class Stream(Protocol):
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         """What the client gets for an event of the provider; `event` is `data` parsed."""
 
-    def end(self) -> bytes:
-        """What the client gets when the provider is done."""
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        """What the client gets when the provider is done, and the call settled. What tells the
+        usage waits for that, so that it can tell what was `spent`, too."""
 
 
 class Translation(NamedTuple):
@@ -53,28 +55,41 @@ class Translation(NamedTuple):
 
 
 class _Chunks:
-    kept = 0
-
     def __init__(self, include_usage: bool) -> None:
         self._include_usage = include_usage
+        self._usage = b""
+
+    @property
+    def kept(self) -> int:
+        return len(self._usage)
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        if not self._include_usage and event.get("usage") is not None:
+        before = b""
+        if self._usage:
+            before, self._usage = sse.frame(self._usage), b""
+        if event.get("usage") is None:
+            return before + sse.frame(data)
+        if not self._include_usage:
             # We asked for it, the client did not.
             if not event.get("choices"):
                 return b""
-            data = orjson.dumps({**event, "usage": None})
-        return sse.frame(data)
+            return sse.frame(orjson.dumps({**event, "usage": None}))
+        if event.get("choices"):
+            return before + sse.frame(data)
+        self._usage = data
+        return before
 
-    def end(self) -> bytes:
-        return _DONE
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        if not self._usage:
+            return cost.comment(spent) + _DONE
+        return sse.frame(cost.added_to(self._usage, spent)) + _DONE
 
 
 class _Events:
     kept = 0
 
     def __init__(self, _: bool) -> None:
-        self._last = b""
+        self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         framed = sse.frame(data, _name(event))
@@ -83,8 +98,9 @@ class _Events:
         self._last = framed
         return b""
 
-    def end(self) -> bytes:
-        return self._last or sse.frame(b'{"type":"message_stop"}', "message_stop")
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        # No member: what has the usage has the stop reason, too, and must not wait for the end.
+        return cost.comment(spent) + self._last
 
 
 class _ChunksOfMessage:
@@ -98,8 +114,13 @@ class _ChunksOfMessage:
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.from_event(event))
 
-    def end(self) -> bytes:
-        return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.finish()) + _DONE
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        chunks = self._stream.finish()
+        if chunks and chunks[-1].get("usage"):
+            chunks[-1] |= _member(spent)
+            spent = {}
+        framed = b"".join(sse.frame(orjson.dumps(chunk)) for chunk in chunks)
+        return framed + cost.comment(spent) + _DONE
 
 
 class _EventsOfChunks:
@@ -113,8 +134,16 @@ class _EventsOfChunks:
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         return _framed(self._stream.from_chunk(event))
 
-    def end(self) -> bytes:
-        return _framed(self._stream.finish())
+    def end(self, spent: Mapping[str, int]) -> bytes:
+        events = self._stream.finish()
+        for event in events:
+            if event["type"] == "message_delta":
+                event |= _member(spent)
+        return _framed(events)
+
+
+def _member(spent: Mapping[str, int]) -> dict[str, Any]:
+    return {cost.MEMBER: spent} if spent else {}
 
 
 def _framed(events: Iterable[dict[str, Any]]) -> bytes:

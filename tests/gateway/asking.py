@@ -108,8 +108,9 @@ def data_of(lines: Iterable[str]) -> Iterator[str]:
 
 
 def objects(data: Iterable[str]) -> list[dict[str, Any]]:
-    """Events but for [DONE]."""
-    return [json.loads(text) for text in data if text != "[DONE]"]
+    """Events but for [DONE], and without our own member."""
+    found = [json.loads(text) for text in data if text != "[DONE]"]
+    return [{name: value for name, value in one.items() if name != "vibe"} for one in found]
 
 
 def text_of(events: Iterable[dict[str, Any]]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.doubles import Answer, Double
 from tests.endpoints import PROVIDER_KEY
-from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, stream, streaming, user_at
+from tests.gateway.asking import PATHS, PROTOCOLS, TOKENS, ask, body_of, stream, streaming, user_at
 from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
 
 # Members that nobody knows, with values that a careless copy would change.
@@ -118,12 +118,17 @@ MESSAGES = [
 ]
 
 
+# But for what the call has cost, behind all that the event has, or in a comment.
+VIBE = b',"vibe":{"tokensCharged":%d,"tokensLeft":%d}'
+
+
 def test_events_of_openai_pass_byte_by_byte(client: httpx.Client) -> None:
     usage = b'{"choices":[],"usage":{"total_tokens":25 }}'
     data = [*CHUNKS, usage, b"[DONE]"]
     with RawProvider(sending(HEAD, *(b"data: %b\n\n" % each for each in data))) as provider:
         user = user_at(client, provider.url)
         found = stream(user, "Hi", stream_options={"include_usage": True})
+    data[-2] = usage[:-1] + VIBE % (25, TOKENS - 25) + b"}"
     assert found == [each.decode() for each in data]
 
 
@@ -133,6 +138,7 @@ def test_events_of_anthropic_pass_byte_by_byte(client: httpx.Client) -> None:
     ]
     with RawProvider(sending(HEAD, *frames)) as provider:
         user = user_at(client, provider.url, "anthropic")
+        frames.insert(-1, b": {%b}\n\n" % (VIBE % (14, TOKENS - 14))[1:])
         with streaming(user, "Hi", "anthropic") as reply:
             assert reply.read() == b"".join(frames)
 
@@ -258,9 +264,7 @@ def test_the_headers_that_a_client_gets(
     double.script("whole", Answer(headers=PROVIDERS, status=400))
     for streamed in (False, True):
         reply = ask(user, "#whole", protocol, headers=asked, stream=streamed)
-        of_refusals = {"content-length", "retry-after"}
-        if not streamed:
-            of_refusals |= {"x-tokens-charged", "x-tokens-left"}
+        of_refusals = {"content-length", "retry-after", "x-tokens-charged", "x-tokens-left"}
         assert (reply.status_code, set(reply.headers)) == (400, ALWAYS | of_refusals)
 
 
