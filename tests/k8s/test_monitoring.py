@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from server import errors
+from server.metering import errors as metering_errors
 from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
 from server.providers import errors as provider_errors
@@ -30,7 +31,7 @@ def _alerts() -> list[dict[str, Any]]:
 
 REFUSALS = [
     kind
-    for kind in {**vars(errors), **vars(provider_errors)}.values()
+    for kind in {**vars(errors), **vars(metering_errors), **vars(provider_errors)}.values()
     if isinstance(kind, type) and issubclass(kind, errors.Refusal)
 ]
 EXPRESSIONS = [*dashboard_expressions(), *(rule["expr"] for rule in _alerts())]
