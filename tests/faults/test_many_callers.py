@@ -19,6 +19,7 @@ from tests.endpoints import endpoint, text_config
 from tests.faults.checks import audit
 from tests.faults.endings import CALL_SECONDS
 from tests.gateway.asking import PATHS, PROTOCOLS, body_of, estimate
+from tests.hurried import Hurried
 from tests.processes import Server, Valkey, eventually, until
 
 USERS, CALLS_EACH = 500, 4
@@ -32,8 +33,9 @@ PIECE = "four"
 
 @pytest.fixture
 def server(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
-    output, url = tmp_path / "out", valkey.url
-    with Server(output, REDIS_URL=url, WORKERS="2", ALLOW_PRIVATE_UPSTREAMS="1") as server:
+    """Whose calls do not wait long for what others hold, as the others wait for them to end."""
+    timeouts = {"tokens_held": 0.5, "ask_again": 0.2}
+    with Hurried(tmp_path / "out", valkey.url, timeouts, WORKERS="2") as server:
         yield server
 
 
@@ -151,7 +153,7 @@ def test_what_is_used_exceeds_the_balances_by_the_estimates_error_at_most(
         requests = [Request(number, waits=number < count) for number in range(2 * count)]
         for wave in (requests[:count], requests[count:]):
             statuses = asyncio.run(call_all(server.url, double, users, wave))
-            assert set(statuses) == {200, 402}
+            assert {200} < set(statuses) <= {200, 402, 429}
         eventually(lambda: all(user.balance()["tokensHeld"] == 0 for user in users), 30)
         by_user: dict[int, list[tuple[Request, Call]]] = defaultdict(list)
         for call in double.calls():
