@@ -20,16 +20,16 @@ _Name = Annotated[str, Field(description="what to ask for", examples=["gpt-4o"])
 _NameOrNone = Annotated[str | None, Field(description="what to ask for", examples=["gpt-4o"])]
 
 
-class OpenAiModel(TypedDict):
+class Model(TypedDict):
     id: _Name
     object: Literal["model"]
     created: Literal[0]
     owned_by: Annotated[str, Field(description="its endpoint", examples=["openai"])]
 
 
-class OpenAiModels(TypedDict):
+class ModelList(TypedDict):
     object: Literal["list"]
-    data: list[OpenAiModel]
+    data: list[Model]
 
 
 class AnthropicModel(TypedDict):
@@ -39,14 +39,14 @@ class AnthropicModel(TypedDict):
     created_at: Literal["1970-01-01T00:00:00Z"]
 
 
-class AnthropicModels(TypedDict):
+class AnthropicModelList(TypedDict):
     data: list[AnthropicModel]
     has_more: Literal[False]
     first_id: _NameOrNone
     last_id: _NameOrNone
 
 
-Models = TypeAliasType("Models", OpenAiModels | AnthropicModels)
+Models = TypeAliasType("Models", ModelList | AnthropicModelList)
 
 
 # A second address, as in gateway.py.
@@ -80,14 +80,14 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     return None
 
 
-def _of_openai(found: list[endpoints.Model]) -> OpenAiModels:
-    data: list[OpenAiModel] = [
+def _of_openai(found: list[endpoints.Model]) -> ModelList:
+    data: list[Model] = [
         {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in found
     ]
     return {"object": "list", "data": data}
 
 
-def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModels:
+def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModelList:
     data: list[AnthropicModel] = [
         {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
         for name, _ in found

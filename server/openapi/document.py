@@ -14,11 +14,12 @@ Apps give their users metered access to AI providers: a user logs in, gets an AP
 balance of tokens and a rate limit, and each call is charged in one atomic step. Where the balance
 does not cover it, the answer is 402.
 
-Bodies are JSON. Refusals are `{"error": "<message>"}`, with further members only where shown here;
-a path that does not exist is 404 `{"error": "Not Found"}`, a method that it does not have is 405
-`{"error": "Method Not Allowed"}` with `Allow`; under `/{tenantId}/v1/` both say in the SDKs' shape
-what is served instead. `X-Should-Retry: false` is on all that to repeat is of no use. Where a
-request has several faults, any of the answers is right, and nothing changes.
+Bodies are JSON. Refusals are an `Error`, `{"error": "<message>"}`; the examples of each status show
+its messages, and further members where it has them. A path that does not exist is 404
+`{"error": "Not Found"}`, a method that it does not have is 405 `{"error": "Method Not Allowed"}`
+with `Allow`; under `/{tenantId}/v1/` both say in the SDKs' shape what is served instead.
+`X-Should-Retry: false` is on all that to repeat is of no use. Where a request has several faults,
+any of the answers is right, and nothing changes.
 
 After a 503 or a lost connection a charge, hold or grant may have been made or not. Repeated with
 the same `Idempotency-Key`, it is made once.
@@ -76,7 +77,13 @@ def document(routes: Iterable[Route]) -> Json:
         parameters |= _parameters(route, schemas)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "vibe-server", "version": "1", "description": _ABOUT},
+        "info": {
+            "title": "vibe-server",
+            "version": "1",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/", "description": "where this document is"}],
         "tags": [{"name": area, "description": about} for area, about in AREAS.items()],
         "paths": paths,
         "components": {

@@ -101,15 +101,15 @@ def _route(method: str, path: str, operation: Json, components: Json) -> str:
 
 
 def _body(holder: Json, components: Json) -> str:
-    """The examples of a body, and a link to its schema if that has a name."""
+    """The examples of a body, and links to its schemas."""
     found = ""
     for media_type, media in holder.get("content", {}).items():
         schema = media["schema"]
         found += "" if media_type == "application/json" else f"<p><code>{media_type}</code></p>"
-        examples = schema.get("examples") or _resolve(schema, components).get("examples", ())
+        shown = [example["value"] for example in media.get("examples", {}).values()]
+        examples = shown or _resolve(schema, components).get("examples", ())
         found += "".join(f"<pre>{_example(example)}</pre>" for example in examples)
-        if "$ref" in schema:
-            found += _type(schema)
+        found += _type(schema)
     return found
 
 

@@ -1,5 +1,6 @@
 """The document that the server serves, for tests of what it says."""
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -18,3 +19,10 @@ def unopened_app() -> Sanic[Any, Any]:
 
 def document() -> dict[str, Any]:
     return docs.document_of(unopened_app())
+
+
+def operations() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each with its label, as in `GET /docs`."""
+    for path, methods in document()["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation

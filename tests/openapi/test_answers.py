@@ -1,0 +1,212 @@
+"""The server answers as the documentation says, whatever it is asked."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import orjson
+import pytest
+import schemathesis
+from schemathesis.engine import events, from_schema
+
+from tests.api import ADMIN, Api, config
+from tests.doubles import Double
+from tests.endpoints import endpoint, text_config
+from tests.openapi import document, operations
+from tests.processes import ADMIN_TOKEN, Server, Valkey
+
+# What a schema cannot say may make a valid body 422: which groups and endpoints there are, which
+# Idempotency-Key was used before. A 400 for valid data is a fault.
+MAY_REFUSE = ["2xx", "401", "402", "404", "409", "412", "422", "429"]
+# But for what is the provider's to accept, and what cannot be translated.
+CALLS = ["chat", "message"]
+FAULTY = ("Invalid config", "Invalid grant", "Invalid tenant", "Unknown group")
+"""What is said beside `details`, where the document shows `Invalid request`."""
+
+
+class Pins:
+    """Keeps generated requests to what this test made: no other tenant, user or key is touched.
+
+    A value that does not match its documented pattern goes out as it is, to be refused.
+    """
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.user = api.login()
+        # Whatever config is stored there: the one tenant keeps its own.
+        self.replaced = Api.new_tenant(api.client)
+        assert self.user.grant({"tokens": 10**9}).status_code == 200
+        hold = api.post("/holds", {"tokens": 5, "ttl": 3600}, self.user.headers)
+        self.hold_id = str(hold.json()["holdId"])
+        self.patterns: dict[str, str] = {
+            name: parameter["schema"]["pattern"]
+            for name, parameter in document()["components"]["parameters"].items()
+            if parameter["in"] == "path"
+        }
+
+    def pin(self, case: schemathesis.Case[Any]) -> None:
+        name = case.operation.definition.raw.get("operationId", "")
+        for parameter, value in dict(case.path_parameters).items():
+            if re.search(self.patterns[parameter], str(value)):
+                case.path_parameters[parameter] = self._own(parameter, name)
+        if name == "createTenant" and isinstance(case.body, dict):
+            tenant_id = case.body.get("tenantId")
+            if isinstance(tenant_id, str) and re.search(self.patterns["tenantId"], tenant_id):
+                case.body["tenantId"] = _new_tenant_id()
+
+    def _own(self, parameter: str, operation: str) -> str:
+        if parameter == "userId":
+            return self.user.user_id
+        if parameter == "holdId":
+            return self.hold_id
+        if parameter == "apiKey":  # to be revoked
+            return self.api.login().api_key
+        if operation == "deleteTenant":
+            return Api.new_tenant(self.api.client).tenant_id
+        return (self.replaced if operation == "replaceConfig" else self.api).tenant_id
+
+
+def _new_tenant_id() -> str:
+    return f"t-{uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def gateway(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
+    output = tmp_path / "out"
+    with Server(output, REDIS_URL=valkey.url, WORKERS="2", ALLOW_PRIVATE_UPSTREAMS="1") as server:
+        yield server
+
+
+@pytest.fixture
+def pins(gateway: Server) -> Iterator[Pins]:
+    """Of a tenant with endpoints for the models of the examples, of both protocols."""
+    with Double() as double, httpx.Client(base_url=gateway.url, timeout=10) as client:
+        endpoints = {
+            "openai": endpoint(double.url, default_model="gpt-4o"),
+            "anthropic": endpoint(
+                double.url, "anthropic", default_model="claude-3-opus-20240229", weight=3
+            ),
+        }
+        yield from _hooked(Pins(Api.new_tenant(client, text_config(endpoints))))
+
+
+def _hooked(pins: Pins) -> Iterator[Pins]:
+
+    def before_call(_: Any, case: schemathesis.Case[Any], __: Any) -> None:
+        pins.pin(case)
+
+    schemathesis.hook(before_call)
+    yield pins
+    schemathesis.hooks.unregister(before_call)
+
+
+def test_server_answers_as_documented(gateway: Server, pins: Pins) -> None:
+    """Generated requests, good and bad, to every route: statuses, headers and bodies are those of
+    the document, bad data and bad credentials are refused, nothing is a 5xx."""
+    client = pins.api.client
+    before = client.get("/abc/admin/config", headers=ADMIN)
+    key = pins.user.api_key
+    settings = schemathesis.Config.from_dict(
+        {
+            "base-url": gateway.url,
+            "continue-on-failure": True,
+            # Hypothesis in several threads fails in Python 3.11 (AST constructor recursion depth).
+            "workers": 1,
+            "output": {"sanitization": {"enabled": False}},
+            "generation": {"deterministic": True, "max-examples": 10, "no-shrink": True},
+            "checks": {"positive_data_acceptance": {"expected-statuses": MAY_REFUSE}},
+            "operations": [
+                {
+                    "include-operation-id": CALLS,
+                    "checks": {
+                        "positive_data_acceptance": {"expected-statuses": [*MAY_REFUSE, "400"]}
+                    },
+                }
+            ],
+            "auth": {
+                "openapi": {
+                    "apiKey": {"bearer": key},
+                    "apiKeyHeader": {"api_key": key},
+                    "adminToken": {"bearer": ADMIN_TOKEN},
+                }
+            },
+        }
+    )
+    # It writes links into what it is given.
+    schema = schemathesis.openapi.from_dict(deepcopy(document()), config=settings)
+    seen, faults = run(schema)
+    assert not faults, "\n\n".join(faults)
+    for label, operation in operations():
+        success = {
+            (int(status), media_type)
+            for status, reply in operation["responses"].items()
+            for media_type in reply.get("content", [""])
+            if status < "300"
+        }
+        assert success <= seen[label], f"{label} never succeeded: {seen[label]}"
+    after = client.get("/abc/admin/config", headers=ADMIN)
+    assert after.json() == before.json()
+
+
+@pytest.mark.parametrize(("depth", "status"), [(200, 200), (300, 422), (1000, 422), (2000, 400)])
+def test_config_nested_deeper_than_generated_ones(api: Api, depth: int, status: int) -> None:
+    text = orjson.dumps({"config": config()}).decode()
+    text = text.replace('"auth":{}', '"auth":' + '{"x":' * depth + "1" + "}" * depth)
+    reply = api.client.put(f"/{api.tenant_id}/admin/config", content=text, headers=ADMIN)
+    assert reply.status_code == status
+
+
+def run(
+    schema: schemathesis.BaseSchema,
+) -> tuple[dict[str, set[tuple[int, str]]], list[str]]:
+    """The statuses that each operation answered, with the bodies' types, and what is wrong."""
+    seen: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    faults: dict[str, str] = {}
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.NonFatalError):
+            faults[event.label] = f"{event.label}: {event.value}"
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+        elif isinstance(event, events.ScenarioFinished):
+            recorder = event.recorder
+            for case_id, interaction in recorder.interactions.items():
+                label = recorder.cases[case_id].value.operation.label
+                if interaction.response is not None:
+                    [kind] = interaction.response.headers.get("content-type", [""])
+                    seen[label].add((interaction.response.status_code, kind.split(";")[0]))
+                    if fault := undocumented(label, interaction.response):
+                        faults[fault] = fault
+            for check in (check for checks in recorder.checks.values() for check in checks):
+                if check.failure_info is not None:
+                    failure = check.failure_info.failure
+                    faults[f"{check.name} {failure.operation}"] = (
+                        f"{failure.operation}, {check.name}: {failure.message}\n"
+                        f"{check.failure_info.code_sample}"
+                    )
+    return seen, list(faults.values())
+
+
+def undocumented(label: str, reply: schemathesis.Response) -> str:
+    """A refusal in our own shape that no example of its status shows; else ''."""
+    if reply.status_code < 400 or not reply.content.startswith(b'{"error":"'):
+        return ""
+    method, path = label.split()
+    documented = document()["paths"][path][method.lower()]["responses"]
+    status = str(reply.status_code)
+    if status not in documented:  # of any path, or for another check to say
+        return ""
+    media = documented[status]["content"]["application/json"]
+    shown = [example["value"] for example in media["examples"].values()]
+    said = reply.json()
+    # The words that faults are summed up in are many.
+    found = any(
+        said.keys() - {"more", "tokensHeld"} == one.keys()
+        and said["error"] in (one["error"], *FAULTY)
+        for one in shown
+    )
+    return "" if found else f"{label}, {status}: {said} is not among {shown}"
