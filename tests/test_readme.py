@@ -43,7 +43,6 @@ class Reader:
         """The same with our ports and paths."""
         return (
             text.replace("make run", f"{SERVE} --data {self.folder / 'data'}")
-            .replace("make install && ", "")
             .replace(".venv/bin/python", sys.executable)
             .replace("3000", str(self.port))
             .replace("4000", str(self.double_port))
