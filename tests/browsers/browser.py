@@ -1,0 +1,40 @@
+"""A browser without a window, of a profile of its own, with one page; no driver is needed."""
+
+import shutil
+import signal
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+from tests.processes import Process
+
+# Chromium's sandbox needs what root in a container does not have, as does its shared memory.
+_CHROMIUM = ["--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
+_FIRST_RUN = ["--no-first-run", "--no-default-browser-check", "--disable-component-update"]
+COMMANDS = {
+    "chromium": ["chromium", *_CHROMIUM, *_FIRST_RUN, "--user-data-dir={profile}"],
+    "firefox": ["firefox-esr", "--headless", "--no-remote", "--profile", "{profile}"],
+}
+"""By name, as Debian calls them."""
+
+
+class Browser(Process):
+    """`folder` is for its profile and its output."""
+
+    def __init__(self, name: str, folder: Path, page: str) -> None:
+        program, *arguments = COMMANDS[name]
+        assert shutil.which(program), f"{program} is not installed"
+        profile = folder / "profile"
+        profile.mkdir()
+        command = [program, *(one.format(profile=profile) for one in arguments), page]
+        super().__init__(command, {"HOME": str(folder)}, folder / "out")
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        with suppress(ProcessLookupError):  # none of its processes is left
+            self.signal_group(signal.SIGKILL)
