@@ -47,12 +47,12 @@ def answer_error(request: Request, error: Exception) -> HTTPResponse:
         log.error("%s What Redis has is not readable: %s", request.id, refusal.reason)
     if isinstance(request.stream, Http):
         request.stream.expecting_continue = False  # what it waits to send is not wanted
+    refusal.headers["request-id"] = str(request.id)  # where Anthropic's SDK looks for it
     if refusal.is_final:
         refusal.headers["x-should-retry"] = "false"
     speaks = _speaks(request, refusal)
     if speaks is None:
         return reply({"error": refusal.message, **refusal.extra}, refusal.status, refusal.headers)
-    refusal.headers["request-id"] = str(request.id)
     return reply(WIRES[speaks].error(refusal), refusal.status, refusal.headers)
 
 

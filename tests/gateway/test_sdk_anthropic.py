@@ -224,6 +224,15 @@ def test_402_is_one_attempt(gateway: Server, double: Double, key: str, call: Any
         app.assert_charged(0)
 
 
+def test_a_refusal_of_the_tenants_id_has_the_request_id(gateway: Server, double: Double) -> None:
+    """Though it is in our own shape."""
+    with app_at(gateway.url, double) as app:
+        claude = app.claude(base_url=f"{app.tap.url}/no-such-tenant")
+        with pytest.raises(anthropic.BadRequestError) as refused:
+            complete(claude, "Hello")
+    assert refused.value.request_id == refused.value.response.headers["x-request-id"]
+
+
 @pytest.mark.parametrize("call", [complete, stream])
 def test_our_429_is_retried_after_its_retry_after(
     gateway: Server, double: Double, key: str, call: Any
