@@ -47,7 +47,7 @@ from server.providers.errors import (
     ProviderTimeout,
 )
 from server.providers.estimate import measure
-from server.providers.wire import WIRES, ProtocolName, Wire
+from server.providers.wire import WIRES, ProtocolName
 from server.replies import Reply
 from server.tenants.endpoints import TextEndpoints
 
@@ -139,20 +139,22 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         if len(text) <= body.ASIDE_BYTES:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
-            attempts = _attempts(text, caller.wire, endpoints)
+            attempts = _attempts(text, speaks, endpoints)
         else:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            attempts = await aside(portion.owners, _attempts, text, caller.wire, endpoints)
+            attempts = await aside(portion.owners, _attempts, text, speaks, endpoints)
         meter = request.meter(attempts[0].ask.stream)
         call = Call(services.holding, meter, services.upstream, caller, attempts, portion.keep())
     return await _metered(request, call, is_stream=attempts[0].ask.stream)
 
 
-def _attempts(text: bytearray, wire: Wire, endpoints: TextEndpoints | None) -> list[Attempt]:
+def _attempts(
+    text: bytearray, speaks: ProtocolName, endpoints: TextEndpoints | None
+) -> list[Attempt]:
     """Those of a call with this body, which is emptied. Raises Refusal."""
-    asked = body.parse(text)
+    asked, wire = body.parse(text), WIRES[speaks]
     ask = wire.ask(asked)
-    targets = find_targets(endpoints, ask.model)
+    targets = find_targets(endpoints, ask.model, speaks)
     try:
         return plan(asked, wire, ask, measure(asked), targets)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes

@@ -1,9 +1,10 @@
 """Which endpoints a provider call may go to, and which models a tenant offers."""
 
+from itertools import islice
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
-from server.providers.wire import WIRES, Wire
+from server.providers.wire import WIRES, ProtocolName, Wire
 from server.tenants.endpoints import TextEndpoint, TextEndpoints
 
 MOST_FALLBACKS = 10
@@ -31,14 +32,15 @@ class Model(NamedTuple):
     owner: str
 
 
-def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
-    """The endpoint for `model` ('' for any), then those to fall back on.
+def find_targets(text: TextEndpoints | None, model: str, client: ProtocolName) -> list[Target]:
+    """The endpoint for `model` ('' for any), asked for in the protocol `client`; then those to fall
+    back on.
 
     Raises NoModel if there is none, Unsupported if a model must be named.
     """
     if text is None or not text.endpoints:
         raise NoModel("This tenant has no text provider")
-    name, wanted = _find(text, model)
+    name, wanted = _find(text, model, client)
     endpoint = text.endpoints[name]
     wanted = wanted or endpoint.default_model or ""
     if not wanted:
@@ -57,43 +59,35 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
 
 
 def find_models(text: TextEndpoints | None) -> list[Model]:
-    """The first MOST_MODELS of the configured models; one that two endpoints have, the second time
-    as `endpoint/model`."""
-    if text is None:
-        return []
-    found: dict[str, Model] = {}
-    for name in _names(text):
-        for model in _models(text.endpoints[name]):
-            shown = f"{name}/{model}" if model in found else model
-            found.setdefault(shown, Model(shown, name))
-            if len(found) == MOST_MODELS:
-                return list(found.values())
-    return list(found.values())
+    """The first MOST_MODELS of the configured models."""
+    offered = text.offered if text is not None else {}
+    return [Model(shown, name) for shown, (name, _) in islice(offered.items(), MOST_MODELS)]
 
 
-def _find(text: TextEndpoints, model: str) -> tuple[str, str]:
+def _find(text: TextEndpoints, model: str, client: ProtocolName) -> tuple[str, str]:
     """The endpoint's name, and the model without it."""
+    if model in text.offered:  # what the list of models says comes first
+        return text.offered[model]
     name, slash, rest = model.partition("/")
     if slash and name in text.endpoints:
         return name, rest
-    names = _names(text)
-    for name in names:
-        endpoint = text.endpoints[name]
-        if model and (model == endpoint.default_model or model in endpoint.models):
-            return name, model
-    if text.default is None and len(names) > 1:
-        raise NoModel(f"No endpoint has the model {model[:100]!r}, and none is the default")
-    return names[0], model
+    return _for_unknown(text, model, client), model
 
 
-def _names(text: TextEndpoints) -> list[str]:
-    """The default endpoint first."""
-    return sorted(text.endpoints, key=lambda name: name != text.default)
+def _for_unknown(text: TextEndpoints, model: str, client: ProtocolName) -> str:
+    """The endpoint's name: for a model that no config names, one that speaks the client's protocol,
+    which is likely to have it, before the default one. For '' the default one."""
+    names = text.in_order
+    akin = [name for name in names if model and _is_akin(text.endpoints[name], name, client)]
+    if text.default is not None:
+        return akin[0] if akin else text.default
+    if len(names) == 1 or len(akin) == 1:
+        return (akin or names)[0]
+    raise NoModel(f"No endpoint has the model {model[:100]!r}, and none is the default")
 
 
-def _models(endpoint: TextEndpoint) -> list[str]:
-    default = [endpoint.default_model] if endpoint.default_model else []
-    return [*default, *(model for model in endpoint.models if model not in default)]
+def _is_akin(endpoint: TextEndpoint, name: str, client: ProtocolName) -> bool:
+    return endpoint.url is not None and endpoint.speaks(name) == client
 
 
 def _target(name: str, endpoint: TextEndpoint, url: str, model: str) -> Target:

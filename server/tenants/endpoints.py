@@ -91,6 +91,24 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         [], description="names of endpoints, tried in this order when another one fails"
     )
 
+    @cached_property
+    def in_order(self) -> list[str]:
+        """The names, the default endpoint's first."""
+        return sorted(self.endpoints, key=lambda name: name != self.default)
+
+    @cached_property
+    def offered(self) -> dict[str, tuple[str, str]]:
+        """The configured models, by the names that clients see and can ask for: the endpoint's name
+        and the model. One that two endpoints have is the second time `endpoint/model`."""
+        found: dict[str, tuple[str, str]] = {}
+        for name in self.in_order:
+            endpoint = self.endpoints[name]
+            for model in dict.fromkeys([endpoint.default_model, *endpoint.models]):
+                if model:
+                    shown = f"{name}/{model}" if model in found else model
+                    found.setdefault(shown, (name, model))
+        return found
+
     @field_validator("fallback")
     @classmethod
     def _exist(cls, fallback: list[str], info: ValidationInfo) -> list[str]:

@@ -50,6 +50,98 @@ def test_endpoint_and_model(
     assert ledger(user)[0]["ref"]["endpoint"] == ("first", "second")[where]
 
 
+# Endpoints by name: their protocol, default model and further models. The first is the default one.
+SLASHES: dict[str, tuple[str, list[str]]] = {
+    "anthropic": ("claude-x", ["openrouter/auto"]),
+    "openrouter": ("auto", ["anthropic/claude-x", "claude-x", "a/b/c", "anthropic/"]),
+    "a": ("b/c", ["anthropic/claude-x"]),
+}
+
+
+@pytest.mark.parametrize(
+    ("model", "where", "sent"),
+    [
+        ("anthropic/claude-x", "openrouter", "anthropic/claude-x"),
+        ("openrouter/claude-x", "openrouter", "claude-x"),
+        ("openrouter/auto", "anthropic", "openrouter/auto"),
+        ("openrouter/any", "openrouter", "any"),
+        ("anthropic/any", "anthropic", "any"),
+        ("anthropic/", "openrouter", "anthropic/"),
+        ("a/b/c", "openrouter", "a/b/c"),
+        ("a/anthropic/claude-x", "a", "anthropic/claude-x"),
+        ("openrouter/anthropic/claude-x", "openrouter", "anthropic/claude-x"),
+        ("b/c", "a", "b/c"),
+    ],
+)
+def test_a_listed_name_comes_before_an_endpoints(
+    client: httpx.Client, double: Double, model: str, where: str, sent: str
+) -> None:
+    endpoints = {
+        name: endpoint(double.url, "openai", default_model=default, models=models)
+        for name, (default, models) in SLASHES.items()
+    }
+    user = user_of(client, endpoints)
+    assert ask(user, "Hi", model=model).status_code == 200
+    assert double.calls()[0].body["model"] == sent
+    assert ledger(user)[0]["ref"]["endpoint"] == where
+
+
+def test_each_listed_model_is_its_owners(client: httpx.Client, double: Double) -> None:
+    endpoints = {
+        name: endpoint(double.url, "openai", default_model=default, models=models)
+        for name, (default, models) in SLASHES.items()
+    }
+    user = user_of(client, endpoints)
+    for model in user.api.get("/v1/models", user.headers).json()["data"]:
+        assert ask(user, "Hi", model=model["id"]).status_code == 200
+        assert ledger(user)[0]["ref"]["endpoint"] == model["owned_by"], model
+
+
+def mixed(double: Double, *order: str) -> dict[str, dict[str, Any]]:
+    """Endpoints in this order, each named by its protocol, perhaps with a digit after it."""
+    return {name: endpoint(double.url, name.rstrip("12"), models=["known"]) for name in order}
+
+
+@pytest.mark.parametrize(
+    ("order", "asked", "model", "where"),
+    [
+        (("openai", "anthropic"), "anthropic", "claude-new", "anthropic"),
+        (("anthropic", "openai"), "openai", "gpt-new", "openai"),
+        (("openai", "anthropic"), "openai", "claude-new", "openai"),
+        (("openai1", "openai2", "anthropic"), "openai", "gpt-new", "openai1"),
+        (("openai", "anthropic1", "anthropic2"), "anthropic", "claude-new", "anthropic1"),
+        (("openai1", "openai2"), "anthropic", "claude-new", "openai1"),
+        (("openai", "anthropic"), "anthropic", "known", "openai"),
+        (("openai", "anthropic"), "anthropic", "openai/claude-new", "openai"),
+        (("openai", "anthropic"), "anthropic", None, "openai"),
+    ],
+)
+def test_an_unknown_model_is_asked_for_in_its_clients_protocol(
+    client: httpx.Client,
+    double: Double,
+    order: tuple[str, ...],
+    asked: str,
+    model: str | None,
+    where: str,
+) -> None:
+    user = user_of(client, mixed(double, *order))
+    assert ask(user, "Hi", asked, model=model).status_code == 200
+    assert ledger(user)[0]["ref"]["endpoint"] == where
+
+
+def test_without_a_default_the_only_one_of_the_protocol_is_asked(
+    client: httpx.Client, double: Double
+) -> None:
+    value = config(anonymous=_RICH)
+    for order, status in ((("openai", "anthropic"), 200), (("openai", "openai1"), 404)):
+        providers = {"text": {"endpoints": mixed(double, *order)}}
+        user = Api.new_tenant(client, value | {"providers": providers}).login()
+        assert ask(user, "Hi", "anthropic", model="claude-new").status_code == status
+    without_url = {"openai": endpoint(double.url), "anthropic": {"protocol": "anthropic"}}
+    user = user_of(client, without_url)
+    assert ask(user, "Hi", "anthropic", model="claude-new").status_code == 200
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_model_must_be_named_where_there_is_no_default(
     client: httpx.Client, double: Double, protocol: str
