@@ -9,7 +9,7 @@ from server.providers.ask import Ask
 from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Translation
-from server.providers.wire import Wire
+from server.providers.wire import Form, Wire
 from server.tenants.endpoints import TextEndpoints
 
 _TOO_MANY_LOGPROBS = (
@@ -50,11 +50,15 @@ class Attempt(NamedTuple):
         affordable = held - self.prompt * self.weight
         return min(self.limit, affordable // (self.weight * self.ask.choices))
 
-    def request(self, limit: int) -> bytes:
+    @property
+    def form(self) -> Form:
+        """How the endpoint is asked, as far as its config tells."""
+        endpoint = self.target.endpoint
+        return Form(endpoint.effective_limit_field, self.ask.stream, endpoint.takes_stream_options)
+
+    def request(self, limit: int, form: Form) -> bytes:
         """The body to send."""
-        target = self.target
-        limit_field = target.endpoint.effective_limit_field
-        return target.wire.request(self.body, target.model, limit_field, limit, self.ask.stream)
+        return self.target.wire.request(self.body, self.target.model, limit, form)
 
 
 def least_cost(endpoints: TextEndpoints | None) -> int:

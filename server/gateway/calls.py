@@ -19,7 +19,12 @@ from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
 from server.metering.results import Held
 from server.providers import refusals
-from server.providers.errors import ProviderAuthError, ProviderError, ProviderTimeout
+from server.providers.errors import (
+    ProviderAuthError,
+    ProviderError,
+    ProviderRefused,
+    ProviderTimeout,
+)
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
 from server.upstream.response import Failed, Response, TimedOut, Unreachable
@@ -153,6 +158,26 @@ class Call:
         return ending
 
     async def _send(self, exchange: Exchange, seconds: float) -> Response:
+        """The response, of status 200: to the request as it is sent first, or to one that is said
+        otherwise where the endpoint has refused that. Raises Refusal."""
+        until = monotonic() + seconds
+        of_limit: ProviderRefused | None = None
+        while True:
+            try:
+                return await self._send_once(exchange, until - monotonic())
+            except ProviderRefused as refusal:
+                refused = refusal.param or ""
+                is_of_limit = exchange.form.names_limit(refused)
+                if until <= monotonic() or not exchange.reword(refused):
+                    # By either name: what was said first is about what the client asked for.
+                    raise (is_of_limit and of_limit) or refusal from None
+                of_limit = refusal if is_of_limit else of_limit
+            name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
+            log.warning(
+                "Endpoint %s of tenant %s is asked anew: %s", name, tenant_id, exchange.form
+            )
+
+    async def _send_once(self, exchange: Exchange, seconds: float) -> Response:
         """The response, of status 200. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         api_key = target.endpoint.api_key or ""

@@ -10,6 +10,7 @@ from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.providers.errors import ProviderError
 from server.providers.usage import Usage
+from server.providers.wire import Form
 from server.who import Ref
 
 _LONGEST_MODEL = 100
@@ -32,6 +33,8 @@ class Exchange:
         self.attempt = attempt
         self.limit = limit
         self._held = held
+        self._forms = [attempt.form]
+        """Those that it has been sent in; the last one is the present."""
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
         self.progress = self.tally.progress
@@ -45,9 +48,22 @@ class Exchange:
     def body(self) -> bytes:
         """What is sent. Raises Unsupported."""
         try:
-            return self.attempt.request(self.limit)
+            return self.attempt.request(self.limit, self.form)
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
+
+    @property
+    def form(self) -> Form:
+        return self._forms[-1]
+
+    def reword(self, refused: str) -> bool:
+        """After a refusal that names the member `refused`: is there another way to say it, in which
+        it has not been sent yet? From now on it is said so."""
+        form = self.form.reworded(refused)
+        if form in self._forms or self.attempt.target.wire.operation != "chat":
+            return False
+        self._forms.append(form)
+        return True
 
     def begin(self) -> None:
         self.was_sent = True

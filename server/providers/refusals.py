@@ -21,7 +21,7 @@ from server.providers.errors import (
     ProviderQuota,
     ProviderRefused,
 )
-from server.providers.reading import an_object, string
+from server.providers.reading import an_object, objects, string
 
 LONGEST_RETRY_AFTER_SECONDS = 60
 _LONGEST_MESSAGE = 2_000
@@ -127,6 +127,9 @@ def _error_object(raw: bytes, api_key: str) -> dict[str, Any]:
     error = an_object(body).get("error")
     if isinstance(error, str):
         error = {"message": error}
+    details = objects(an_object(body).get("detail"))
+    if error is None and details and isinstance(details[0].get("loc"), list):  # FastAPI's
+        error = {"param": ".".join(str(step) for step in details[0]["loc"])}
     return _without_secrets(an_object(error), api_key)
 
 

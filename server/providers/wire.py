@@ -9,7 +9,7 @@ Sources: the OpenAI API reference, chat completions; the Anthropic API reference
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import orjson
 
@@ -29,7 +29,34 @@ _BETAS = re.compile(r"[A-Za-z0-9_.,: -]{1,500}")
 # Members by which compatible servers let a client ask for reasoning.
 _ASKS_FOR_REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking")
 _NOT_ASKED = (None, False, "none", {"type": "disabled"})
-_LIMITS = ("max_completion_tokens", "max_tokens")
+_NAME = re.compile(r"\w+")
+LIMITS = ("max_completion_tokens", "max_tokens")
+"""What chat completions call the output limit."""
+
+
+class Form(NamedTuple):
+    """How a request is sent where servers differ: what its output limit is called, if it asks for a
+    stream, and for that stream's usage."""
+
+    limit_field: str
+    stream: bool
+    stream_options: bool
+
+    def names_limit(self, refused: str) -> bool:
+        return self.limit_field in _NAME.findall(refused)
+
+    def reworded(self, refused: str) -> "Form":
+        """How else to say it, after a refusal of the member at the path `refused`, which is '' if
+        it names none; itself if there is no other way.
+
+        A stream's usage need not be asked for. The output limit has another name, but never goes:
+        without it a call is not bounded by its hold.
+        """
+        if self.stream and self.stream_options and "stream_options" in _NAME.findall(refused):
+            return self._replace(stream_options=False)
+        if self.names_limit(refused):
+            return self._replace(limit_field=LIMITS[1 - LIMITS.index(self.limit_field)])
+        return self
 
 
 class Wire(Protocol):
@@ -47,10 +74,8 @@ class Wire(Protocol):
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
         """Those of the request upstream: the endpoint's key, and what of `client` is allowed."""
 
-    def request(
-        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
-    ) -> bytes:
-        """The request upstream, with this output limit and no other; usage is always asked for."""
+    def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
+        """The request upstream, with this output limit and no other."""
 
     def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
         """May this request upstream produce reasoning that the stream does not show?
@@ -80,14 +105,16 @@ class ChatCompletions:
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
         return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
 
-    def request(
-        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
-    ) -> bytes:
-        sent = {name: value for name, value in body.items() if name not in _LIMITS}
-        sent |= {"model": model, limit_field: limit}
-        if stream:
+    def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
+        sent = {name: value for name, value in body.items() if name not in LIMITS}
+        sent |= {"model": model, form.limit_field: limit}
+        if form.stream:
+            sent["stream"] = True
+        if form.stream and form.stream_options:
             options = body.get("stream_options") or {}
-            sent |= {"stream": True, "stream_options": {**options, "include_usage": True}}
+            sent["stream_options"] = {**options, "include_usage": True}
+        elif form.stream:
+            sent.pop("stream_options", None)
         return orjson.dumps(sent)
 
     def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
@@ -129,11 +156,9 @@ class Messages:
             sent["anthropic-beta"] = betas
         return sent
 
-    def request(
-        self, body: dict[str, Any], model: str, limit_field: str, limit: int, stream: bool
-    ) -> bytes:
+    def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = {**body, "model": model, "max_tokens": limit}
-        if stream:
+        if form.stream:
             sent["stream"] = True
         return orjson.dumps(sent)
 

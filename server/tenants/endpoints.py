@@ -43,6 +43,9 @@ class TextEndpoint(Endpoint):
         description="whether its models may reason without being asked to; absent: all may but "
         "those that are known not to",
     )
+    takes_stream_options: bool = Field(
+        True, description="its streams are asked for their usage, by `stream_options`"
+    )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
 
     def speaks(self, name: str) -> ProtocolName:
