@@ -96,16 +96,17 @@ class _Translated:
 
     def __init__(self, body: dict[str, Any]) -> None:
         self._body = body
-        self._found: dict[Translation, dict[str, Any]] = {}
+        self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
 
-    def by(self, translation: Translation) -> dict[str, Any]:
+    def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""
-        if translation in self._found:
-            return self._found[translation]
+        origin = translation.origin(self._body, endpoint)
+        if (translation, origin) in self._found:
+            return self._found[translation, origin]
         if translation not in self._refused:
             try:
-                found = self._found[translation] = translation.request(self._body)
+                found = self._found[translation, origin] = translation.request(self._body, origin)
             except Unsupported as refusal:
                 # Not itself: it would keep all that it passed through in memory.
                 self._refused[translation] = refusal.param or "", refusal.message
@@ -131,7 +132,7 @@ def _attempt(
     if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     output = min(budget + 1 if budget < limit else 1, limit)
-    body = translated.by(translation)
+    body = translated.by(translation, target.name if endpoint.returns_state else "")
     return Attempt(
         target,
         translation,

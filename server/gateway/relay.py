@@ -45,7 +45,7 @@ class Relay:
         self._progress = exchange.progress
         self._client = client
         self._portion = portion
-        self._stream = attempt.translation.stream(attempt.ask.include_usage)
+        self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.target.name)
         self._most = exchange.most_output
         self._left = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
         """Bytes that may still come."""

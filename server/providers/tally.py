@@ -17,7 +17,10 @@ from server.providers.usage import MESSAGE_COUNTS, Usage, of_completion, of_mess
 
 # Members of a message that are no output, or say the same as another does.
 _NO_OUTPUT = frozenset(
-    {"annotations", "data", "expires_at", "format", "id", "index", "role", "signature", "type"}
+    {
+        *("annotations", "data", "expires_at", "extra_content", "format", "id", "index", "role"),
+        *("signature", "type"),
+    }
 )
 _LONGEST_INDEX = 20
 _SAME = {

@@ -13,6 +13,7 @@ from server.providers.for_chat.request import to_messages
 from server.providers.for_chat.stream import ChatStream
 from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.request import to_chat
+from server.providers.for_messages.state import origin_in, without_state
 from server.providers.for_messages.stream import MessageStream
 from server.providers.wire import Operation
 
@@ -40,13 +41,15 @@ class Translation(NamedTuple):
 
     `request`: the client's body as the endpoint takes it, apart from model, limit and stream;
     raises Unsupported. `reply`: a whole reply as the client takes it, made of the raw and the
-    parsed one. `stream`: makes the Stream of one reply; its argument says whether a client of chat
-    completions asked for usage.
+    parsed one. `stream`: makes the Stream of one reply; its first argument says whether a client of
+    chat completions asked for usage. All are told the endpoint's name last; `origin` says what of
+    it a request depends on, in a body as the client sent it.
     """
 
-    request: Callable[[dict[str, Any]], dict[str, Any]]
-    reply: Callable[[bytes, dict[str, Any]], bytes]
-    stream: Callable[[bool], Stream]
+    request: Callable[[dict[str, Any], str], dict[str, Any]]
+    reply: Callable[[bytes, dict[str, Any], str], bytes]
+    stream: Callable[[bool, str], Stream]
+    origin: Callable[[dict[str, Any], str], str] = lambda _, __: ""
 
     @property
     def passes_replies_on(self) -> bool:
@@ -55,7 +58,7 @@ class Translation(NamedTuple):
 
 
 class _Chunks:
-    def __init__(self, include_usage: bool) -> None:
+    def __init__(self, include_usage: bool, _: str) -> None:
         self._include_usage = include_usage
         self._usage = b""
 
@@ -88,7 +91,7 @@ class _Chunks:
 class _Events:
     kept = 0
 
-    def __init__(self, _: bool) -> None:
+    def __init__(self, _: bool, __: str) -> None:
         self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
@@ -104,7 +107,7 @@ class _Events:
 
 
 class _ChunksOfMessage:
-    def __init__(self, include_usage: bool) -> None:
+    def __init__(self, include_usage: bool, _: str) -> None:
         self._stream = ChatStream(int(time()), include_usage)
 
     @property
@@ -112,20 +115,19 @@ class _ChunksOfMessage:
         return self._stream.kept
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in self._stream.from_event(event))
+        return _chunks(self._stream.from_event(event))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         chunks = self._stream.finish()
         if chunks and chunks[-1].get("usage"):
             chunks[-1] |= _member(spent)
             spent = {}
-        framed = b"".join(sse.frame(orjson.dumps(chunk)) for chunk in chunks)
-        return framed + cost.comment(spent) + _DONE
+        return _chunks(chunks) + cost.comment(spent) + _DONE
 
 
 class _EventsOfChunks:
-    def __init__(self, _: bool) -> None:
-        self._stream = MessageStream()
+    def __init__(self, _: bool, origin: str) -> None:
+        self._stream = MessageStream(origin)
 
     @property
     def kept(self) -> int:
@@ -146,6 +148,10 @@ def _member(spent: Mapping[str, int]) -> dict[str, Any]:
     return {cost.MEMBER: spent} if spent else {}
 
 
+def _chunks(chunks: Iterable[dict[str, Any]]) -> bytes:
+    return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in chunks)
+
+
 def _framed(events: Iterable[dict[str, Any]]) -> bytes:
     return b"".join(sse.frame(orjson.dumps(event), _name(event)) for event in events)
 
@@ -156,26 +162,36 @@ def _name(event: dict[str, Any]) -> str:
     return name if isinstance(name, str) and "\n" not in name else "message"
 
 
-def _same_request(body: dict[str, Any]) -> dict[str, Any]:
+def _same_request(body: dict[str, Any], _: str) -> dict[str, Any]:
     return body
 
 
-def _same_reply(raw: bytes, value: dict[str, Any]) -> bytes:
+def _messages_request(body: dict[str, Any], _: str) -> dict[str, Any]:
+    return without_state(body)
+
+
+def _to_messages(body: dict[str, Any], _: str) -> dict[str, Any]:
+    return to_messages(body)
+
+
+def _same_reply(raw: bytes, value: dict[str, Any], _: str) -> bytes:
     return raw
 
 
-def _completion_of_message(raw: bytes, message: dict[str, Any]) -> bytes:
+def _completion_of_message(raw: bytes, message: dict[str, Any], _: str) -> bytes:
     return orjson.dumps(from_message(message, int(time())))
 
 
-def _message_of_completion(raw: bytes, completion: dict[str, Any]) -> bytes:
-    return orjson.dumps(from_completion(completion))
+def _message_of_completion(raw: bytes, completion: dict[str, Any], origin: str) -> bytes:
+    return orjson.dumps(from_completion(completion, origin))
 
 
 TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
     ("chat", "chat"): Translation(_same_request, _same_reply, _Chunks),
-    ("chat", "messages"): Translation(to_messages, _completion_of_message, _ChunksOfMessage),
-    ("messages", "messages"): Translation(_same_request, _same_reply, _Events),
-    ("messages", "chat"): Translation(to_chat, _message_of_completion, _EventsOfChunks),
+    ("chat", "messages"): Translation(_to_messages, _completion_of_message, _ChunksOfMessage),
+    ("messages", "messages"): Translation(_messages_request, _same_reply, _Events),
+    ("messages", "chat"): Translation(
+        to_chat, _message_of_completion, _EventsOfChunks, origin=origin_in
+    ),
 }
 """By what the client asks for, and what the endpoint is asked for."""

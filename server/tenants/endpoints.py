@@ -46,6 +46,11 @@ class TextEndpoint(Endpoint):
     takes_stream_options: bool = Field(
         True, description="its streams are asked for their usage, by `stream_options`"
     )
+    returns_state: bool = Field(
+        True,
+        description="gets back in the next turn what it gave for it: reasoning, signatures of "
+        "thoughts",
+    )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
 
     def speaks(self, name: str) -> ProtocolName:

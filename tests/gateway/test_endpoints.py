@@ -142,6 +142,22 @@ def test_without_a_default_the_only_one_of_the_protocol_is_asked(
     assert ask(user, "Hi", "anthropic", model="claude-new").status_code == 200
 
 
+def test_a_client_with_edits_of_thinking_is_served_by_any_model(
+    client: httpx.Client, double: Double
+) -> None:
+    """As Claude Code asks."""
+    user = user_at(client, double.url)
+    edits = {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}
+    members: dict[str, Any] = {
+        "context_management": edits,
+        "thinking": {"type": "adaptive"},
+        "metadata": {"user_id": "user_" + "a" * 64 + "_account__session_" + "b" * 76},
+    }
+    reply = ask(user, "Hi", "anthropic", model="claude-new", **members)
+    assert reply.status_code == 200, reply.text
+    assert len(double.calls()[0].body["user"]) <= 64
+
+
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_a_model_must_be_named_where_there_is_no_default(
     client: httpx.Client, double: Double, protocol: str

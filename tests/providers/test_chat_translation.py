@@ -318,7 +318,7 @@ def call(**function: Json) -> Json:
         ("tool_choice", {"tool_choice": "always"}),
         ("tool_choice.type", {"tool_choice": {"type": "allowed_tools"}}),
         ("parallel_tool_calls", {"parallel_tool_calls": "no"}),
-        ("response_format.type", {"response_format": {"type": "json_object"}}),
+        ("response_format.type", {"response_format": {"type": "grammar"}}),
         (
             "response_format.json_schema.schema",
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},

@@ -59,13 +59,18 @@ def test_a_chunk_is_passed_on_at_once() -> None:
         "message_start"
     ]
     assert stream.from_chunk(chunk({"content": "Hi"}))[-1]["delta"]["text"] == "Hi"
-    stream.from_chunk(part(0, "", id="a", name="f"))
-    assert stream.from_chunk(part(0, '{"b":'))[-1]["delta"]["partial_json"] == '{"b":'
-    assert stream.from_chunk(part(0, "1}"))[-1]["delta"]["partial_json"] == "1}"
+    assert stream.from_chunk(part(0, "", id="a", name="f"))[-1]["content_block"]["name"] == "f"
+    assert stream.from_chunk(part(0, '{"b":')) == stream.from_chunk(part(0, "1}")) == []
     # The first call is complete: the second need not wait.
-    assert stream.from_chunk(part(1, '{"c":', id="b", name="f"))[-1] == delta(
-        2, {"type": "input_json_delta", "partial_json": '{"c":'}
-    )
+    assert stream.from_chunk(part(1, '{"c":', id="b", name="g")) == [
+        delta(1, {"type": "input_json_delta", "partial_json": '{"b":1}'}),
+        {"type": "content_block_stop", "index": 1},
+        {
+            "type": "content_block_start",
+            "index": 2,
+            "content_block": {"type": "tool_use", "id": "b", "name": "g", "input": {}},
+        },
+    ]
 
 
 def test_a_stream_of_nothing() -> None:

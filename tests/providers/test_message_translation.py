@@ -130,8 +130,9 @@ def test_a_request_with_everything() -> None:
     TypeAdapter(CompletionCreateParamsNonStreaming).validate_python({**chat, "model": "m"})
 
 
-FORMAT = {"type": "json_schema", "schema": {"type": "object"}}
+FORMAT = {"type": "json_schema", "schema": {"type": "object", "additionalProperties": False}}
 STRICT = {"name": "output", "schema": FORMAT["schema"], "strict": True}
+WISH = {"type": "json_schema", "schema": {"type": "object"}}
 
 
 @pytest.mark.parametrize(
@@ -158,6 +159,15 @@ STRICT = {"name": "output", "schema": FORMAT["schema"], "strict": True}
         (
             {"output_config": {"format": FORMAT}},
             {"response_format": {"type": "json_schema", "json_schema": STRICT}},
+        ),
+        (
+            {"output_config": {"format": WISH}},
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "output", "schema": WISH["schema"]},
+                }
+            },
         ),
         ({"thinking": {"type": "disabled"}}, {}),
         ({"thinking": {"type": "adaptive", "display": "omitted"}}, {}),

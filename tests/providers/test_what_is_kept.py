@@ -41,7 +41,7 @@ def of_messages(value: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("endpoint", ["chat", "messages"])
 def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
     make, tally = (of_chat, ChatTally(2)) if endpoint == "chat" else (of_messages, MessageTally())
-    stream = TRANSLATIONS[client, endpoint].stream(True)
+    stream = TRANSLATIONS[client, endpoint].stream(True, "main")
     tracemalloc.start()
     try:
         for made in make("@"):

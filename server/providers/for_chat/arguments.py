@@ -20,15 +20,21 @@ class Arguments:
 
     def read(self, text: str, path: str) -> dict[str, Any]:
         """Those of one call. Raises Unsupported."""
-        raw = text.encode()
+        value = self._parsed(text, path)
+        if isinstance(value, str):
+            # As some servers give them, and clients send them back.
+            value = self._parsed(value, path)
+        if not isinstance(value, dict | None):
+            raise fault(path, "must be a JSON object")
+        return value or {}
+
+    def _parsed(self, text: str, path: str) -> Any:
+        raw = text.strip().encode()
         structure = structure_of(raw, self._values_left, MOST_DEPTH)
         if structure is None:
             raise fault(path, "has too many values, or is nested too deeply")
         self._values_left -= structure.values
         try:
-            value = orjson.loads(raw)
+            return orjson.loads(raw) if raw else None
         except orjson.JSONDecodeError:
-            value = None
-        if not isinstance(value, dict):
-            raise fault(path, "must be a JSON object")
-        return value
+            raise fault(path, "must be a JSON object") from None

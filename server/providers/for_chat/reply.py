@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from server.providers.reading import count, objects, string
+from server.providers.tool_input import as_object
 
 _FINISH_REASONS = {
     "end_turn": "stop",
@@ -85,9 +86,8 @@ def chat_usage(reported: Any) -> dict[str, Any] | None:
 
 def arguments(use: dict[str, Any]) -> str:
     """The input of a `tool_use` block as JSON, `{}` if it has none."""
-    value = use.get("input")
     try:
-        return orjson.dumps({} if value is None else value).decode()
+        return orjson.dumps(as_object(use.get("input"))).decode()
     except orjson.JSONEncodeError:
         # Nested deeper than orjson writes; what is no JSON the client will notice.
         return ""

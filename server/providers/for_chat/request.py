@@ -12,22 +12,25 @@ protocols differ:
   either or the two together, and then the client is told so.
 - `reasoning_effort` becomes `output_config.effort`: minimal is low, none leaves the model's
   default, the others are the same words.
-- `safety_identifier`, or else `user`, becomes `metadata.user_id`: as its SHA-256 where it may be
-  an e-mail address or a telephone number, which Anthropic refuses.
+- `safety_identifier`, or else `user`, becomes `metadata.user_id`: as its SHA-256 where it is long,
+  or may be an e-mail address or a telephone number, which Anthropic refuses.
 - A stop sequence of white space alone is refused, since Anthropic takes none.
-- A schema of a response's format is binding, `strict` or not; plain JSON mode does not exist.
+- A schema of a response's format is binding, `strict` or not. JSON mode does not exist: the system
+  prompt asks for an object (`_JSON_MODE`).
 
 For the messages see for_chat/turns.py.
 """
 
-import hashlib
 import re
 from typing import Any
 
 import orjson
 
 from server.providers.for_chat.turns import to_turns
+from server.providers.identifiers import user_for_anthropic
 from server.providers.members import fault, function, members, required_string, typed
+from server.providers.reading import an_object
+from server.providers.tool_schema import completed
 
 _TRANSLATED = {
     *("messages", "parallel_tool_calls", "reasoning_effort", "response_format"),
@@ -57,8 +60,9 @@ _EFFORTS = {
 }
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 _TOOL_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
-# A telephone number has no letter, an e-mail address an @.
-_OPAQUE = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,128}")
+_JSON_MODE = (
+    "Answer with one JSON object and nothing else: no text before or after it, no code fence."
+)
 
 
 def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
@@ -72,6 +76,8 @@ def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
             raise fault(name, f"can only be {orjson.dumps(value).decode()} with this model")
     given = members(chat, "", _TRANSLATED, _NOT_SENT)
     system, turns = to_turns(given.get("messages"))
+    if an_object(given.get("response_format")).get("type") == "json_object":
+        system.append({"type": "text", "text": _JSON_MODE})
     tools = _tools(given.get("tools", []))
     sent = {
         "system": system,
@@ -97,12 +103,9 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
     tool = members(tool, path, ("type", "function"), ("cache_control",))
     offered = function(tool, path, ("name", "description", "parameters", "strict"))
     path += ".function"
-    schema = typed(offered.get("parameters", {}), dict, f"{path}.parameters")
-    if schema.get("type", "object") != "object":
-        raise fault(f"{path}.parameters.type", "must be object")
     found: dict[str, Any] = {
         "name": _tool_name(offered, path),
-        "input_schema": {"type": "object", **(schema or {"properties": {}})},
+        "input_schema": completed(offered.get("parameters", {}), f"{path}.parameters"),
     }
     if "description" in offered:
         found["description"] = typed(offered["description"], str, f"{path}.description")
@@ -166,10 +169,10 @@ def _effort(chat: dict[str, Any]) -> dict[str, Any]:
 def _format(chat: dict[str, Any]) -> dict[str, Any]:
     path = "response_format"
     wanted = members(chat.get(path, {"type": "text"}), path, ("type", "json_schema"))
-    if wanted.get("type") == "text":
+    if wanted.get("type") in ("text", "json_object"):
         return {}
     if wanted.get("type") != "json_schema":
-        raise fault(f"{path}.type", "must be text or json_schema with this model")
+        raise fault(f"{path}.type", "must be text, json_object or json_schema with this model")
     path += ".json_schema"
     ignored = ("name", "description", "strict")
     schema = members(wanted.get("json_schema"), path, ("schema",), ignored).get("schema")
@@ -179,6 +182,4 @@ def _format(chat: dict[str, Any]) -> dict[str, Any]:
 def _metadata(chat: dict[str, Any]) -> dict[str, Any]:
     names = [typed(chat.get(name, ""), str, name) for name in ("safety_identifier", "user")]
     user = names[0] or names[1]
-    if user and not _OPAQUE.fullmatch(user):
-        user = hashlib.sha256(user.encode(errors="replace")).hexdigest()
-    return {"user_id": user} if user else {}
+    return {"user_id": user_for_anthropic(user)} if user else {}

@@ -9,9 +9,11 @@
 """
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 from server.providers.for_chat.arguments import Arguments
+from server.providers.identifiers import CallIds
+from server.providers.images import media_type_of
 from server.providers.members import fault, function, members, required_string, typed
 
 Block = dict[str, Any]
@@ -28,22 +30,33 @@ _PARTS = {"user": ("text", "image_url"), "assistant": ("text", "refusal")}
 # What other clients add to messages and parts, mostly by sending back what they were sent.
 _IGNORED = {
     *("annotations", "cache_control", "id", "name", "prompt_cache_breakpoint"),
-    *("reasoning", "reasoning_content", "reasoning_details"),
+    *("reasoning", "reasoning_content", "reasoning_details", "thinking_blocks"),
+    *("extra_content", "parsed", "provider_specific_fields"),
 }
-_DATA_URI = re.compile(r"data:(image/(?:jpeg|png|gif|webp));base64,(?=.)", re.IGNORECASE)
+# A client that put a stream together may have kept the calls' `index`.
+_IGNORED_OF_CALLS = {*_IGNORED - {"id"}, "index"}
+_OF_FUNCTIONS = ("name", "arguments", "parsed_arguments", "thought_signature", *_IGNORED - {"name"})
+_DATA_URI = re.compile(r"data:(image/[^,]{1,100}?);base64,(?=.)", re.IGNORECASE)
+
+
+class _Calls(NamedTuple):
+    """What the calls of a conversation share."""
+
+    ids: CallIds
+    arguments: Arguments
 
 
 def to_turns(messages: Any) -> tuple[list[Block], list[Turn]]:
     """The blocks of the system prompt, and the turns. Raises Unsupported."""
     system: list[Block] = []
     turns: list[Turn] = []
-    speaker, arguments = "", Arguments()
+    speaker, calls = "", _Calls(CallIds(), Arguments())
     for number, message in enumerate(typed(messages, list, "messages")):
         path = f"messages.{number}"
         role = typed(message, dict, path).get("role")
         if not isinstance(role, str) or role not in _MEMBERS:
             raise fault(f"{path}.role", f"must be one of {', '.join(_MEMBERS)}")
-        blocks = _message(members(message, path, _MEMBERS[role], _IGNORED), role, path, arguments)
+        blocks = _message(members(message, path, _MEMBERS[role], _IGNORED), role, path, calls)
         if role in ("system", "developer"):
             speaker = "system"
             system += blocks
@@ -74,19 +87,19 @@ def _finish(turns: list[Turn], last_speaker: str) -> None:
         last["text"] = last["text"].rstrip()
 
 
-def _message(message: dict[str, Any], role: str, path: str, arguments: Arguments) -> list[Block]:
+def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> list[Block]:
     content = message.get("content", [] if role == "assistant" else None)
     blocks = _blocks(content, f"{path}.content", _PARTS.get(role, ("text",)))
     if role == "assistant":
         blocks += _text(typed(message.get("refusal", ""), str, f"{path}.refusal"))
-        calls = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
+        called = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
         blocks += [
-            _tool_use(call, f"{path}.tool_calls.{number}", arguments)
-            for number, call in enumerate(calls)
+            _tool_use(call, f"{path}.tool_calls.{number}", calls)
+            for number, call in enumerate(called)
         ]
     elif role == "tool":
         result: Block = {"type": "tool_result"}
-        result["tool_use_id"] = required_string(message, "tool_call_id", path)
+        result["tool_use_id"] = calls.ids.of_result(required_string(message, "tool_call_id", path))
         return [{**result, "content": blocks} if blocks else result]
     elif role == "user" and not blocks:
         raise fault(f"{path}.content", "must not be empty")
@@ -121,9 +134,9 @@ def _image(image: Any, path: str) -> Block:
     # Anthropic has one resolution: `detail` asks for what it cannot choose.
     url = required_string(members(image, path, ("url",), ("detail",)), "url", path)
     data_uri = _DATA_URI.match(url)
-    if data_uri:
-        media_type, data = data_uri[1].lower(), url[data_uri.end() :]
-        source = {"type": "base64", "media_type": media_type, "data": data}
+    media_type = media_type_of(data_uri[1]) if data_uri else None
+    if data_uri and media_type:
+        source = {"type": "base64", "media_type": media_type, "data": url[data_uri.end() :]}
     elif url[:8].lower() == "https://":
         source = {"type": "url", "url": url}
     else:
@@ -132,17 +145,16 @@ def _image(image: Any, path: str) -> Block:
     return {"type": "image", "source": source}
 
 
-def _tool_use(call: Any, path: str, arguments: Arguments) -> Block:
-    # A client that put a stream together may have kept the calls' `index`.
-    call = members(call, path, ("id", "type", "function"), ("index",))
-    called = function(call, path, ("name", "arguments"))
+def _tool_use(call: Any, path: str, calls: _Calls) -> Block:
+    call = members(call, path, ("id", "type", "function"), _IGNORED_OF_CALLS)
+    called = function(call, path, _OF_FUNCTIONS)
     here = f"{path}.function"
-    text = typed(called.get("arguments", ""), str, f"{here}.arguments").strip()
-    value = arguments.read(text or "{}", f"{here}.arguments")
+    text = typed(called.get("arguments", ""), str, f"{here}.arguments")
+    value = calls.arguments.read(text, f"{here}.arguments")
     name = required_string(called, "name", here)
     return {
         "type": "tool_use",
-        "id": required_string(call, "id", path),
+        "id": calls.ids.of_call(required_string(call, "id", path)),
         "name": name,
         "input": value,
     }

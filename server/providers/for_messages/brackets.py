@@ -1,6 +1,11 @@
-"""Brackets: noticing the end of a JSON text that comes in fragments."""
+"""Brackets: noticing the end of a JSON text, if no number or word, that comes in fragments."""
+
+import re
 
 from server.providers.bounds import MOST_EVENT_VALUES, TooLarge
+
+# Nowhere in JSON but between two texts.
+_BESIDE = re.compile(r"[}\]]\s*[{\[]")
 
 
 class Brackets:
@@ -10,10 +15,17 @@ class Brackets:
 
     def __init__(self) -> None:
         self.are_closed = False
+        self.has_more = False
+        """After the end of the text there was another."""
         self._open = 0
         self._is_in_string = False
         self._backslash = ""
         """The beginning of an escape that a fragment ends in."""
+
+    @property
+    def are_open(self) -> bool:
+        """Amid the text."""
+        return self._open > 0 or self._is_in_string
 
     def read(self, fragment: str) -> None:
         """Raises TooLarge, for more strings than an event may have values."""
@@ -24,12 +36,15 @@ class Brackets:
             text = text.removesuffix("\\")
         else:
             self._backslash = ""
-        if self._is_in_string or '"' in text:
+        has_strings = self._is_in_string or '"' in text
+        if has_strings:
             text = self._outside_of_strings(text)
         opened, closed = (text.count(a) + text.count(b) for a, b in ("{[", "}]"))
-        if opened or closed:
+        if (self.are_closed and (opened or has_strings)) or (opened and _BESIDE.search(text)):
+            self.has_more = True
+        if opened or closed or has_strings:
             self._open += opened - closed
-            self.are_closed = self._open == 0
+            self.are_closed = self._open == 0 and not self._is_in_string
 
     def _outside_of_strings(self, text: str) -> str:
         if text.count('"') > 2 * MOST_EVENT_VALUES:

@@ -2,30 +2,33 @@
 
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 Reasoning is in no reply of OpenAI's; compatible servers put it into `reasoning_content` or
-`reasoning`. It becomes a thinking block with an empty signature.
+`reasoning`. It becomes a thinking block, whose signature is our mark (state.py).
 """
 
 from typing import Any
 from uuid import uuid4
 
-import orjson
-
-from server.providers.bounds import MOST_REPLY_VALUES, can_be_parsed
+from server.providers.for_messages.state import REASONING, id_for_client, mark_of
 from server.providers.reading import an_object, count, objects, string
+from server.providers.tool_input import as_object
+
+UNNAMED = "unknown"
+"""The tool of a call that has arguments and no name."""
+LONGEST_NAME = 256
 
 
-def from_completion(completion: dict[str, Any]) -> dict[str, Any]:
-    """The Anthropic message of a chat.completion.
-
-    A tool's arguments that are no JSON object are given as `{"arguments": <what they are>}`.
-    """
+def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, Any]:
+    """The Anthropic message of a chat.completion of the endpoint `origin`."""
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
-    calls = [block for call in objects(answer.get("tool_calls")) if (block := _tool_use(call))]
+    calls = [
+        block for call in objects(answer.get("tool_calls")) if (block := _tool_use(call, origin))
+    ]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
     if thinking := thinking_of(answer):
-        content.append({"type": "thinking", "thinking": thinking, "signature": ""})
+        signature = mark_of(origin, reasoning_member(answer))
+        content.append({"type": "thinking", "thinking": thinking, "signature": signature})
     if text := text_of(answer.get("content")) + refusal:
         content.append({"type": "text", "text": text})
     return {
@@ -68,10 +71,15 @@ def thinking_of(message: dict[str, Any]) -> str:
     return string(message.get("reasoning_content")) or string(message.get("reasoning"))
 
 
-def tool_use(call_id: str, name: str) -> dict[str, Any]:
+def reasoning_member(message: dict[str, Any]) -> str:
+    """The member that `thinking_of` has read."""
+    return next(name for name in REASONING if string(message.get(name)))
+
+
+def tool_use(call: dict[str, Any], name: str, origin: str = "") -> dict[str, Any]:
     """A call without its input; some servers give no IDs, but results must name one."""
-    call_id = call_id or f"toolu_{uuid4().hex}"
-    return {"type": "tool_use", "id": call_id, "name": name, "input": {}}
+    call_id = id_for_client(call, origin) or f"toolu_{uuid4().hex}"
+    return {"type": "tool_use", "id": call_id, "name": name[:LONGEST_NAME], "input": {}}
 
 
 def stop_reason(finish_reason: Any, has_calls: bool, has_refused: bool) -> str:
@@ -101,23 +109,10 @@ def message_usage(usage: Any) -> dict[str, Any]:
     return translated
 
 
-def _tool_use(call: dict[str, Any]) -> dict[str, Any] | None:
+def _tool_use(call: dict[str, Any], origin: str) -> dict[str, Any] | None:
     """None for a call of nothing."""
     function = an_object(call.get("function"))
-    name = string(function.get("name"))
-    if not name:
+    name, given = string(function.get("name")), as_object(function.get("arguments"))
+    if not name and not given:
         return None
-    block = tool_use(string(call.get("id")), name)
-    return {**block, "input": _input(function.get("arguments"))}
-
-
-def _input(arguments: Any) -> dict[str, Any]:
-    value = arguments
-    if isinstance(arguments, str) and can_be_parsed(arguments.encode(), MOST_REPLY_VALUES):
-        try:
-            value = orjson.loads(arguments) if arguments.strip() else {}
-        except orjson.JSONDecodeError:
-            value = arguments
-    if value is None:
-        return {}
-    return value if isinstance(value, dict) else {"arguments": arguments}
+    return {**tool_use(call, name or UNNAMED, origin), "input": given}

@@ -5,22 +5,27 @@ the other protocol has no word for is refused by its name, except:
 
 - `_IGNORED` of the request and `_IGNORED_OF_TOOLS`, as they change no answer;
 - `metadata` but for its `user_id`, which becomes `user`: more servers know that than its
-  successor `safety_identifier`.
+  successor `safety_identifier`. One that OpenAI would not take becomes its SHA-256;
+- edits in `context_management` that concern what is not sent anyway (`_IGNORED_EDITS`).
 
 `thinking` of type `enabled` becomes `reasoning_effort` by its budget, unless `output_config` names
-an effort; `adaptive` and `disabled` leave the effort to the model's default.
+an effort; `adaptive` and `disabled` leave the effort to the model's default. A schema of the
+answer is binding where OpenAI can make it so (strict.py), else the model is only asked for it.
 """
 
 from typing import Any
 
+from server.providers.for_messages.strict import can_be_strict
 from server.providers.for_messages.turns import from_turns
+from server.providers.identifiers import user_for_openai
 from server.providers.members import fault, members, required_string, typed
+from server.providers.tool_schema import completed
 
 MOST_STOPS = 4
 
 _KNOWN = (
     *("messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p"),
-    *("metadata", "thinking", "output_config"),
+    *("metadata", "thinking", "output_config", "context_management"),
 )
 _OF_THE_GATEWAY = ("model", "max_tokens", "stream")
 _IGNORED = ("cache_control", "service_tier", "speed", "diagnostics")
@@ -29,26 +34,39 @@ _IGNORED_OF_TOOLS = (
     *("cache_control", "input_examples", "eager_input_streaming"),
     *("defer_loading", "allowed_callers"),
 )
+# What the types of such edits begin with. Others would change what the model reads.
+_IGNORED_EDITS = ("clear_thinking_",)
 _TOOL_CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 # The effort for budgets below so many tokens; "high" for larger ones.
 _EFFORT_BUDGETS = ((4_096, "low"), (16_384, "medium"))
 
 
-def to_chat(messages: dict[str, Any]) -> dict[str, Any]:
-    """The chat completion request of an Anthropic messages request.
+def to_chat(messages: dict[str, Any], origin: str = "") -> dict[str, Any]:
+    """The chat completion request of an Anthropic messages request, for the endpoint `origin`.
 
     Without `model`, `stream`, `stream_options` and any limit, which the gateway sets. Raises
     Unsupported naming what cannot be translated.
     """
     asked = members(messages, "", _KNOWN, (*_OF_THE_GATEWAY, *_IGNORED))
+    _refuse_edits(asked.get("context_management", {}))
     return {
-        "messages": from_turns(asked.get("system"), asked.get("messages")),
+        "messages": from_turns(asked.get("system"), asked.get("messages"), origin),
         **_tools(asked),
         **_sampling(asked),
         **_user(asked),
         **_output(asked),
     }
+
+
+def _refuse_edits(management: Any) -> None:
+    path = "context_management"
+    edits = typed(members(management, path, ("edits",)).get("edits", []), list, f"{path}.edits")
+    for number, edit in enumerate(edits):
+        here = f"{path}.edits.{number}"
+        kind = typed(edit, dict, here).get("type")
+        if not isinstance(kind, str) or not kind.startswith(_IGNORED_EDITS):
+            raise fault(f"{here}.type", "is not supported with this model")
 
 
 def _tools(asked: dict[str, Any]) -> dict[str, Any]:
@@ -70,7 +88,7 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
     function: dict[str, Any] = {"name": required_string(tool, "name", path)}
     if "description" in tool:
         function["description"] = typed(tool["description"], str, f"{path}.description")
-    function["parameters"] = typed(tool.get("input_schema"), dict, f"{path}.input_schema")
+    function["parameters"] = completed(tool.get("input_schema"), f"{path}.input_schema")
     if "strict" in tool:
         function["strict"] = typed(tool["strict"], bool, f"{path}.strict")
     return {"type": "function", "function": function}
@@ -114,7 +132,9 @@ def _sampling(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _user(asked: dict[str, Any]) -> dict[str, Any]:
     user_id = typed(asked.get("metadata", {}), dict, "metadata").get("user_id")
-    return {} if user_id is None else {"user": typed(user_id, str, "metadata.user_id")}
+    if user_id is None or not typed(user_id, str, "metadata.user_id"):
+        return {}
+    return {"user": user_for_openai(user_id)}
 
 
 def _output(asked: dict[str, Any]) -> dict[str, Any]:
@@ -152,6 +172,6 @@ def _response_format(form: Any) -> dict[str, Any]:
     if form.get("type") != "json_schema":
         raise fault(f"{path}.type", "must be json_schema")
     schema = typed(form.get("schema"), dict, f"{path}.schema")
-    # Strict, because Anthropic's answers keep to the schema, too.
-    json_schema = {"name": "output", "schema": schema, "strict": True}
+    strict = {"strict": True} if can_be_strict(schema) else {}
+    json_schema = {"name": "output", "schema": schema, **strict}
     return {"type": "json_schema", "json_schema": json_schema}

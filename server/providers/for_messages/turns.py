@@ -5,7 +5,8 @@
 - Text blocks beside nothing but text become one string, because many servers take no lists:
   a newline between those of a prompt, nothing between those of an answer, as they were made.
 - A conversation that ends with the assistant is refused: chat completions do not continue it.
-- Thinking of earlier answers is left out, which only its own model can read.
+- Thinking of earlier answers is left out, which only its own model can read; but what the endpoint
+  itself gave, as state.py knows it, becomes what it was.
 - Left out, as they change no answer: `_IGNORED` of any block; empty text.
 """
 
@@ -14,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from server.providers.for_messages.state import call_of_client, reasoning_of
+from server.providers.images import MEDIA_TYPES, media_type_of
 from server.providers.members import fault, members, required_string, typed
 
 Message = dict[str, Any]
@@ -29,11 +32,11 @@ _BLOCKS = {
 _OF_USERS = ("text", "image", "tool_result")
 _OF_ASSISTANTS = ("text", "tool_use", "thinking", "redacted_thinking")
 _IGNORED = ("cache_control", "citations", "caller", "transformations")
-_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
 
-def from_turns(system: Any, turns: Any) -> list[Message]:
-    """The messages of a chat completion; `system` is None if there is none. Raises Unsupported."""
+def from_turns(system: Any, turns: Any, origin: str = "") -> list[Message]:
+    """The messages of a chat completion; `system` is None if there is none, `origin` the name of
+    the endpoint. Raises Unsupported."""
     found = [] if system is None else list(_system(system, "system"))
     path, role = "", None
     for number, turn in enumerate(typed(turns, list, "messages")):
@@ -43,7 +46,7 @@ def from_turns(system: Any, turns: Any) -> list[Message]:
         if role == "user":
             found += _user(content, f"{path}.content")
         elif role == "assistant":
-            found.append(_assistant(content, f"{path}.content"))
+            found.append(_assistant(content, f"{path}.content", origin))
         elif role == "system":
             found += _system(content, f"{path}.content")
         else:
@@ -79,33 +82,38 @@ def _user(content: Any, path: str) -> list[Message]:
     return [*results, {"role": "user", "content": "\n".join(texts)}]
 
 
-def _assistant(content: Any, path: str) -> Message:
+def _assistant(content: Any, path: str, origin: str) -> Message:
     text = ""
+    reasoning: dict[str, str] = {}
     calls: list[dict[str, Any]] = []
     for here, kind, block in _blocks(content, path, _OF_ASSISTANTS):
         if kind == "text":
             text += _text_of(block, here)
         elif kind == "tool_use":
-            calls.append(_tool_call(block, here))
+            calls.append(_tool_call(block, here, origin))
+        elif kind == "thinking":
+            for member, thought in reasoning_of(block, origin).items():
+                reasoning[member] = reasoning.get(member, "") + thought
     if not calls:
-        return {"role": "assistant", "content": text}
-    return {"role": "assistant", "content": text or None, "tool_calls": calls}
+        return {"role": "assistant", "content": text, **reasoning}
+    return {"role": "assistant", "content": text or None, **reasoning, "tool_calls": calls}
 
 
-def _tool_call(block: dict[str, Any], path: str) -> dict[str, Any]:
+def _tool_call(block: dict[str, Any], path: str, origin: str) -> dict[str, Any]:
     try:
         arguments = orjson.dumps(typed(block.get("input"), dict, f"{path}.input")).decode()
     except orjson.JSONEncodeError as error:
         raise fault(f"{path}.input", "is nested too deeply") from error
     function = {"name": required_string(block, "name", path), "arguments": arguments}
-    return {"id": required_string(block, "id", path), "type": "function", "function": function}
+    call = call_of_client(required_string(block, "id", path), origin)
+    return {**call, "type": "function", "function": function}
 
 
 def _tool_result(block: dict[str, Any], path: str) -> Message:
     text = _text(block.get("content", ""), f"{path}.content")
     if typed(block.get("is_error", False), bool, f"{path}.is_error"):
         text = f"Error: {text}"
-    call_id = required_string(block, "tool_use_id", path)
+    call_id = call_of_client(required_string(block, "tool_use_id", path), "")["id"]
     return {"role": "tool", "tool_call_id": call_id, "content": text}
 
 
@@ -113,14 +121,14 @@ def _image_url(block: dict[str, Any], path: str) -> str:
     path = f"{path}.source"
     source = members(block.get("source"), path, ("type", "media_type", "data", "url", "file_id"))
     if source.get("type") == "base64":
-        media_type = source.get("media_type")
-        if media_type not in _IMAGES:
-            raise fault(f"{path}.media_type", f"must be one of {', '.join(_IMAGES)}")
+        media_type = media_type_of(required_string(source, "media_type", path))
+        if media_type is None:
+            raise fault(f"{path}.media_type", f"must be one of {', '.join(MEDIA_TYPES)}")
         return f"data:{media_type};base64,{required_string(source, 'data', path)}"
     if source.get("type") != "url":
         raise fault(f"{path}.type", "must be base64 or url with this model")
     url = required_string(source, "url", path)
-    if not url.startswith("https://"):
+    if url[:8].lower() != "https://":
         raise fault(f"{path}.url", "must begin with https://")
     return url
 

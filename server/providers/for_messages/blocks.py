@@ -1,0 +1,75 @@
+"""The content blocks of a streamed message, each from its first to its last delta."""
+
+from typing import Any
+
+# What a fragment of text takes in memory, besides the text.
+_FRAGMENT_BYTES = 60
+
+Delta = dict[str, Any]
+
+
+class Block:
+    """A content block that is open or waits to be. This one is of text."""
+
+    is_stopped = False
+    """Nothing can be added to it any more."""
+
+    def __init__(
+        self, start: dict[str, Any], delta: str = "text_delta", member: str = "text"
+    ) -> None:
+        self.start = start
+        self.unsent: list[str] = []
+        self.kept = 0
+        """About how many bytes of memory `unsent` takes."""
+        self._delta = delta
+        self._member = member
+
+    @property
+    def can_start(self) -> bool:
+        return True
+
+    @property
+    def is_complete(self) -> bool:
+        """May the next block follow?"""
+        return True
+
+    def add(self, text: str) -> None:
+        self.unsent.append(text)
+        self.kept += len(text) + _FRAGMENT_BYTES
+
+    def ready(self) -> Delta | None:
+        """The delta with what can be sent now; from then on it counts as sent."""
+        if not self.unsent:
+            return None
+        text = "".join(self.unsent)
+        self.unsent.clear()
+        self.kept = 0
+        return {"type": self._delta, self._member: text}
+
+    def last(self) -> Delta | None:
+        """The delta before it is stopped, after all that was ready."""
+        return None
+
+    def drain(self) -> str:
+        """The text that is unsent."""
+        text = "".join(self.unsent)
+        self.unsent.clear()
+        self.kept = 0
+        return text
+
+    def _with(self, text: str) -> Delta:
+        return {"type": self._delta, self._member: text}
+
+
+class Thinking(Block):
+    """Reasoning; `signature` is our mark, which comes last, as Anthropic's signatures do."""
+
+    def __init__(self, signature: str) -> None:
+        start = {"type": "thinking", "thinking": "", "signature": ""}
+        super().__init__(start, "thinking_delta", "thinking")
+        self.signature = signature
+
+    def last(self) -> Delta | None:
+        if not self.signature:
+            return None
+        return {"type": "signature_delta", "signature": self.signature}

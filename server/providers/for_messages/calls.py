@@ -1,0 +1,175 @@
+"""The calls of tools in a streamed chat completion: which of them a delta belongs to.
+
+A delta has an index, an ID, a name and some of the arguments, each of which servers leave out,
+repeat or make up. So it is decided by what the last call of its index still lacks:
+
+| the last call of its index | a delta without a name | with the call's name | another name |
+| --- | --- | --- | --- |
+| none, or one that is stopped | begins one | begins one | begins one |
+| has no name yet | belongs to it | names it | names it |
+| lacks some of its arguments | belongs to it | belongs to it, but see below | begins one |
+| has all its arguments | belongs to it | begins one, but see below | begins one |
+
+- An ID counts beside a name only: a name with another ID begins a call, unless its arguments go on
+  amid those of the call.
+- The name again, with neither another ID nor arguments, is a repetition; arguments that come after
+  it, if the call had all of its own, are those of another call of this name.
+- A call that never gets a name gives its arguments to the last call before it that lacks some. If
+  there is none it is a call of UNNAMED, so that nothing is lost: an app says that it has no such.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import orjson
+
+from server.providers.for_messages.blocks import Block, Delta
+from server.providers.for_messages.brackets import Brackets
+from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, tool_use
+from server.providers.for_messages.state import LONGEST_ID
+from server.providers.reading import small, string
+from server.providers.tool_input import as_object
+
+HELD_CHARACTERS = 256
+"""Of arguments, until all are here: what proves to be no object can still be made one."""
+_LONGEST_INDEX = 20
+_SCALAR = re.compile(r"\s*(?:null|true|false|-?\d[\d.eE+-]*)\s*")
+
+
+class Call(Block):
+    """A call of a tool; it can start when its name is known."""
+
+    def __init__(self, origin: str, name: str = "") -> None:
+        """`origin`: the endpoint's name; `name`: that of the call, if none comes."""
+        super().__init__({}, "input_json_delta", "partial_json")
+        self._name = name
+        self.id = ""
+        self.is_over = False
+        """Another call has begun at its index."""
+        self.is_named_again = False
+        """After it had all its arguments."""
+        self._origin = origin
+        self._brackets = Brackets()
+        self._size = 0
+        self._begins_with = ""
+        self._has_sent = False
+
+    def take(self, delta: dict[str, Any], name: str, arguments: str) -> None:
+        self.id = self.id or string(delta.get("id"))[:LONGEST_ID]
+        if name and self.has_arguments:
+            self.is_named_again = True
+        if not self.start and (name := name or self._name):
+            self.start = tool_use({**delta, "id": self.id}, name, self._origin)
+        if arguments:
+            self.add(arguments)
+
+    def add(self, text: str) -> None:
+        super().add(text)
+        self._brackets.read(text)
+        self._size += len(text)
+        if not self._begins_with:
+            self._begins_with = text.lstrip()[:1]
+
+    @property
+    def name(self) -> str:
+        return string(self.start.get("name"))
+
+    @property
+    def can_start(self) -> bool:
+        return bool(self.start)
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.start) and (self.is_over or self.has_arguments)
+
+    @property
+    def has_arguments(self) -> bool:
+        """All of them."""
+        return self._brackets.are_closed or (
+            self._size <= HELD_CHARACTERS and bool(_SCALAR.fullmatch("".join(self.unsent)))
+        )
+
+    @property
+    def is_broken(self) -> bool:
+        """It was sent as it came, and is no object."""
+        return self._has_sent and (not self._brackets.are_closed or self._brackets.has_more)
+
+    def ready(self) -> Delta | None:
+        if not self._has_sent:
+            if self._size <= HELD_CHARACTERS or self._begins_with != "{":
+                return None
+            self._has_sent = True
+        return super().ready()
+
+    def last(self) -> Delta | None:
+        if self._has_sent or not self.unsent:
+            return None
+        value = as_object(self.drain())
+        return self._with(orjson.dumps(value).decode()) if value else None
+
+    def goes_on_with(self, text: str) -> bool:
+        """Is `text` from amid its arguments?"""
+        return self._brackets.are_open and text != "" and not text.lstrip().startswith("{")
+
+
+class Calls:
+    """Those of one stream; `origin` is the endpoint's name."""
+
+    def __init__(self, origin: str) -> None:
+        self._origin = origin
+        self._last: dict[str, Call] = {}
+        """By their index: some servers give all calls one, or none."""
+
+    def find(self, delta: dict[str, Any], name: str, arguments: str) -> tuple[Call, bool]:
+        """The call that the delta belongs to, and whether it begins it."""
+        key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
+        call = self._last.get(key)
+        if call is not None and _belongs(delta, name, arguments, call):
+            return call, False
+        again = call.name if call is not None and call.is_named_again else ""
+        if call is not None:
+            call.is_over = True
+        begun = self._last[key] = Call(self._origin, again)
+        return begun, True
+
+
+def adopt(blocks: Iterable[Block]) -> None:
+    """Gives calls without a name, which get none any more, to those that they are of."""
+    lacking: Call | None = None
+    for block in blocks:
+        if not isinstance(block, Call):
+            continue
+        if block.start:
+            lacking = lacking if block.is_complete else block
+        elif block.unsent and lacking is not None and not lacking.is_complete:
+            for piece in block.unsent:
+                lacking.add(piece)
+        elif block.unsent:
+            block.start = tool_use({"id": block.id}, UNNAMED)
+
+
+def parts_of(delta: dict[str, Any]) -> tuple[str, str]:
+    """The name in a delta and the arguments, as text whatever they are; '' for none."""
+    function = delta.get("function")
+    if not isinstance(function, dict):
+        return "", ""
+    name, arguments = function.get("name"), function.get("arguments")
+    if not isinstance(arguments, str):
+        value = as_object(arguments)
+        arguments = orjson.dumps(value).decode() if value else ""
+    return string(name)[:LONGEST_NAME], arguments
+
+
+def _belongs(delta: dict[str, Any], name: str, arguments: str, call: Call) -> bool:
+    if call.is_stopped or (call.is_named_again and not name):
+        return not name and not arguments.strip()
+    if not name or not call.start:
+        return True
+    if name != call.name:
+        return False
+    call_id = string(delta.get("id"))[:LONGEST_ID]
+    has_another_id = bool(call_id and call.id and call_id != call.id)
+    if call.has_arguments:
+        return not arguments and not has_another_id
+    return not has_another_id or call.goes_on_with(arguments)

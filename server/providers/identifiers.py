@@ -1,0 +1,56 @@
+"""Identifiers on their way to the other protocol, which takes fewer letters, or fewer of them.
+
+One that does not fit becomes its hash: the same for the same one, in each turn and each worker.
+"""
+
+import re
+from collections import Counter, defaultdict, deque
+from hashlib import sha256
+
+LONGEST_CALL_ID = 64
+_OF_A_CALL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CALL_ID}}}")
+# A telephone number has no letter, an e-mail address an @: Anthropic refuses both.
+_NO_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
+_OF_A_USER = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def user_for_anthropic(user: str) -> str:
+    return user if _NO_NAME.fullmatch(user) else _hash(user)
+
+
+def user_for_openai(user: str) -> str:
+    return user if _OF_A_USER.fullmatch(user) else _hash(user)
+
+
+class CallIds:
+    """Those of the calls in one conversation, as Anthropic takes them: `[A-Za-z0-9_-]`, at most 64,
+    none twice. Some servers number their calls anew in each answer: then a result is that of the
+    oldest call of its ID that has none yet."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+        self._times: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[str]] = defaultdict(deque)
+        self._answered: dict[str, str] = {}
+
+    def of_call(self, call_id: str) -> str:
+        fitting = _fitting(call_id)
+        while fitting in self._used:
+            self._times[call_id] += 1
+            fitting = f"id_{_hash(f'{call_id} {self._times[call_id]}')[:32]}"
+        self._used.add(fitting)
+        self._waiting[call_id].append(fitting)
+        return fitting
+
+    def of_result(self, call_id: str) -> str:
+        if self._waiting[call_id]:
+            self._answered[call_id] = self._waiting[call_id].popleft()
+        return self._answered.get(call_id) or _fitting(call_id)
+
+
+def _fitting(call_id: str) -> str:
+    return call_id if _OF_A_CALL.fullmatch(call_id) else f"id_{_hash(call_id)[:32]}"
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode(errors="replace")).hexdigest()

@@ -1,0 +1,251 @@
+"""What a provider wants back in the next turn comes back to it, and disturbs no other one: the
+answer is sent back as the client has it, with the results of its tools."""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.doubles import Answer, Double
+from tests.endpoints import endpoint
+from tests.gateway.asking import PATHS, ask, objects, stream, turns, user_at, user_of
+from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
+
+USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
+TOOLS = [{"name": "look", "input_schema": {"type": "object"}}]
+
+
+def a_call(call_id: str, **members: Any) -> dict[str, Any]:
+    function = {"name": "look", "arguments": '{"at":1}'}
+    return {"id": call_id, "type": "function", "function": function, **members}
+
+
+@contextmanager
+def answering(message: dict[str, Any], streamed: bool) -> Iterator[RawProvider]:
+    """A provider of chat completions whose answers are all this."""
+    choice: dict[str, Any] = {"index": 0, "finish_reason": "tool_calls"}
+    if not streamed:
+        reply = {"choices": [{**choice, "message": message}], "usage": USAGE}
+        answer = whole(json.dumps(reply).encode())
+    else:
+        numbered = [{"index": n, **each} for n, each in enumerate(message.get("tool_calls", []))]
+        delta = {**message, **({"tool_calls": numbered} if numbered else {})}
+        begun = {"choices": [{**choice, "delta": delta, "finish_reason": None}]}
+        ended = {"choices": [{**choice, "delta": {}}], "usage": USAGE}
+        data = [json.dumps(begun), json.dumps(ended), "[DONE]"]
+        answer = sending(HEAD + "".join(f"data: {each}\n\n" for each in data).encode())
+    with RawProvider(answer) as provider:
+        yield provider
+
+
+def content_of(user: Any, streamed: bool, **members: Any) -> list[dict[str, Any]]:
+    """The blocks of an answer, as an SDK puts those of a stream together."""
+    if not streamed:
+        reply = ask(user, "Hi", "anthropic", tools=TOOLS, **members)
+        assert reply.status_code == 200, reply.text
+        return list(reply.json()["content"])
+    blocks: list[dict[str, Any]] = []
+    texts: list[str] = []
+    for event in objects(stream(user, "Hi", "anthropic", tools=TOOLS, **members)):
+        delta = event.get("delta", {})
+        if event["type"] == "content_block_start":
+            blocks.append(dict(event["content_block"]))
+            texts.append("")
+        elif event["type"] == "content_block_delta":
+            texts[-1] += delta.get("partial_json", "")
+            for name in {"text", "thinking", "signature"} & delta.keys():
+                blocks[-1][name] += delta[name]
+        elif event["type"] == "content_block_stop" and blocks[-1]["type"] == "tool_use":
+            blocks[-1]["input"] = json.loads(texts[-1] or "{}")
+    return blocks
+
+
+def conversation(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With this answer and the results of its calls."""
+    results = [
+        {"type": "tool_result", "tool_use_id": block["id"], "content": "seen"}
+        for block in content
+        if block["type"] == "tool_use"
+    ]
+    said = {"role": "assistant", "content": content}
+    return [*turns("Hi"), said, {"role": "user", "content": results or "And?"}]
+
+
+def sent_back(provider: RawProvider, user: Any, content: list[dict[str, Any]]) -> dict[str, Any]:
+    """What of the assistant the provider gets in the next turn; the results name its calls."""
+    body = {"max_tokens": 100, "messages": conversation(content), "tools": TOOLS}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    messages = json.loads(provider.requests[-1][1])["messages"]
+    (said,) = (message for message in messages if message["role"] == "assistant")
+    named = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert named == [call["id"] for call in said.get("tool_calls", [])]
+    return dict(said)
+
+
+CALL = a_call("call_1")
+THOUGHT = {"google": {"thought_signature": "AY89+a/b==" * 100}}
+STATES: dict[str, dict[str, Any]] = {
+    "reasoning_content": {"reasoning_content": "Hm.", "tool_calls": [CALL]},
+    "reasoning": {"reasoning": "Hm. \U0001f914", "tool_calls": [CALL]},
+    "reasoning and text": {"reasoning_content": "Hm.", "content": "I look.", "tool_calls": [CALL]},
+    "reasoning without a call": {"reasoning_content": "Hm.", "content": "It is 1."},
+    "a thought's signature": {"tool_calls": [a_call("call_1", extra_content=THOUGHT)]},
+    "one of two calls": {
+        "tool_calls": [a_call("a", extra_content=THOUGHT), a_call("functions.look:1")]
+    },
+    "all of that": {
+        "reasoning_content": "Hm.",
+        "tool_calls": [a_call("functions.look:0", extra_content=THOUGHT), CALL],
+    },
+}
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("name", STATES)
+def test_a_provider_gets_back_what_it_gave(client: httpx.Client, name: str, streamed: bool) -> None:
+    given = STATES[name]
+    with answering(given, streamed) as provider:
+        content = content_of(user_at(client, provider.url), streamed)
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        said = sent_back(provider, user_at(client, provider.url), content)
+    assert said == {"role": "assistant", "content": None, **given}
+
+
+IDS = ["functions.look:0", "a b", "ünï", "call-1.2", "-", "vsid_x", "x" * 60 + ":1", "0"]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("call_id", IDS)
+def test_ids_fit_anthropic_and_come_back(
+    client: httpx.Client, call_id: str, streamed: bool
+) -> None:
+    with answering({"tool_calls": [a_call(call_id)]}, streamed) as provider:
+        content = content_of(user_at(client, provider.url), streamed)
+    assert re.fullmatch(r"[A-Za-z0-9_-]+", content[0]["id"])
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        said = sent_back(provider, user_at(client, provider.url), content)
+    assert said["tool_calls"][0]["id"] == call_id
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_another_endpoint_gets_no_more_than_the_ids(client: httpx.Client, state: str) -> None:
+    with answering(STATES[state], streamed=False) as provider:
+        content = content_of(user_at(client, provider.url), streamed=False)
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        other = user_of(client, {"other": endpoint(provider.url)})
+        said = sent_back(provider, other, content)
+        refusing = user_at(client, provider.url, returns_state=False)
+        assert sent_back(provider, refusing, content) == said
+    calls = STATES[state].get("tool_calls", [])
+    assert said.keys() <= {"role", "content", "tool_calls"}
+    assert [call["id"] for call in said.get("tool_calls", [])] == [call["id"] for call in calls]
+    assert not any("extra_content" in call for call in said.get("tool_calls", []))
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_a_fallback_does_not_spoil_a_conversation(
+    client: httpx.Client, double: Double, state: str
+) -> None:
+    """Anthropic refuses thinking that it has not signed, and calls with other IDs."""
+    prompt = double.script("busy", Answer(status=529), Answer())
+    with answering(STATES[state], streamed=False) as provider:
+        endpoints = {
+            "main": endpoint(double.url, "anthropic"),
+            "else": endpoint(provider.url),
+        }
+        user = user_of(client, endpoints, ["else"])
+        reply = ask(user, prompt, "anthropic", tools=TOOLS)
+        assert reply.status_code == 200, reply.text
+        content = reply.json()["content"]
+    signed = {"type": "thinking", "thinking": "Mine.", "signature": "EqQBCgIYAhIM"}
+    messages = [
+        *turns(prompt),
+        {"role": "assistant", "content": [signed, {"type": "text", "text": "First."}]},
+        *conversation(content),
+    ]
+    body = {"max_tokens": 100, "messages": messages, "tools": TOOLS}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    sent = double.calls()[-1].body["messages"]
+    blocks = [
+        block for turn in sent if isinstance(turn["content"], list) for block in turn["content"]
+    ]
+    assert [block for block in blocks if block["type"] == "thinking"] == [signed]
+    called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", one) for one in called)
+    results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+    assert results == called
+    assert all(turn["content"] for turn in sent)
+
+
+def test_ids_that_come_again_are_others_to_anthropic(client: httpx.Client, double: Double) -> None:
+    call = {"type": "tool_use", "id": "0", "name": "look", "input": {}}
+    messages = [*conversation([call]), *conversation([call])[1:], *conversation([call, call])[1:]]
+    user = user_at(client, double.url, "anthropic")
+    body = {"max_tokens": 100, "messages": messages, "tools": TOOLS}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    blocks = [
+        block
+        for turn in double.calls()[-1].body["messages"]
+        if isinstance(turn["content"], list)
+        for block in turn["content"]
+    ]
+    called = [block["id"] for block in blocks if block["type"] == "tool_use"]
+    assert called[0] == "0"
+    assert len(set(called)) == 4
+    assert [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"] == called
+
+
+def test_a_request_without_anything_of_ours_is_untouched(
+    client: httpx.Client, double: Double
+) -> None:
+    call = {"type": "tool_use", "id": "functions.look:0", "name": "look", "input": {}, "x": 1}
+    thinking = {"type": "thinking", "thinking": "Hm.", "signature": "EqQBCgIYAhIM"}
+    messages = conversation([thinking, call])
+    user = user_at(client, double.url, "anthropic")
+    body = {"max_tokens": 100, "messages": messages, "tools": TOOLS}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    assert double.calls()[-1].body["messages"] == messages
+
+
+HISTORIES: dict[str, dict[str, Any]] = {
+    "a thought's signature": a_call("call_1", extra_content=THOUGHT),
+    "an empty extra": a_call("call_1", extra_content={}),
+    "what a proxy adds": a_call("call_1", provider_specific_fields={"thought_signature": "x"}),
+    "in the function": a_call(
+        "call_1", function={"name": "look", "arguments": '{"at":1}', "extra_content": THOUGHT}
+    ),
+    "what OpenAI's SDK adds": a_call(
+        "call_1",
+        parsed=None,
+        function={"name": "look", "arguments": '{"at":1}', "parsed_arguments": {"at": 1}},
+    ),
+    "an odd ID": a_call("functions.look:0"),
+    "a long ID": a_call("call_" + "x" * 100),
+    "JSON in JSON": a_call(
+        "call_1", function={"name": "look", "arguments": json.dumps('{"at":1}')}
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_any_history_of_a_chat_can_go_to_anthropic(
+    client: httpx.Client, double: Double, name: str
+) -> None:
+    call = HISTORIES[name]
+    result = {"role": "tool", "tool_call_id": call["id"], "content": "seen"}
+    said = {"role": "assistant", "content": None, "tool_calls": [call], "extra_content": THOUGHT}
+    user = user_at(client, double.url, "anthropic")
+    body = {"messages": [*turns("Hi"), said, result, said, result]}
+    reply = user.api.post(PATHS["openai"], body, user.headers)
+    assert reply.status_code == 200, reply.text
+    blocks = [block for turn in double.calls()[-1].body["messages"] for block in turn["content"]]
+    called = [block for block in blocks if block["type"] == "tool_use"]
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{1,64}", block["id"]) for block in called)
+    assert called[0]["id"] != called[1]["id"]
+    assert [block["input"] for block in called] == [{"at": 1}] * 2
+    results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
+    assert results == [block["id"] for block in called]
