@@ -34,6 +34,13 @@ def parse(data: bytes) -> Any:
         return orjson.loads(mended)
 
 
+def has_halves(data: bytes) -> bool:
+    """Has it a half of a character that `parse` would replace?"""
+    if b"\\" not in data or data.count(b"\\") > _MOST_MENDED:
+        return False
+    return any(found[1] for found in _ESCAPED.finditer(data))
+
+
 def string(value: Any) -> str:
     """What should be a string, '' if it is not."""
     return value if isinstance(value, str) else ""

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Protocol
 
 import orjson
 
+from server.providers import halves, sse
 from server.providers import spent as cost
-from server.providers import sse
 from server.providers.for_chat.reply import from_message
 from server.providers.for_chat.request import to_messages
 from server.providers.for_chat.stream import ChatStream
@@ -15,6 +15,7 @@ from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.request import to_chat
 from server.providers.for_messages.state import origin_in, without_state
 from server.providers.for_messages.stream import MessageStream
+from server.providers.halves import ESCAPE, Halves
 from server.providers.wire import Operation
 
 _DONE = sse.frame(b"[DONE]")
@@ -76,7 +77,7 @@ class _Chunks:
             # We asked for it, the client did not.
             if not event.get("choices"):
                 return b""
-            return sse.frame(orjson.dumps({**event, "usage": None}))
+            return sse.frame(halves.dumps_like(data, event, usage=None))
         if event.get("choices"):
             return before + sse.frame(data)
         self._usage = data
@@ -109,13 +110,17 @@ class _Events:
 class _ChunksOfMessage:
     def __init__(self, include_usage: bool, _: str) -> None:
         self._stream = ChatStream(int(time()), include_usage)
+        self._halves = Halves()
 
     @property
     def kept(self) -> int:
         return self._stream.kept
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        return _chunks(self._stream.from_event(event))
+        if ESCAPE not in data and not self._halves.first:  # as nearly always
+            return _chunks(self._stream.from_event(event))
+        events = self._halves.joined(data, event)
+        return _chunks(chunk for each in events for chunk in self._stream.from_event(each))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         chunks = self._stream.finish()
@@ -128,13 +133,17 @@ class _ChunksOfMessage:
 class _EventsOfChunks:
     def __init__(self, _: bool, origin: str) -> None:
         self._stream = MessageStream(origin)
+        self._halves = Halves()
 
     @property
     def kept(self) -> int:
         return self._stream.kept
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        return _framed(self._stream.from_chunk(event))
+        if ESCAPE not in data and not self._halves.first:
+            return _framed(self._stream.from_chunk(event))
+        chunks = self._halves.joined(data, event)
+        return _framed(made for each in chunks for made in self._stream.from_chunk(each))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         events = self._stream.finish()

@@ -1,0 +1,88 @@
+"""Characters that a stream cuts in two, each half an escape in an event of its own, are whole where
+events are translated."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.asking import objects, stream, text_of, user_at
+from tests.gateway.raw_provider import HEAD, RawProvider, sending
+
+FIRST, SECOND = "\\ud83d", "\\ude00"
+CASES: dict[str, tuple[list[str], str]] = {
+    "two halves": ([FIRST, SECOND], "😀"),
+    "amid text": (["a" + FIRST, SECOND + "b"], "a😀b"),
+    "in capitals": (["\\uD83D", "\\uDE00"], "😀"),
+    "two in a row": ([FIRST, SECOND + FIRST, SECOND], "😀😀"),
+    "a whole one": ([FIRST + SECOND, "x"], "😀x"),
+    "the first alone": ([FIRST, "x"], "\ufffdx"),
+    "the first at the end": (["x" + FIRST], "x\ufffd"),
+    "the second alone": (["x", SECOND], "x\ufffd"),
+    "the first twice": ([FIRST, FIRST, SECOND], "\ufffd😀"),
+    "no escapes": (["\\\\ud83d", "\\\\ude00"], "\\ud83d\\ude00"),
+    "with an empty event between": ([FIRST, "", SECOND], "\ufffd\ufffd"),
+}
+
+
+def chunks(texts: list[str], member: str = "content", usage: str = "null") -> bytes:
+    data = [
+        f'{{"choices":[{{"index":0,"delta":{{"{member}":"{text}"}}}}],"usage":{usage}}}'
+        for text in texts
+    ]
+    data += ['{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}', "[DONE]"]
+    return HEAD + "".join(f"data: {each}\n\n" for each in data).encode()
+
+
+def events(texts: list[str]) -> bytes:
+    block = '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'
+    delta = '{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"%s"}}'
+    data = [
+        '{"type":"message_start","message":{"usage":{"input_tokens":9,"output_tokens":1}}}',
+        *(block, *(delta % text for text in texts), '{"type":"content_block_stop","index":0}'),
+        '{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":5}}',
+        '{"type":"message_stop"}',
+    ]
+    framed = (f"event: {json.loads(each)['type']}\ndata: {each}\n\n" for each in data)
+    return HEAD + "".join(framed).encode()
+
+
+def streamed(client: httpx.Client, answer: bytes, spoken: str, asked: str) -> list[dict[str, Any]]:
+    with RawProvider(sending(answer)) as provider:
+        return objects(stream(user_at(client, provider.url, spoken), "Hi", asked))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_character_in_two_deltas(client: httpx.Client, case: str) -> None:
+    texts, expected = CASES[case]
+    assert text_of(streamed(client, chunks(texts), "openai", "anthropic")) == expected
+    assert text_of(streamed(client, events(texts), "anthropic", "openai")) == expected
+
+
+@pytest.mark.parametrize("member", ["reasoning_content", "refusal"])
+def test_a_character_in_other_texts(client: httpx.Client, member: str) -> None:
+    found = streamed(client, chunks([FIRST, SECOND], member), "openai", "anthropic")
+    deltas = [event["delta"] for event in found if event["type"] == "content_block_delta"]
+    assert "".join(delta.get("thinking", "") + delta.get("text", "") for delta in deltas) == "😀"
+
+
+def test_a_character_in_arguments(client: httpx.Client) -> None:
+    call = '"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"%s"}}]'
+    parts = ['{\\"a\\":\\"' + FIRST, SECOND + '\\"}']
+    data = [f'{{"choices":[{{"index":0,"delta":{{{call % part}}}}}]}}' for part in parts]
+    body = HEAD + "".join(f"data: {each}\n\n" for each in [*data, "[DONE]"]).encode()
+    found = streamed(client, body, "openai", "anthropic")
+    texts = [
+        event["delta"]["partial_json"] for event in found if event.get("delta", {}).get("type")
+    ]
+    assert json.loads("".join(texts)) == {"a": "😀"}
+
+
+def test_usage_beside_halves_is_left_out_and_they_stay(client: httpx.Client) -> None:
+    """Where nothing is translated clients join them."""
+    usage = '{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}'
+    found = streamed(client, chunks([FIRST, SECOND], usage=usage), "openai", "openai")
+    assert not any(event.get("usage") for event in found)
+    text = text_of(found).encode("utf-16", "surrogatepass").decode("utf-16")
+    assert text == "😀"
