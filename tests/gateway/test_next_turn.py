@@ -181,6 +181,54 @@ def test_a_fallback_does_not_spoil_a_conversation(
     assert all(turn["content"] for turn in sent)
 
 
+THINKING: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "enabled, in the midst of calls": (
+        "reasoning_content",
+        {"thinking": {"type": "enabled", "budget_tokens": 50}},
+        {"thinking": {"type": "disabled"}},
+    ),
+    "with edits": (
+        "reasoning_content",
+        {
+            "thinking": {"type": "enabled", "budget_tokens": 50},
+            "context_management": {
+                "edits": [{"type": "clear_thinking_20251015"}, {"type": "clear_tool_uses_20250919"}]
+            },
+        },
+        {
+            "thinking": {"type": "disabled"},
+            "context_management": {"edits": [{"type": "clear_tool_uses_20250919"}]},
+        },
+    ),
+    "adaptive": (
+        "reasoning_content",
+        {"thinking": {"type": "adaptive"}},
+        {"thinking": {"type": "adaptive"}},
+    ),
+    "no calls": (
+        "reasoning without a call",
+        {"thinking": {"type": "enabled", "budget_tokens": 50}},
+        {"thinking": {"type": "enabled", "budget_tokens": 50}},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", THINKING)
+def test_calls_of_a_fallback_are_gone_on_with_unthinkingly(
+    client: httpx.Client, double: Double, case: str
+) -> None:
+    state, asked, expected = THINKING[case]
+    with answering(STATES[state], streamed=False) as provider:
+        content = content_of(user_at(client, provider.url), streamed=False)
+    user = user_at(client, double.url, "anthropic")
+    body = {"max_tokens": 100, "messages": conversation(content), "tools": TOOLS, **asked}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    sent = double.calls()[-1].body
+    assert {name: sent[name] for name in ("thinking", "context_management") if name in sent} == (
+        expected
+    )
+
+
 def test_ids_that_come_again_are_others_to_anthropic(client: httpx.Client, double: Double) -> None:
     call = {"type": "tool_use", "id": "0", "name": "look", "input": {}}
     messages = [*conversation([call]), *conversation([call])[1:], *conversation([call, call])[1:]]

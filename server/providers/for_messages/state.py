@@ -85,16 +85,36 @@ def without_state(body: dict[str, Any]) -> dict[str, Any]:
     """A request as Anthropic takes it: `body` itself if no block or ID in it was made here."""
     if not _has_state(body):
         return body
-    call_ids, turns = CallIds(), []
+    call_ids, turns, calls_unthinkingly = CallIds(), [], False
     for turn in body["messages"]:
         content = turn.get("content") if isinstance(turn, dict) else None
         if isinstance(content, list):
             kept = [_with_id(block, call_ids) for block in content if not _is_ours(block)]
             if content and not kept:
                 continue  # Anthropic takes no turn without a block
+            if turn.get("role") == "assistant":
+                has_calls = any(block.get("type") == "tool_use" for block in objects(kept))
+                calls_unthinkingly = has_calls and len(kept) < len(content)
             turn = {**turn, "content": kept}
         turns.append(turn)
-    return {**body, "messages": turns}
+    sent = {**body, "messages": turns}
+    return _unthinking(sent) if calls_unthinkingly else sent
+
+
+def _unthinking(body: dict[str, Any]) -> dict[str, Any]:
+    """Asked to think, Anthropic takes the results of the last answer's calls only if it had thought
+    before those; another provider's thoughts are none. So it goes on without."""
+    if an_object(body.get("thinking")).get("type") != "enabled":
+        return body
+    management = an_object(body.get("context_management"))
+    edits = [
+        edit
+        for edit in objects(management.get("edits"))
+        if not string(edit.get("type")).startswith("clear_thinking_")
+    ]
+    sent = {name: value for name, value in body.items() if name != "context_management"}
+    kept = {"context_management": {**management, "edits": edits}} if edits else {}
+    return {**sent, "thinking": {"type": "disabled"}, **kept}
 
 
 def _has_state(body: dict[str, Any]) -> bool:
