@@ -131,6 +131,18 @@ def test_ids_fit_anthropic_and_come_back(
     assert said["tool_calls"][0]["id"] == call_id
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("call_id", ["0", "call-1", "functions.look:0", "-n1"])
+def test_calls_of_one_id_are_told_apart(client: httpx.Client, call_id: str, streamed: bool) -> None:
+    calls = [a_call(call_id), a_call(call_id), a_call(call_id, extra_content=THOUGHT)]
+    with answering({"tool_calls": calls}, streamed) as provider:
+        content = content_of(user_at(client, provider.url), streamed)
+    assert len({block["id"] for block in content}) == 3
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        said = sent_back(provider, user_at(client, provider.url), content)
+    assert said["tool_calls"] == calls
+
+
 @pytest.mark.parametrize("state", STATES)
 def test_another_endpoint_gets_no_more_than_the_ids(client: httpx.Client, state: str) -> None:
     with answering(STATES[state], streamed=False) as provider:

@@ -40,8 +40,9 @@ _SCALAR = re.compile(r"\s*(?:null|true|false|-?\d[\d.eE+-]*)\s*")
 class Call(Block):
     """A call of a tool; it can start when its name is known."""
 
-    def __init__(self, origin: str, name: str = "") -> None:
-        """`origin`: the endpoint's name; `name`: that of the call, if none comes."""
+    def __init__(self, origin: str, used: set[str], name: str) -> None:
+        """`origin`: the endpoint's name; `used`: the IDs of other calls; `name`: that of the call,
+        if none comes."""
         super().__init__({}, "input_json_delta", "partial_json")
         self._name = name
         self.id = ""
@@ -50,6 +51,7 @@ class Call(Block):
         self.is_named_again = False
         """After it had all its arguments."""
         self._origin = origin
+        self._used = used
         self._brackets = Brackets()
         self._size = 0
         self._begins_with = ""
@@ -60,9 +62,12 @@ class Call(Block):
         if name and self.has_arguments:
             self.is_named_again = True
         if not self.start and (name := name or self._name):
-            self.start = tool_use({**delta, "id": self.id}, name, self._origin)
+            self.name_it(name, delta)
         if arguments:
             self.add(arguments)
+
+    def name_it(self, name: str, delta: dict[str, Any]) -> None:
+        self.start = tool_use({**delta, "id": self.id}, name, self._origin, self._used)
 
     def add(self, text: str) -> None:
         super().add(text)
@@ -118,6 +123,7 @@ class Calls:
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
+        self._used: set[str] = set()
         self._last: dict[str, Call] = {}
         """By their index: some servers give all calls one, or none."""
 
@@ -130,7 +136,7 @@ class Calls:
         again = call.name if call is not None and call.is_named_again else ""
         if call is not None:
             call.is_over = True
-        begun = self._last[key] = Call(self._origin, again)
+        begun = self._last[key] = Call(self._origin, self._used, again)
         return begun, True
 
 
@@ -146,7 +152,7 @@ def adopt(blocks: Iterable[Block]) -> None:
             for piece in block.unsent:
                 lacking.add(piece)
         elif block.unsent:
-            block.start = tool_use({"id": block.id}, UNNAMED)
+            block.name_it(UNNAMED, {})
 
 
 def parts_of(delta: dict[str, Any]) -> tuple[str, str]:

@@ -21,9 +21,9 @@ def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, A
     """The Anthropic message of a chat.completion of the endpoint `origin`."""
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
-    calls = [
-        block for call in objects(answer.get("tool_calls")) if (block := _tool_use(call, origin))
-    ]
+    used: set[str] = set()
+    made = (_tool_use(call, origin, used) for call in objects(answer.get("tool_calls")))
+    calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
     if thinking := thinking_of(answer):
@@ -76,9 +76,10 @@ def reasoning_member(message: dict[str, Any]) -> str:
     return next(name for name in REASONING if string(message.get(name)))
 
 
-def tool_use(call: dict[str, Any], name: str, origin: str = "") -> dict[str, Any]:
-    """A call without its input; some servers give no IDs, but results must name one."""
-    call_id = id_for_client(call, origin) or f"toolu_{uuid4().hex}"
+def tool_use(call: dict[str, Any], name: str, origin: str, used: set[str]) -> dict[str, Any]:
+    """A call without its input; some servers give no IDs, or one to all, but results must name one.
+    `used`: those of the answer."""
+    call_id = id_for_client(call, origin, used) or f"toolu_{uuid4().hex}"
     return {"type": "tool_use", "id": call_id, "name": name[:LONGEST_NAME], "input": {}}
 
 
@@ -109,10 +110,10 @@ def message_usage(usage: Any) -> dict[str, Any]:
     return translated
 
 
-def _tool_use(call: dict[str, Any], origin: str) -> dict[str, Any] | None:
+def _tool_use(call: dict[str, Any], origin: str, used: set[str]) -> dict[str, Any] | None:
     """None for a call of nothing."""
     function = an_object(call.get("function"))
     name, given = string(function.get("name")), as_object(function.get("arguments"))
     if not name and not given:
         return None
-    return {**tool_use(call, name or UNNAMED, origin), "input": given}
+    return {**tool_use(call, name or UNNAMED, origin, used), "input": given}

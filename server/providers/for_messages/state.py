@@ -25,8 +25,9 @@ _SPELLED = "vsid_"
 _PLAIN = re.compile(rf"(?!{_SPELLED})[A-Za-z0-9_-]+")
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _BYTES = re.compile(r"(?:-[0-9a-f]{2})+")
-_THOUGHT = "-x"
-"""Before the thought's signature; no byte is spelled so."""
+_THOUGHT, _AGAIN = "-x", "-n"
+"""Before the thought's signature, and before a number where an answer has an ID more than once; no
+byte is spelled so."""
 LONGEST_ID = 256
 _LONGEST_THOUGHT = 64 * 1024
 _TAG_LENGTH = 8
@@ -46,8 +47,9 @@ def reasoning_of(block: dict[str, Any], origin: str) -> dict[str, str]:
     return {member: text for member in REASONING if text and signature == mark_of(origin, member)}
 
 
-def id_for_client(call: dict[str, Any], origin: str) -> str:
-    """The ID of a chat completion's call, '' if it has none, with its thought's signature."""
+def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
+    """The ID of a chat completion's call, '' if it has none, with its thought's signature; not one
+    of those that its answer has `used`, to which it is added."""
     call_id = string(call.get("id"))[:LONGEST_ID]
     google = an_object(an_object(call.get("extra_content")).get("google"))
     thought = string(google.get("thought_signature"))
@@ -55,9 +57,15 @@ def id_for_client(call: dict[str, Any], origin: str) -> str:
     if thought and origin and len(thought) <= _LONGEST_THOUGHT:
         encoded = urlsafe_b64encode(thought.encode(errors="replace")).decode().rstrip("=")
         kept = f"{_THOUGHT}{_tag(origin)}{encoded}"
-    if not kept and (not call_id or _PLAIN.fullmatch(call_id)):
-        return call_id
-    return _SPELLED + _ODD.sub(_spelled, call_id) + kept
+    if not kept and not call_id:
+        return ""
+    is_plain = not kept and _PLAIN.fullmatch(call_id)
+    spelled = _SPELLED + _ODD.sub(_spelled, call_id)
+    found = call_id if is_plain else spelled + kept
+    if found in used:
+        found = f"{spelled}{_AGAIN}{len(used)}{kept}"
+    used.add(found)
+    return found
 
 
 def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
@@ -65,6 +73,7 @@ def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
     if not call_id.startswith(_SPELLED):
         return {"id": call_id}
     spelled, _, kept = call_id.removeprefix(_SPELLED).partition(_THOUGHT)
+    spelled = spelled.rpartition(_AGAIN)[0] or spelled
     found: dict[str, Any] = {"id": _BYTES.sub(_unspelled, spelled) or call_id}
     if kept and origin and kept.startswith(_tag(origin)):
         encoded = kept[_TAG_LENGTH:]
