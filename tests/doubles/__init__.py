@@ -15,7 +15,9 @@ further ones with the last. `release(key)` lets go what waits at a `stop_at`.
 
 An **Answer** has text (`pieces`, or a `Filler` for megabytes), `tools`, exact usage, times and
 faults. It is given in steps that are numbered alike in both protocols, and a request's limit cuts
-it; see the class. `random_answer(seed)` makes an answer with a random ending, `ENDINGS` names them.
+it; see the class. Its `quirks` are how a server differs from what its protocol says: quirks.py has
+those that were reported, a line each. `random_answer(seed)` makes an answer with a random ending,
+`ENDINGS` names them.
 
 A **Call** has the request and how far the answer came: `used` is what the provider would bill at
 that moment, `finished`, `peer_gone` and `ended` how it went on; poll for them with `eventually`.

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from tests.doubles.quirks import Quirk
+
 
 class Pieces(Protocol):
     """The text, one chunk each: a list, a tuple or a Filler."""
@@ -66,6 +68,8 @@ class Answer:
     tokens_per_chunk: int = 1
     usage: Literal["reported", "absent", "with_choices"] = "reported"
     """`with_choices`: in the chunk that has the finish reason, asked for or not (OpenAI only)."""
+    quirks: tuple[Quirk, ...] = ()
+    """What this server sends otherwise than its protocol says; see quirks.py."""
     malformed: Any = None
     """Stands in the usage instead of each count: "12", 1.5, -1..."""
 
@@ -95,6 +99,8 @@ class Answer:
     """A body that is no stream is compressed, asked for or not."""
     without_finish: bool = False
     """A stream ends after its last piece, as if that were its end."""
+    done: str = "[DONE]"
+    """OpenAI's last event."""
     without_done: bool = False
     """A stream ends without [DONE] or message_stop."""
     ignore_limit: bool = False

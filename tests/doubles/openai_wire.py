@@ -128,7 +128,7 @@ def steps(reply_id: str, body: dict[str, Any], plan: Plan) -> Iterator[bytes]:
         common["usage"] = _usage(plan)
     yield chunk({}, plan.finish_reason)
     end = _data(common | {"choices": [], "usage": _usage(plan)})
-    done = b"" if plan.answer.without_done else b"data: [DONE]\n\n"
+    done = b"" if plan.answer.without_done else f"data: {plan.answer.done}\n\n".encode()
     yield (end if asked and usage == "reported" else b"") + done
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.doubles.answer import Answer
 from tests.doubles.call import Call, Script
 from tests.doubles.plan import Plan
+from tests.doubles.quirks import apply, apply_to_frames
 from tests.doubles.wire import Wire, dumps
 
 _RESET = struct.pack("ii", 1, 0)
@@ -44,7 +45,9 @@ class Sending:
         if self._stop_at is not None:
             await self._wait_for_release()
         self._call.used += self._plan.output
-        body = dumps(self._wire.reply(self._reply_id, self._call.body, self._plan))
+        reply = self._wire.reply(self._reply_id, self._call.body, self._plan)
+        (reply, *_) = apply(self._answer.quirks, reply)
+        body = dumps(reply)
         response = whole(self._wire, self._answer, 200, body)
         if self._cut_at is None:
             await response.prepare(self._request)
@@ -87,7 +90,7 @@ class Sending:
                 await self._write(response, self._wire.error_event(self._answer.code))
                 break
             self._call.used = self._plan.input_tokens + self._plan.generated(number)
-            await self._write(response, events)
+            await self._write(response, apply_to_frames(self._answer.quirks, events))
             self._call.steps += 1
         return True
 
