@@ -44,8 +44,11 @@ class Timeouts:
     ever if the reply came byte by byte."""
     read_on: float = 5
     """For the usage of a finished stream whose client has gone."""
+    last_usage: float = 5
+    """For the same, while its client waits."""
     leave: float = 1
-    """For the end of a body that nobody reads on, before its connection is closed."""
+    """For the end of a stream that has finished and reported its usage, and of a body that nobody
+    reads on, before its connection is closed."""
     upstream_keep_alive: float = 30
     """Between two calls on a connection."""
     upstream_check: float = 0.25

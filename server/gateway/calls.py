@@ -33,6 +33,8 @@ from server.who import Ref, Who
 log = logging.getLogger(__name__)
 
 MOST_ERROR_BYTES = 64 * 1024
+ANSWERED = (200, 201, 202)
+"""Some servers say by another than 200 that they have created the answer, or have queued for it."""
 
 T = TypeVar("T")
 
@@ -178,7 +180,7 @@ class Call:
             )
 
     async def _send_once(self, exchange: Exchange, seconds: float) -> Response:
-        """The response, of status 200. Raises Refusal."""
+        """The response, if its status may be an answer's. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         api_key = target.endpoint.api_key or ""
         headers = target.wire.headers(api_key, self.caller.headers)
@@ -187,7 +189,7 @@ class Call:
             response = await self._upstream.post(
                 target.url, headers, exchange.body(), exchange.begin, seconds, tenant_id
             )
-            if response.status == 200:
+            if response.status in ANSWERED:
                 return response
         except TimedOut:
             raise ProviderTimeout from None

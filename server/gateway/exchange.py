@@ -9,7 +9,7 @@ from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.providers.errors import ProviderError
-from server.providers.usage import Usage
+from server.providers.usage import Counts, Usage
 from server.providers.wire import Form
 from server.who import Ref
 
@@ -87,21 +87,21 @@ class Exchange:
 
     def cost(self) -> Cost:
         """What to settle the hold to, if nothing more comes."""
-        attempt, progress = self.attempt, self.progress
-        reported = progress.usage
-        if reported is not None and reported.total * attempt.weight > LARGEST:
-            reported = None
-        if reported is not None and progress.has_all_usage:
-            return Cost(reported.total * attempt.weight, reported, is_estimate=False)
-        # Anthropic reports the input first, and the output as far as it had got.
-        reported = reported or Usage(0, 0)
-        output = max(reported.output, self.tally.output.tokens)
-        usage = Usage(reported.input or attempt.prompt, output)
+        attempt, progress, output = self.attempt, self.progress, self.tally.output
+        reported = progress.usage or Counts()
+        if reported.sum * attempt.weight > LARGEST:
+            reported = Counts()
+        used_by_input, produced = reported.believed(output.least_report, output.tokens)
+        is_known = progress.has_all_usage and None not in (used_by_input, produced)
+        if produced is None or not progress.has_all_usage:
+            # Anthropic reports the input first, and the output as far as it had got.
+            produced = max(produced or 0, output.tokens)
+        usage = Usage(attempt.prompt if used_by_input is None else used_by_input, produced)
         tokens = min(usage.total * attempt.weight, LARGEST)
-        if progress.state != "ended" and attempt.may_reason:
+        if not is_known and progress.state != "ended" and attempt.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)
-        return Cost(tokens, usage, is_estimate=True)
+        return Cost(tokens, usage, is_estimate=not is_known)
 
 
 def ref_of(attempt: Attempt, ref: Ref) -> Ref:

@@ -20,6 +20,7 @@ from server.providers.bounds import (
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
 from server.providers.spent import comment
 from server.providers.wire import Wire
+from server.timeouts import Timeouts
 from server.upstream.response import Failed, Response, TimedOut
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,12 @@ class Relay:
     is asked for, so that a client that reads slowly slows the provider down."""
 
     def __init__(
-        self, response: Response, exchange: Exchange, client: Wire, portion: Portion
+        self,
+        response: Response,
+        exchange: Exchange,
+        client: Wire,
+        portion: Portion,
+        timeouts: Timeouts,
     ) -> None:
         attempt = exchange.attempt
         self._response = response
@@ -45,11 +51,17 @@ class Relay:
         self._progress = exchange.progress
         self._client = client
         self._portion = portion
+        self._timeouts = timeouts
         self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.target.name)
         self._most = exchange.most_output
         self._left = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
         """Bytes that may still come."""
         self._first = b""
+        self._silence = b""
+        """What an event becomes that has nothing for the client."""
+        self._finished_size = 0
+        self._until: float | None = None
+        """On the loop's clock, when a stream that has finished is over."""
 
     async def begin(self) -> None:
         """Waits for the first piece. Raises ProviderError if it does not come."""
@@ -63,6 +75,8 @@ class Relay:
         if self._response.is_early:
             # As long as the stream lasts its request would take memory that nobody counts.
             raise ProviderError("before it had the request")
+        # Not sooner: with the first byte for the client no other endpoint can be asked any more.
+        self._silence = sse.COMMENT
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is
@@ -87,7 +101,7 @@ class Relay:
         """Counts what still comes until the usage has, for a client that has gone."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while not self._progress.has_all_usage and self._progress.goes_on:
+                while not self._tally.is_complete and self._progress.goes_on:
                     await self._next()
 
     def close(self) -> None:
@@ -104,7 +118,8 @@ class Relay:
         is_end, size = False, MOST_PARSED_BYTES
         try:
             if self._waiting is None:
-                chunk = await self._response.part()
+                is_over = self._progress.state == "finished"
+                chunk = await (self._last_part() if is_over else self._response.part())
                 size = self._events.size + len(chunk)
                 self._left -= len(chunk)
                 if self._left < 0:
@@ -118,18 +133,41 @@ class Relay:
                 self._tally.cut()
             return piece
         except TimedOut:
-            self._progress.fail(ProviderTimeout())
+            self._fail(ProviderTimeout())
         except TooLarge:
             self._break_off()
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             self._exchange.owe(ProviderError("too deep"))
         except (Failed, sse.NoEvents):
-            self._progress.fail(ProviderError())
+            self._fail(ProviderError())
         except Exception:
             # Raised on, it would end the client's stream as if all was well.
             log.exception("A stream could not be passed on")
             self._progress.fail(ProviderError())
         return b""
+
+    async def _last_part(self) -> bytes:
+        """The next part of a stream that has finished, b"" when it has been waited for long enough:
+        what may still come is usage, and without that the end alone."""
+        size, timeouts = self._tally.output.size, self._timeouts
+        if size != self._finished_size:  # some say with each chunk that it is the last
+            self._finished_size, self._until = size, None
+        seconds = timeouts.leave if self._tally.is_complete else timeouts.last_usage
+        until = asyncio.get_running_loop().time() + seconds
+        self._until = until if self._until is None else min(self._until, until)
+        try:
+            async with asyncio.timeout_at(self._until):
+                return await self._response.part()
+        except TimeoutError:
+            self._tally.cut()
+            return b""
+
+    def _fail(self, failure: ProviderError) -> None:
+        """The connection does."""
+        if self._tally.is_complete:
+            self._tally.cut()
+        else:
+            self._progress.fail(failure)
 
     def _pass_on(self, events: Iterable[bytes]) -> bytes:
         if isinstance(events, list) and len(events) == 1:  # as nearly always
@@ -168,9 +206,9 @@ class Relay:
         if not data:
             return sse.COMMENT
         event = self._tally.see(data)
-        if event is None:
-            return b""
-        piece = self._stream.event(data, event)
+        piece = b"" if event is None else self._stream.event(data, event)
         if self._tally.output.least_tokens > self._most:
             self._progress.fail(ProviderError("more than its limit"))
+        if not piece and self._progress.goes_on:
+            return self._silence
         return piece

@@ -40,7 +40,10 @@ class StreamedCall:
             raise
 
     async def _accept(self, exchange: Exchange, response: Response) -> Relay:
-        self._relay = relay = Relay(response, exchange, self._call.caller.wire, self._portion)
+        call = self._call
+        self._relay = relay = Relay(
+            response, exchange, call.caller.wire, self._portion, call.timeouts
+        )
         try:
             await relay.begin()
         except Refusal:

@@ -19,7 +19,10 @@ from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
 
 # What an answer begins with: not an error, a page, or the blanks that some send while they think.
 _BLANKS = rb"\s{0,65536}+"
-_ANSWER = re.compile(rb'%b\{(?!%b"(?:error"|type"%b:%b"error"))' % ((_BLANKS,) * 4))
+_ANSWER = re.compile(
+    rb'%b\{(?!%b"(?:(?:errors?|detail|message|msg|code)"|(?:type|object)"%b:%b"error"))'
+    % ((_BLANKS,) * 4)
+)
 _END = re.compile(rb"\}\s*\Z")
 _END_BYTES = 100
 

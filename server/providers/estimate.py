@@ -65,6 +65,8 @@ class Output:
     def __init__(self) -> None:
         self._bytes = 0
         self._characters = 0
+        self._doubtful_bytes = 0
+        self._doubtful_characters = 0
 
     def add(self, text: Any) -> None:
         """Counts `text` if it is text."""
@@ -72,9 +74,25 @@ class Output:
             self._characters += len(text)
             self._bytes += len(text) if text.isascii() else len(text.encode(errors="replace"))
 
+    def add_doubtful(self, text: Any) -> None:
+        """Counts `text`, which perhaps the model has not written as it stands: a picture, or the
+        arguments of a tool, which servers write anew, with escapes and blanks of their own."""
+        if isinstance(text, str):
+            before = self._bytes
+            self.add(text)
+            self._doubtful_bytes += self._bytes - before
+            self._doubtful_characters += len(text)
+
     def add_unread(self, size: int, most: int) -> None:
         """Counts `size` bytes that were not looked at, as `most` tokens at most."""
-        self._bytes += min(size, most * OUTPUT_BYTES)
+        size = min(size, most * OUTPUT_BYTES)
+        self._bytes += size
+        self._doubtful_bytes += size
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self._bytes
 
     @property
     def tokens(self) -> int:
@@ -83,9 +101,21 @@ class Output:
     @property
     def least_tokens(self) -> int:
         """The fewest that the text can be, whatever its language."""
-        by_characters = self._characters // MOST_CHARACTERS
-        by_bytes = self._bytes // MOST_BYTES
-        return by_characters if by_characters > by_bytes else by_bytes
+        return _least(self._characters, self._bytes)
+
+    @property
+    def least_report(self) -> int:
+        """The fewest that a provider can have counted. Half of what is certain, as a token can also
+        be a long run of dashes or blanks; but one of anything."""
+        certain = _least(
+            self._characters - self._doubtful_characters, self._bytes - self._doubtful_bytes
+        )
+        return max(certain // 2, 1 if self._bytes else 0)
+
+
+def _least(characters: int, size: int) -> int:
+    by_characters, by_bytes = characters // MOST_CHARACTERS, size // MOST_BYTES
+    return by_characters if by_characters > by_bytes else by_bytes
 
 
 def measure(body: dict[str, Any]) -> Prompt:

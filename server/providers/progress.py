@@ -8,7 +8,7 @@ from typing import Literal
 
 from server.errors import Refusal
 from server.providers.errors import ProviderError
-from server.providers.usage import Usage
+from server.providers.usage import Counts
 
 # The states; in the last three it is over.
 #   waiting    nothing of an answer has come
@@ -22,7 +22,7 @@ State = Literal["waiting", "answering", "finished", "ended", "refused", "broken"
 # The events.
 #   answer  something of an answer comes; a ping is nothing of it
 #   finish  the last choice that lacked one gets its finish reason
-#   end     the stream says that it is over
+#   end     the stream says that it is over, which proves nothing before the finish
 #   cut     nothing more comes, though the stream has not said that it is over; clients do not
 #           notice by themselves that one broke off
 #   fail    an error is reported, or what comes cannot be used
@@ -31,15 +31,15 @@ Event = Literal["answer", "finish", "end", "cut", "fail"]
 # What each event leads to. What is not in the table changes nothing.
 _NEXT: dict[State, dict[Event, State]] = {
     "waiting": {"answer": "answering", "end": "refused", "cut": "refused", "fail": "refused"},
-    "answering": {"finish": "finished", "end": "ended", "cut": "broken", "fail": "broken"},
+    "answering": {"finish": "finished", "end": "broken", "cut": "broken", "fail": "broken"},
     "finished": {"end": "ended", "cut": "ended", "fail": "broken"},
     "ended": {},
     "refused": {},
     "broken": {},
 }
 
-# Usage can be reported in any state, and the last report counts. Until the answer has finished it
-# is what had been used up to some moment; a final report after that is all.
+# Usage can be reported in any state, and adds up to what is believed of it (usage.py). Until the
+# answer has finished it is what had been used up to some moment; a final report after that is all.
 
 
 class Progress:
@@ -51,9 +51,9 @@ class Progress:
         """More may come that counts."""
         self.failure: Refusal | None = None
         """Why it is refused or broken."""
-        self.usage: Usage | None = None
+        self.usage: Counts | None = None
         self.has_all_usage = False
-        """`usage` is all that was used."""
+        """`usage` is the provider's last word."""
 
     def answer(self) -> None:
         self._see("answer")
@@ -70,13 +70,11 @@ class Progress:
     def fail(self, failure: Refusal) -> None:
         self._see("fail", failure)
 
-    def report(self, usage: Usage | None, is_final: bool = True) -> None:
-        """None for usage that cannot be read; `is_final`: of a kind that comes with the finish or
-        after it, if the answer has finished."""
-        self.usage = usage
-        if usage is None:
-            self.has_all_usage = False
-        elif is_final and self.state in ("finished", "ended"):
+    def report(self, usage: Counts, is_final: bool = True) -> None:
+        """`is_final`: of a kind that comes with the finish or after it, if the answer has
+        finished."""
+        self.usage = usage if self.usage is None else self.usage.grown(usage)
+        if is_final and self.state in ("finished", "ended"):
             self.has_all_usage = True
 
     def trust_usage(self) -> None:

@@ -3,7 +3,6 @@
 Sources: OpenAI's API specification, schema Error; https://platform.claude.com/docs/en/api/errors
 """
 
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -21,15 +20,10 @@ from server.providers.errors import (
     ProviderQuota,
     ProviderRefused,
 )
-from server.providers.reading import an_object, objects, string
+from server.providers.reading import parse
+from server.providers.words import Words, words_of
 
 LONGEST_RETRY_AFTER_SECONDS = 60
-_LONGEST_MESSAGE = 2_000
-_LONGEST_TEXT = 65_536
-"""Of which secrets are taken out; then it is cut to what is passed on."""
-# Accounts of the tenant that providers name in their messages, and what looks like a key.
-_OF_THE_TENANT = re.compile(r"\b(?:org|proj|sk|acct|wrkspc)[-_][A-Za-z0-9*_.-]{4,}")
-
 _OPENAI_TYPES = {
     402: "insufficient_quota",
     429: "rate_limit_error",
@@ -53,24 +47,48 @@ _ANTHROPIC_TYPES = {
 }
 
 
+# Types and codes of many providers for what is the tenant's fault.
+_SPENT = frozenset(
+    {
+        *("insufficient_quota", "insufficient_balance", "insufficient_credits", "billing_error"),
+        *("billing_hard_limit_reached", "billing_not_active", "exceeded_current_quota_error"),
+        *("insufficient_user_quota", "insufficient_funds", "payment_required", "arrearage"),
+        *("budget_exceeded", "out_of_credits", "no_credits", "account_overdue"),
+    }
+)
+_NO_ACCESS = frozenset(
+    {
+        *("authentication_error", "permission_error", "invalid_api_key", "unauthenticated"),
+        *("unauthorized", "permission_denied", "invalid_authentication_error"),
+    }
+)
+_BUSY = frozenset(
+    {
+        *("rate_limit_error", "rate_limit_exceeded", "too_many_requests", "resource_exhausted"),
+        *("rate_limit_reached_error", "ratelimiterror", "throttling", "throttlingexception"),
+    }
+)
+_USERS_FAULT = (400, 404, 413, 422)
+
+
 def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) -> Refusal:
-    """What a provider's reply other than 200 means for the user.
+    """What a provider's reply other than 2xx means for the user.
 
     What is the tenant's fault, a wrong key or spent credit, must not look like the user's.
     """
-    error = _error_object(raw, api_key)
-    message, kind, code = _said(error), _text(error, "type"), _text(error, "code")
+    words = words_of(_value_of(raw), api_key)
     refusal: Refusal
-    if status in (401, 403):
-        refusal = ProviderAuthError()
-    elif status == 402 or _is_quota(kind, code, message):
+    if status == 402 or _is_spent(words):
         refusal = ProviderQuota()
+    elif status in (401, 403):
+        refusal = ProviderAuthError()
     elif status == 429:
         refusal = ProviderBusy()
     elif 400 <= status < 500:
-        message = message or "The provider refused the request"
-        param = _text(error, "param") or None
-        refusal = ProviderRefused(status, message, kind, code or None, param)
+        message = words.message or "The provider refused the request"
+        refusal = ProviderRefused(
+            status, message, words.kind, words.code or None, words.param or None
+        )
     else:
         refusal = ProviderError()
     seconds = _retry_after(headers.get("retry-after"))
@@ -79,18 +97,19 @@ def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) 
     return refusal
 
 
-def of_error_event(event: dict[str, Any], api_key: str) -> Refusal:
-    """A stream's error, in the shape of either protocol."""
-    error = event["error"] if isinstance(event["error"], dict) else {"message": event["error"]}
-    error = _without_secrets(error, api_key)
-    kind, code, message = _text(error, "type"), _text(error, "code"), _said(error)
-    if _is_quota(kind, code, message):
+def of_failure(failure: Any, api_key: str) -> Refusal:
+    """What a failure in a reply of status 200 means: an object of any shape, or a plain text."""
+    words = words_of(failure, api_key)
+    if words.number == 402 or _is_spent(words):
         return ProviderQuota()
-    if kind == "rate_limit_error":
+    if words.number in (401, 403) or _is_among(_NO_ACCESS, words):
+        return ProviderAuthError()
+    if words.number == 429 or _is_among(_BUSY, words):
         return ProviderBusy()
-    status, default = ProviderError.status, ProviderError.message
-    refused = ProviderRefused if kind == "invalid_request_error" else ProviderFailed
-    return refused(status, message or default, kind, code or ProviderError.code, None)
+    is_users = words.kind == "invalid_request_error" or words.number in _USERS_FAULT
+    refused = ProviderRefused if is_users else ProviderFailed
+    message, code = words.message or ProviderError.message, words.code or ProviderError.code
+    return refused(ProviderError.status, message, words.kind, code, None)
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:
@@ -119,47 +138,26 @@ def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     return {"type": "error", "error": error, **refusal.extra}
 
 
-def _error_object(raw: bytes, api_key: str) -> dict[str, Any]:
+def _value_of(raw: bytes) -> Any:
+    """What was parsed, or a plain text; None for a page, which says nothing to a program."""
     try:
-        body = orjson.loads(raw)
+        return parse(raw)
     except orjson.JSONDecodeError:
-        return {}
-    error = an_object(body).get("error")
-    if isinstance(error, str):
-        error = {"message": error}
-    details = objects(an_object(body).get("detail"))
-    if error is None and details and isinstance(details[0].get("loc"), list):  # FastAPI's
-        error = {"param": ".".join(str(step) for step in details[0]["loc"])}
-    return _without_secrets(an_object(error), api_key)
+        text = raw.decode(errors="replace").strip()
+        return None if text.startswith(("<", "{", "[")) else text
 
 
-def _without_secrets(error: dict[str, Any], api_key: str) -> dict[str, Any]:
-    """Its texts without what is the tenant's own."""
-    found = {}
-    for name in ("message", "type", "code", "param"):
-        text = string(error.get(name))[:_LONGEST_TEXT]
-        if api_key:
-            text = text.replace(api_key, "***")
-        found[name] = _OF_THE_TENANT.sub("***", text)
-    return found
-
-
-def _text(error: dict[str, Any], name: str) -> str:
-    return string(error.get(name))[:200]
-
-
-def _said(error: dict[str, Any]) -> str:
-    return string(error.get("message"))[:_LONGEST_MESSAGE]
-
-
-def _is_quota(kind: str, code: str, message: str) -> bool:
-    """OpenAI says so by type or code, with 429; Anthropic by type, or by message with 400."""
+def _is_spent(words: Words) -> bool:
+    """Most say so by type or code; Anthropic also by its message, with 400."""
     return (
-        "insufficient_quota" in (kind, code)
-        or "credit_balance" in code
-        or kind == "billing_error"
-        or "credit balance is too low" in message
+        _is_among(_SPENT, words)
+        or "credit_balance" in words.code
+        or "credit balance is too low" in words.message
     )
+
+
+def _is_among(known: frozenset[str], words: Words) -> bool:
+    return words.kind.lower() in known or words.code.lower() in known
 
 
 def _retry_after(value: str | None) -> int | None:

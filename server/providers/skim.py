@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from server.providers.usage import Usage
+from server.providers.usage import Counts
 
 _NAME = b'"usage"'
 _VALUE = re.compile(rb"\s{0,100}:\s{0,100}(?=\{)")
@@ -16,13 +16,13 @@ _MOST_FOUND = 100
 _decode = json.JSONDecoder().raw_decode
 
 
-def find_usage(reply: bytes, read: Callable[[Any], Usage | None]) -> Usage | None:
+def find_usage(reply: bytes, read: Callable[[Any], Counts | None]) -> Counts | None:
     """What `read` makes of the member `usage`; None if it is not there, or that is not certain.
 
     Of several the largest: which one is the reply's own is not known without parsing, and the
     input of a tool's call can have a member of any name, so that a user could choose a smaller one.
     """
-    best: Usage | None = None
+    best: Counts | None = None
     at = found = 0
     while at < len(reply):
         name = reply.find(_NAME, at, at + _WINDOW_BYTES)
@@ -34,7 +34,7 @@ def find_usage(reply: bytes, read: Callable[[Any], Usage | None]) -> Usage | Non
             return None
         value = _VALUE.match(reply, at)
         usage = read(_object_at(reply, value.end())) if value else None
-        if usage is not None and (best is None or usage.total > best.total):
+        if usage is not None and (best is None or usage.sum > best.sum):
             best = usage
     return best
 

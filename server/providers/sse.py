@@ -16,6 +16,16 @@ _MOST_LINES = 1_000
 """Of one event, which has one or two as a rule."""
 
 
+# Names of events that are failures, whatever their data.
+_FAILURES = frozenset({b"error", b"exception", b"failure", b"failed", b"fatal"})
+_LONGEST_FAILURE = 18
+"""Bytes of a line with such a name: those of Anthropic's answers are longer."""
+
+
+class Failure(bytes):
+    """The data of an event that is a failure by its name."""
+
+
 class NoEvents(Exception):
     """What comes is no event that could be of an answer."""
 
@@ -86,4 +96,32 @@ def _data(block: bytes) -> bytes:
     # A stream may begin with the mark.
     lines = block.removeprefix(BOM_UTF8).split(b"\n")
     data = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
-    return b"\n".join(data)
+    first = lines[0]
+    if (
+        len(lines) == 2
+        and len(data) == 1
+        and first.startswith(b"event:")
+        and (len(first) > _LONGEST_FAILURE or not _is_failure(first[6:]))
+    ):
+        return data[0]  # as nearly always
+    return _odd_data(lines, data)
+
+
+def _odd_data(lines: list[bytes], data: list[bytes]) -> bytes:
+    """Some servers write a failure without the field, or with its name as the field."""
+    is_failure = False
+    for line in lines:
+        name, _, rest = line.partition(b":")
+        if name == b"event":
+            is_failure = is_failure or _is_failure(rest)
+        elif _is_failure(name):
+            is_failure = True
+            data.append(rest.strip())
+        elif line.startswith(b"{"):
+            data.append(line)
+    # One without data would be a comment.
+    return Failure(b"\n".join(data) or b"{}") if is_failure else b"\n".join(data)
+
+
+def _is_failure(name: bytes) -> bool:
+    return name.strip().lower() in _FAILURES

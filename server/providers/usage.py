@@ -1,13 +1,34 @@
-"""Usage: what a provider says that a call has used."""
+"""Usage: what a provider says that a call has used. It is evidence, not truth.
+
+Whose names they are: `prompt_tokens`, `completion_tokens`, `total_tokens` of OpenAI; `input_tokens`
+and `output_tokens` of Anthropic, and of servers of OpenAI's protocol that name them so too. Cached
+tokens have a name with nearly each vendor.
+"""
 
 from typing import Any, NamedTuple
 
 from server.amounts import is_amount
+from server.providers.reading import an_object, count, objects
 
-MESSAGE_COUNTS = (
-    *("input_tokens", "output_tokens"),
-    *("cache_creation_input_tokens", "cache_read_input_tokens"),
+MESSAGE_INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_KEPT = (
+    *(*MESSAGE_INPUTS, "output_tokens"),
+    *("prompt_tokens", "completion_tokens", "total_tokens"),
 )
+_DETAILS = (
+    *("prompt_tokens_details", "input_tokens_details"),
+    *("completion_tokens_details", "output_tokens_details"),
+)
+_READ, _WRITTEN, _REASONING = range(3)
+# The names of parts of the input and the output, here or in the details.
+_PARTS = {
+    **dict.fromkeys(("cached_tokens", "cache_read_input_tokens", "cache_read_tokens"), _READ),
+    **dict.fromkeys(("prompt_cache_hit_tokens", "num_cached_tokens"), _READ),
+    **dict.fromkeys(("prompt_cached_tokens", "cached_prompt_tokens"), _READ),
+    **dict.fromkeys(("cache_write_tokens", "cache_creation_input_tokens"), _WRITTEN),
+    **dict.fromkeys(("cache_creation_tokens", "cache_write_input_tokens"), _WRITTEN),
+    **dict.fromkeys(("reasoning_tokens", "thinking_tokens"), _REASONING),
+}
 
 
 class Usage(NamedTuple):
@@ -21,46 +42,136 @@ class Usage(NamedTuple):
         return self.input + self.output
 
 
-def of_completion(value: Any) -> Usage | None:
-    """The `usage` of a chat completion or of a chunk; None if it is not reported or no integers.
+class Counts(NamedTuple):
+    """What is reported, None where nothing is, or no count. `input` includes what was `read` from a
+    cache and `written` to it, `output` the `reasoning`."""
 
-    OpenAI's `total_tokens` counts; cached and reasoning tokens are parts of the other two.
-    """
+    input: int | None = None
+    output: int | None = None
+    total: int | None = None
+    read: int = 0
+    written: int = 0
+    reasoning: int = 0
+
+    @property
+    def sum(self) -> int:
+        """The larger of what contradicts itself."""
+        return max((self.input or 0) + (self.output or 0), self.total or 0)
+
+    def grown(self, later: "Counts") -> "Counts":
+        """With a later report. The counts are cumulative: one that is smaller is none."""
+        return Counts(*map(_larger, self, later))  # type: ignore[arg-type]
+
+    def believed(self, least: int, estimate: int) -> tuple[int | None, int | None]:
+        """Input and output, each None if it is not reported or impossible: no prompt is of no
+        tokens, and no output of fewer than `least`. What the total has beyond one half is the
+        other; with neither, `estimate` is about the output."""
+        used_by_input, output, total = self.input or None, self.output, self.total or 0
+        if output is not None and output < least:
+            output = None
+        rest = total - (used_by_input or 0) - (output or 0)
+        if rest <= 0:
+            return used_by_input, output
+        if output is not None:
+            return (rest, output) if used_by_input is None else (used_by_input, output + rest)
+        if used_by_input is not None:
+            return used_by_input, rest if rest >= least else None
+        if total <= least:
+            return None, None
+        output = min(max(estimate, least), total - 1)
+        return total - output, output
+
+
+def of_completion(value: Any) -> Counts | None:
+    """The `usage` of a chat completion or of a chunk; None if it is none."""
     if not isinstance(value, dict):
         return None
-    counts = _counts(value, "prompt_tokens", "completion_tokens", "total_tokens")
-    if counts is None:
-        return None
-    prompt, completion, total = counts
-    if total is None:
-        if prompt is None or completion is None:
-            return None
-        total = prompt + completion
-    used_by_input = total - (completion or 0) if prompt is None else prompt
-    used_by_input = min(max(used_by_input, 0), total)
-    return Usage(used_by_input, total - used_by_input)
+    return _counts(value, _amount(value, "prompt_tokens"), _message_input(value))
 
 
-def of_message(value: Any) -> Usage | None:
-    """The `usage` of an Anthropic message; None if it is not reported or no integers.
+def of_message(value: Any) -> Counts | None:
+    """The `usage` of an Anthropic message; None if it is none.
 
     Anthropic's `input_tokens` leave out what was written to or read from a cache.
     """
     if not isinstance(value, dict):
         return None
-    counts = _counts(value, *MESSAGE_COUNTS)
-    if counts is None:
-        return None
-    fresh, output, *cached = counts
-    if fresh is None or output is None:
-        return None
-    return Usage(fresh + sum(count or 0 for count in cached), output)
+    return _counts(value, _message_input(value), _amount(value, "prompt_tokens"))
 
 
-def _counts(value: dict[str, Any], *names: str) -> list[int | None] | None:
-    """The members of these names, None for each that is absent; None if one is no count."""
-    counts = [value.get(name) for name in names]
-    # bool is an int to Python.
-    if all(count is None or is_amount(count) for count in counts):
-        return counts
-    return None
+def of_chunk(chunk: dict[str, Any]) -> Counts | None:
+    """What a chat completion or a chunk reports, wherever servers put it: Groq into `x_groq`,
+    Moonshot into a choice."""
+    found = of_completion(chunk.get("usage"))
+    for place in (an_object(chunk.get("x_groq")), *objects(chunk.get("choices"))):
+        if "usage" in place and (other := of_completion(place["usage"])) is not None:
+            found = other if found is None else found.grown(other)
+    return found
+
+
+class MessageUsage:
+    """The usage of one streamed message, whose events each report some of it."""
+
+    def __init__(self) -> None:
+        self.reported: dict[str, Any] = {}
+        """Of the members that matter those that can be true, the last of each."""
+
+    def report(self, usage: dict[str, Any]) -> None:
+        """Counts are cumulative: one that is smaller than before is none, unless the rest of its
+        half has grown by as much, as when it is told later what was cached."""
+        before = self.reported
+        told: dict[str, Any] = {name: usage[name] for name in _KEPT if is_amount(usage.get(name))}
+        if isinstance(usage.get("output_tokens_details"), dict):
+            told["output_tokens_details"] = {"thinking_tokens": _parts(usage)[_REASONING]}
+        after = {**before, **told}
+        for half in (MESSAGE_INPUTS, ("output_tokens",)):
+            if _sum(after, half) < _sum(before, half):
+                for name in half:
+                    if name in before:
+                        after[name] = max(count(before[name]), count(after[name]))
+        self.reported = after
+
+
+def _counts(value: dict[str, Any], *inputs: int | None) -> Counts:
+    """`inputs`: by the names of either protocol; the first that is any counts."""
+    read, written, reasoning = _parts(value)
+    given = [amount for amount in inputs if amount is not None]
+    used_by_input = next(filter(None, given), 0) if given else None
+    output = _larger(_amount(value, "completion_tokens"), _amount(value, "output_tokens"))
+    # A whole that is smaller than its parts is not the whole.
+    if used_by_input is not None:
+        used_by_input = max(used_by_input, read + written)
+    if output is not None:
+        output = max(output, reasoning)
+    return Counts(used_by_input, output, _amount(value, "total_tokens"), read, written, reasoning)
+
+
+def _message_input(value: dict[str, Any]) -> int | None:
+    if _amount(value, "input_tokens") is None:
+        return None
+    return _sum(value, MESSAGE_INPUTS)
+
+
+def _parts(value: dict[str, Any]) -> list[int]:
+    """Read, written, reasoning: of each the most that any name says."""
+    found = [0, 0, 0]
+    for place in (value, *(value[name] for name in _DETAILS if name in value)):
+        if isinstance(place, dict):
+            for name in _PARTS.keys() & place.keys():
+                found[_PARTS[name]] = max(found[_PARTS[name]], count(place[name]))
+    return found
+
+
+def _amount(value: dict[str, Any], name: str) -> int | None:
+    found = value.get(name)
+    return found if is_amount(found) else None
+
+
+def _sum(value: dict[str, Any], names: tuple[str, ...]) -> int:
+    return sum(count(value.get(name)) for name in names)
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)

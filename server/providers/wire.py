@@ -1,8 +1,8 @@
 """Operations on the wire: what is sent upstream, and how errors reach the client.
 
-A new operation needs a class here, its readers in ask.py, estimate.py, tally.py and usage.py, its
-rows in translation.py (made in a folder for_...), a choice in gateway/endpoints.py, and a route in
-blueprints/gateway.py with its bodies in openapi/provider_bodies.py.
+A new operation needs a class here, its readers in ask.py, estimate.py, texts.py, tally.py and
+usage.py, its rows in translation.py (made in a folder for_...), a choice in gateway/endpoints.py,
+and a route in blueprints/gateway.py with its bodies in openapi/provider_bodies.py.
 
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 """

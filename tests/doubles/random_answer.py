@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from tests.doubles.answer import Answer
+from tests.doubles.quirks import HARMLESS
 
 MOST_PIECES = 12
 
@@ -14,6 +15,7 @@ ENDINGS: dict[str, Callable[[Random, int], dict[str, Any]]] = {
     "completed": lambda _random, _last: {},
     "no usage": lambda _random, _last: {"usage": "absent"},
     "malformed usage": lambda random, _last: {"malformed": random.choice(["12", 1.5, -3, True])},
+    "a harmless quirk": lambda random, _last: {"quirks": (random.choice([*HARMLESS.values()]),)},
     "refused": lambda random, _last: {"status": random.choice([400, 401, 429, 500, 503, 529])},
     "cut before the head": lambda _random, _last: {"cut_at": 0},
     "cut": lambda random, last: {"cut_at": random.randint(1, last)},

@@ -16,6 +16,7 @@ import pytest
 
 from tests.api import Api, User
 from tests.doubles import Answer, Call, Double, Tool, random_answer
+from tests.doubles.quirks import HARMLESS
 from tests.endpoints import text_config
 from tests.faults.checks import audit
 from tests.faults.endings import (
@@ -118,6 +119,9 @@ def _small_limit(random: Random) -> Made:
 ENDINGS = {
     "completed": Ending(case=_small_limit),
     "usage beside choices": Ending(lambda _random, _last: {"usage": "with_choices"}),
+    "a harmless quirk": Ending(
+        lambda random, _last: {"quirks": (random.choice([*HARMLESS.values()]),)}
+    ),
     "no usage": Ending(lambda _random, _last: {"usage": "absent"}, case=_small_limit),
     "malformed usage": Ending(
         lambda random, _last: {"malformed": random.choice(["12", 1.5, -3, True, 10**14])}

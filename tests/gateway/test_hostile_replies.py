@@ -225,7 +225,8 @@ UNREAD = dict.fromkeys(READ, (502, -ESTIMATE, "provider_error")) | {
 @pytest.mark.parametrize("asked", PROTOCOLS)
 @pytest.mark.parametrize("levels", [100, 300, 2000])
 def test_a_deep_event(client: httpx.Client, levels: int, asked: str) -> None:
-    chunk = f'{{"choices":[{{"index":0,"delta":{{"content":"Hi","x":{nested(levels)}}}}}]}}'
+    delta = f'{{"content":"Hi","x":{nested(levels)}}}'
+    chunk = f'{{"choices":[{{"index":0,"delta":{delta},"finish_reason":"stop"}}]}}'
     start = '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}'
     delta = (
         f'{{"type":"content_block_delta","index":0,"x":{nested(levels)},"delta":{{"text":"a"}}}}'

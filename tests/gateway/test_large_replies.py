@@ -311,7 +311,8 @@ def test_an_event_that_is_too_large_ends_the_stream(
 def test_very_many_events_at_once(client: httpx.Client) -> None:
     events = b"".join(chunk_of(f"{number} ") for number in range(3_000))
     comments = b":\n\n" * 100_000
-    with RawProvider(sending(HEAD, events + comments + chunk_of("end") + event(b"[DONE]"))) as one:
+    end = b'{"choices":[{"index":0,"delta":{"content":"end"},"finish_reason":"stop"}]}'
+    with RawProvider(sending(HEAD, events + comments + event(end) + event(b"[DONE]"))) as one:
         user = user_at(client, one.url, max_output=50_000)
         with streaming(user, "Hi") as reply:
             found = [json.loads(data) for data in data_of(reply.iter_lines()) if data[0] == "{"]

@@ -30,6 +30,7 @@ PIECE = 64 * 1024
 COUNT = 2048
 LIMIT = COUNT * PIECE
 """Tokens: more than all the text can be."""
+MUCH = Answer(pieces=Filler(COUNT, PIECE), tokens_per_chunk=PIECE // 8)
 RICH = 10**9
 # Of all that is on the way: in the sockets' buffers, of which a busy machine lets the one between
 # provider and worker grow to 32 MiB, and in those of the worker.
@@ -66,7 +67,7 @@ def until_quiet(double: Double, key: str) -> int:
 def test_a_client_that_does_not_read_stops_the_provider(
     client: httpx.Client, gateway: Server, double: Double, protocol: str
 ) -> None:
-    prompt = double.script("much", Answer(pieces=Filler(COUNT, PIECE)))
+    prompt = double.script("much", MUCH)
     user = user_at(client, double.url, protocol, tokens=RICH)
     before = gateway.resident()
     with unread(client, user, prompt, protocol) as connection:
@@ -86,7 +87,7 @@ def test_a_client_that_does_not_read_stops_the_provider(
 def test_a_client_that_reads_costs_no_memory_either(
     client: httpx.Client, gateway: Server, double: Double
 ) -> None:
-    prompt = double.script("much", Answer(pieces=Filler(COUNT, PIECE)))
+    prompt = double.script("much", MUCH)
     user = user_at(client, double.url, tokens=RICH)
     before, most, size = gateway.resident(), 0, 0
     with streaming(user, prompt, max_tokens=LIMIT) as reply:
@@ -103,7 +104,7 @@ def test_a_client_that_reads_costs_no_memory_either(
 def test_a_client_that_goes_while_it_does_not_read(
     client: httpx.Client, double: Double, protocol: str
 ) -> None:
-    prompt = double.script("much", Answer(pieces=Filler(COUNT, PIECE)))
+    prompt = double.script("much", MUCH)
     user = user_at(client, double.url, protocol, tokens=RICH)
     with unread(client, user, prompt, protocol):
         until_quiet(double, "much")

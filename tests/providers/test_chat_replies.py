@@ -88,7 +88,7 @@ def test_a_reply_with_everything() -> None:
         ({"stop_reason": "model_context_window_exceeded"}, "", "length"),
         ({"stop_reason": "pause_turn"}, "", "length"),
         ({"stop_reason": "refusal"}, "", "content_filter"),
-        ({"stop_reason": "new_one"}, "", "stop"),
+        ({"stop_reason": "new_one"}, "", "length"),
         ({"content": MESSAGE["content"][3:], "stop_reason": None}, None, "tool_calls"),
     ],
 )

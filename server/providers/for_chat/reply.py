@@ -10,17 +10,17 @@ from typing import Any
 
 import orjson
 
-from server.providers.reading import count, objects, string
+from server.providers.endings import Ending, ending_of
+from server.providers.reading import objects, string
 from server.providers.tool_input import as_object
+from server.providers.usage import of_message
 
-_FINISH_REASONS = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "pause_turn": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
+_FINISH_REASONS: dict[Ending, str] = {
+    "natural": "stop",
+    "sequence": "stop",
+    "calls": "tool_calls",
+    "cut": "length",
+    "filtered": "content_filter",
 }
 
 
@@ -58,29 +58,28 @@ def from_message(message: dict[str, Any], created: int) -> dict[str, Any]:
 
 
 def finish_reason(stop_reason: Any, has_calls: bool) -> str:
-    """`has_calls` decides when the stop reason is missing or unknown."""
-    known = _FINISH_REASONS.get(stop_reason) if isinstance(stop_reason, str) else None
-    return known or ("tool_calls" if has_calls else "stop")
+    """`has_calls` decides when the stop reason is missing."""
+    known = _FINISH_REASONS.get(ending_of(stop_reason) or "natural", "length")
+    return "tool_calls" if known == "stop" and stop_reason is None and has_calls else known
 
 
 def chat_usage(reported: Any) -> dict[str, Any] | None:
     """The usage in OpenAI's terms, whose prompt tokens include cached ones; None for none."""
-    if not isinstance(reported, dict) or not reported:
+    counts = of_message(reported)
+    if counts is None or not reported:
         return None
-    written = count(reported.get("cache_creation_input_tokens"))
-    read = count(reported.get("cache_read_input_tokens"))
-    prompt = count(reported.get("input_tokens")) + written + read
-    output = count(reported.get("output_tokens"))
+    prompt, output = (amount or 0 for amount in counts.believed(0, 0))
     found = {
         "prompt_tokens": prompt,
         "completion_tokens": output,
         "total_tokens": prompt + output,
-        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": written},
+        "prompt_tokens_details": {
+            "cached_tokens": counts.read,
+            "cache_write_tokens": counts.written,
+        },
     }
-    details = reported.get("output_tokens_details")
-    if isinstance(details, dict):
-        thinking = count(details.get("thinking_tokens"))
-        found["completion_tokens_details"] = {"reasoning_tokens": thinking}
+    if isinstance(reported.get("output_tokens_details"), dict):
+        found["completion_tokens_details"] = {"reasoning_tokens": counts.reasoning}
     return found
 
 

@@ -6,9 +6,10 @@ completion chunk object. What is missing or odd in an event is left out; nothing
 
 from typing import Any
 
+from server.providers.endings import ending_of
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
-from server.providers.reading import an_object, count, small, string
-from server.providers.usage import MESSAGE_COUNTS
+from server.providers.reading import an_object, count, string
+from server.providers.usage import MessageUsage
 
 Chunk = dict[str, Any]
 
@@ -38,7 +39,7 @@ class ChatStream:
         self._include_usage = include_usage
         self._id = f"chatcmpl-{created}"
         self._model = ""
-        self._usage: dict[str, Any] = {}
+        self._usage = MessageUsage()
         self._has_started = False
         self._has_finished = False
         self._calls = 0
@@ -65,14 +66,16 @@ class ChatStream:
             case "message_delta":
                 self._report(event.get("usage"))
                 reason = an_object(event.get("delta")).get("stop_reason")
-                return [] if reason is None else self._end(reason)
+                return [] if ending_of(reason) is None else self._end(reason)
+            case "message_stop":
+                self._report(event.get("usage"))
         return []
 
     def finish(self) -> list[Chunk]:
         """After the last event: a finish reason if there was none, and the usage if it was asked
         for and reported."""
         chunks = self._end(None)
-        used = chat_usage(self._usage)
+        used = chat_usage(self._usage.reported)
         if self._include_usage and used:
             chunks.append({**self._envelope(), "choices": [], "usage": used})
         return chunks
@@ -86,13 +89,8 @@ class ChatStream:
         return [self._chunk({})]
 
     def _report(self, reported: Any) -> None:
-        # Cumulative: a later number replaces an earlier one.
         if isinstance(reported, dict):
-            counts = {name: small(reported.get(name)) for name in MESSAGE_COUNTS}
-            self._usage |= {name: value for name, value in counts.items() if value is not None}
-            if isinstance(details := reported.get("output_tokens_details"), dict):
-                thinking = count(details.get("thinking_tokens"))
-                self._usage["output_tokens_details"] = {"thinking_tokens": thinking}
+            self._usage.report(reported)
 
     def _start_block(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         if block.get("type") != "tool_use":

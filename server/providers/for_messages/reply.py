@@ -8,13 +8,17 @@ Reasoning is in no reply of OpenAI's; compatible servers put it into `reasoning_
 from typing import Any
 from uuid import uuid4
 
+from server.providers.endings import ending_of, is_word
 from server.providers.for_messages.state import REASONING, id_for_client, mark_of
-from server.providers.reading import an_object, count, objects, string
+from server.providers.reading import an_object, objects, string
 from server.providers.tool_input import as_object
+from server.providers.usage import Counts, of_chunk
 
 UNNAMED = "unknown"
 """The tool of a call that has arguments and no name."""
 LONGEST_NAME = 256
+STOP_MEMBERS = ("finish_reason", "stop_reason", "matched_stop")
+"""Of a choice: why it ended, and by which stop sequence in the words of vLLM and of SGLang."""
 
 
 def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, Any]:
@@ -34,8 +38,8 @@ def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, A
     return {
         **envelope(completion),
         "content": [*content, *calls],
-        "stop_reason": stop_reason(choice.get("finish_reason"), bool(calls), bool(refusal)),
-        "usage": message_usage(completion.get("usage")),
+        **stop_of(choice, bool(calls), bool(refusal)),
+        "usage": message_usage(of_chunk(completion)),
     }
 
 
@@ -50,7 +54,7 @@ def envelope(completion: dict[str, Any]) -> dict[str, Any]:
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": message_usage(completion.get("usage")),
+        "usage": message_usage(of_chunk(completion)),
     }
 
 
@@ -83,30 +87,47 @@ def tool_use(call: dict[str, Any], name: str, origin: str, used: set[str]) -> di
     return {"type": "tool_use", "id": call_id, "name": name[:LONGEST_NAME], "input": {}}
 
 
-def stop_reason(finish_reason: Any, has_calls: bool, has_refused: bool) -> str:
-    """Some servers finish with `stop` after calls, or with `tool_calls` after none: what is there
-    counts. Which stop sequence ended it, if one did, is not known."""
-    if finish_reason == "length":
-        return "max_tokens"
-    if finish_reason == "content_filter" or has_refused:
-        return "refusal"
-    return "tool_use" if has_calls else "end_turn"
+def stop_of(choice: dict[str, Any], has_calls: bool, has_refused: bool) -> dict[str, Any]:
+    """`stop_reason` and `stop_sequence` for a choice or the last chunk of one.
+
+    Some servers finish with `stop` after calls, or with `tool_calls` after none: what is there
+    counts.
+    """
+    ending, sequence = ending_of(choice.get("finish_reason")), _matched(choice)
+    if ending == "filtered" or (has_refused and ending != "cut"):
+        reason = "refusal"
+    elif ending in ("cut", "failed"):
+        reason = "max_tokens"
+    elif has_calls:
+        reason = "tool_use"
+    elif ending == "sequence" or sequence is not None:
+        return {"stop_reason": "stop_sequence", "stop_sequence": sequence}
+    else:
+        reason = "end_turn"
+    return {"stop_reason": reason, "stop_sequence": None}
 
 
-def message_usage(usage: Any) -> dict[str, Any]:
+def _matched(choice: dict[str, Any]) -> str | None:
+    """The stop sequence that ended it, if one did; a number is a token of the model's."""
+    for name in STOP_MEMBERS[1:]:
+        text = string(choice.get(name))
+        if text and not is_word(text):
+            return text
+    return None
+
+
+def message_usage(counts: Counts | None) -> dict[str, Any]:
     """Anthropic's input tokens leave out what was read from and written to a cache."""
-    usage = an_object(usage)
-    of_input = an_object(usage.get("prompt_tokens_details"))
-    read, written = count(of_input.get("cached_tokens")), count(of_input.get("cache_write_tokens"))
+    counts = counts or Counts()
+    used_by_input, output = (amount or 0 for amount in counts.believed(0, 0))
     translated: dict[str, Any] = {
-        "input_tokens": max(count(usage.get("prompt_tokens")) - read - written, 0),
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": read,
-        "output_tokens": count(usage.get("completion_tokens")),
+        "input_tokens": max(used_by_input - counts.read - counts.written, 0),
+        "cache_creation_input_tokens": counts.written,
+        "cache_read_input_tokens": counts.read,
+        "output_tokens": output,
     }
-    of_output = an_object(usage.get("completion_tokens_details"))
-    if thinking := count(of_output.get("reasoning_tokens")):
-        translated["output_tokens_details"] = {"thinking_tokens": thinking}
+    if counts.reasoning:
+        translated["output_tokens_details"] = {"thinking_tokens": counts.reasoning}
     return translated
 
 

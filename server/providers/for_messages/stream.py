@@ -9,19 +9,22 @@ waits while the call before it lacks arguments.
 from collections import deque
 from typing import Any
 
+from server.providers.endings import ending_of
 from server.providers.for_messages.blocks import Block, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
 from server.providers.for_messages.reply import (
+    STOP_MEMBERS,
     envelope,
     first_choice,
     message_usage,
     reasoning_member,
-    stop_reason,
+    stop_of,
     text_of,
     thinking_of,
 )
 from server.providers.for_messages.state import mark_of
 from server.providers.reading import an_object, objects, small
+from server.providers.usage import Counts, of_chunk
 
 _BLOCK_BYTES = 1_000
 """That a block takes in memory, besides its text."""
@@ -46,10 +49,11 @@ class MessageStream:
         self._index = 0
         self._calls = Calls(origin)
         self._has_broken_call = False
-        self._finish_reason: Any = None
+        self._end: dict[str, Any] = {}
+        """The choice of the chunk that said why it ended."""
         self._has_called = False
         self._has_refused = False
-        self._usage: dict[str, Any] = {}
+        self._usage = Counts()
         self.kept = 0
         """About how many bytes of memory it takes: calls as long as it lasts, others until sent."""
 
@@ -60,10 +64,11 @@ class MessageStream:
         with non-empty choices.
         """
         events = self._begin(chunk)
-        if isinstance(usage := chunk.get("usage"), dict):
-            self._usage = message_usage(usage)
         choice = first_choice(chunk)
-        self._finish_reason = small(choice.get("finish_reason")) or self._finish_reason
+        if ending_of(choice.get("finish_reason")) is not None:
+            self._end = {name: small(choice.get(name)) for name in STOP_MEMBERS}
+        if chunk.get("usage") or "usage" in choice or "x_groq" in chunk:
+            self._usage = self._usage.grown(of_chunk(chunk) or Counts())
         self._take(an_object(choice.get("delta")))
         return events + self._advance()
 
@@ -73,11 +78,10 @@ class MessageStream:
         app should make, as its arguments are broken."""
         adopt(self._blocks)
         events = self._begin({}) + self._advance(to_the_end=True)
-        reason = stop_reason(self._finish_reason, self._has_called, self._has_refused)
-        if self._has_broken_call and reason != "max_tokens":
+        delta = stop_of(self._end, self._has_called, self._has_refused)
+        if self._has_broken_call and delta["stop_reason"] != "max_tokens":
             return [*events, {"type": "error", "error": _BROKEN_CALL}]
-        delta = {"stop_reason": reason, "stop_sequence": None}
-        usage = self._usage or message_usage(None)
+        usage = message_usage(self._usage)
         events.append({"type": "message_delta", "delta": delta, "usage": usage})
         events.append({"type": "message_stop"})
         return events

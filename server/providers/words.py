@@ -1,0 +1,136 @@
+"""Words: what a failure says, in whatever shape, without the tenant's secrets.
+
+The shapes are those of OpenAI, Anthropic, Gemini, Mistral, MiniMax, vLLM, TGI, FastAPI, AWS and of
+problem details (RFC 9457).
+"""
+
+import re
+from typing import Any, NamedTuple
+
+import orjson
+
+from server.providers.reading import an_object, string
+
+_LONGEST_MESSAGE = 2_000
+_LONGEST_NAME = 200
+_LONGEST_TEXT = 65_536
+"""Of which secrets are taken out; then it is cut to what is passed on."""
+_DEEPEST = 5
+_MOST_LISTED = 10
+# Accounts of the tenant that providers name in their messages, and what looks like a key.
+_OF_THE_TENANT = re.compile(
+    r"\b(?:(?:org|proj|sk|acct|wrkspc)[-_][A-Za-z0-9*_.-]{4,}"
+    r"|(?:gsk|xai|pplx|nvapi|hf)[-_][A-Za-z0-9*_.-]{16,})"
+)
+# Members that say what failed; those that have more than a word come first.
+_SAYING = (
+    *("message", "detail", "details", "msg", "error_message", "error_msg", "errorMessage"),
+    *("error_description", "Message", "reason", "title", "status_msg", "errors", "error"),
+    "base_resp",
+)
+_KINDS = ("type", "error_type", "status", "__type")
+_CODES = ("code", "error_code", "errcode")
+# Of which an answer has none, but for an `error` that is null.
+_OF_FAILURES = (
+    *("error", "errors", "detail", "message", "msg", "code", "error_message", "error_msg"),
+    *("errorMessage", "error_code", "error_type", "base_resp", "Message", "exception"),
+)
+_A_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class Words(NamedTuple):
+    """'' is what is not said; `number`: a status of HTTP that is told as a code, 0 for none."""
+
+    message: str
+    kind: str
+    code: str
+    param: str
+    number: int
+
+
+def words_of(failure: Any, api_key: str) -> Words:
+    """Of what was parsed, or of a plain text, for an endpoint with this key."""
+    said = _describe(failure, 0)
+    code, number = said.get("code"), 0
+    if type(code) is int or (isinstance(code, str) and code.isdecimal() and len(code) == 3):
+        number = int(code) if 400 <= int(code) < 600 else 0
+        code = "" if number else str(code)
+    texts = (said.get("message"), said.get("type"), code, said.get("param"))
+    message, *names = (without_secrets(string(text), api_key) for text in texts)
+    kind, code, param = (name[:_LONGEST_NAME] for name in names)
+    return Words(message[:_LONGEST_MESSAGE], kind, code, param, number)
+
+
+def is_failure(value: dict[str, Any]) -> bool:
+    """Does it look like one? For what has nothing of an answer."""
+    kind = value.get("type")
+    return (
+        value.get("object") == "error"
+        or (isinstance(kind, str) and (kind == "error" or kind.endswith("_error")))
+        or any(value.get(name) for name in _OF_FAILURES)
+    )
+
+
+def without_secrets(text: str, api_key: str) -> str:
+    text = text[:_LONGEST_TEXT]
+    if api_key:
+        text = text.replace(api_key, "***")
+    return _OF_THE_TENANT.sub("***", text)
+
+
+def has_secrets(value: dict[str, Any], api_key: str) -> bool:
+    """Is there one in what is no answer, of which anything may be passed on?"""
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        return True
+    return len(text) > _LONGEST_TEXT or without_secrets(text, api_key) != text
+
+
+def _describe(value: Any, depth: int) -> dict[str, Any]:
+    """`message`, and perhaps `type`, `code` and `param`; {} if nothing is said."""
+    if isinstance(value, str):
+        return {"message": value} if value.strip() else {}
+    if depth > _DEEPEST:
+        return {}
+    if isinstance(value, list):
+        said = (_describe(item, depth + 1) for item in value[:_MOST_LISTED])
+        return next((words for words in said if words), {})
+    if not isinstance(value, dict):
+        return {}
+    found = {**_own_words(value), **_said_within(value, depth)}
+    return {name: text for name, text in found.items() if text}
+
+
+def _said_within(value: dict[str, Any], depth: int) -> dict[str, Any]:
+    error = value.get("error")
+    names = ("error", *_SAYING) if isinstance(error, dict | list) else _SAYING
+    named: dict[str, Any] = {}
+    for name in names:
+        words = _describe(value.get(name), depth + 1)
+        if words.get("message"):
+            return {**named, **words}
+        named |= words
+    return named
+
+
+def _own_words(value: dict[str, Any]) -> dict[str, Any]:
+    kinds = [string(value.get(name)) for name in _KINDS]
+    codes = [value.get(name) for name in _CODES]
+    codes += [an_object(value.get("details")).get("error_code"), value.get("error")]
+    found = {
+        "type": next((kind for kind in kinds if kind and kind != "error"), ""),
+        "code": next(filter(_is_code, codes), ""),
+        "param": string(value.get("param")),
+    }
+    place = value.get("loc")
+    if isinstance(place, list):  # FastAPI's, where the type is that of the check
+        found["param"] = ".".join(str(step)[:_LONGEST_NAME] for step in place[:9] if step != "body")
+        found["type"] = ""
+    return {name: text for name, text in found.items() if text}
+
+
+def _is_code(value: Any) -> bool:
+    return (type(value) is int and value > 0) or (
+        isinstance(value, str) and _A_WORD.fullmatch(value) is not None
+    )
