@@ -71,7 +71,8 @@ def test_a_character_in_arguments(client: httpx.Client) -> None:
     call = '"tool_calls":[{"index":0,"id":"a","function":{"name":"f","arguments":"%s"}}]'
     parts = ['{\\"a\\":\\"' + FIRST, SECOND + '\\"}']
     data = [f'{{"choices":[{{"index":0,"delta":{{{call % part}}}}}]}}' for part in parts]
-    body = HEAD + "".join(f"data: {each}\n\n" for each in [*data, "[DONE]"]).encode()
+    data += ['{"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}', "[DONE]"]
+    body = HEAD + "".join(f"data: {each}\n\n" for each in data).encode()
     found = streamed(client, body, "openai", "anthropic")
     texts = [
         event["delta"]["partial_json"] for event in found if event.get("delta", {}).get("type")
