@@ -38,7 +38,6 @@ from server.gateway.room import (
     SMALL_REQUEST_BYTES,
     Room,
 )
-from server.http import StrictProtocol
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
@@ -48,6 +47,7 @@ from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.leases import Leases
 from server.metering.meter import Meter
+from server.protocol import StrictProtocol
 from server.services import Services
 from server.settings import Settings
 from server.store.store import Store

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.app import Deps, create_app
-from server.http import StrictProtocol
+from server.protocol import StrictProtocol
 from server.settings import Settings
 from server.store.store import Store
 from tests.api import ADMIN, config

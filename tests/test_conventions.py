@@ -32,7 +32,7 @@ ROWS = [
     {"store", "providers", "upstream"},
 ]
 LEAVES = {
-    *("amounts", "aside", "connections", "errors", "http", "logs", "metrics"),
+    *("amounts", "aside", "connections", "errors", "http", "logs", "metrics", "protocol"),
     *("recent", "replies", "settings", "structure", "tasks", "timeouts", "who"),
 }
 
@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},
     "redis": {"store"},
     "aiohttp": {"upstream"},
-    "sanic": {"process", "app", "blueprints", "http", "replies"},
+    "sanic": {"process", "app", "blueprints", "http", "protocol", "replies"},
 }
 """What is not for every room, with the rooms that import it: these and no others. What is a room
 itself may be imported inside it."""

@@ -201,12 +201,13 @@ async def _stream(request: Request, call: StreamedCall) -> None:
             refusal = error
         else:
             response = await _begin(request, hold.held)
-            is_read = request.http.protocol._can_write.is_set
+            await response.send(await relay.piece())
+            http, is_read = request.http, request.http.protocol._can_write.is_set
             while piece := await relay.piece():
                 if is_read():
-                    await response.send(piece)
+                    http.send_now(piece)
                 else:
-                    with relay.held():
+                    with relay.held(piece):
                         await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.
     settled = hold.settled

@@ -9,7 +9,7 @@ from itertools import islice
 import orjson
 
 from server.gateway.exchange import Exchange
-from server.gateway.room import SMALL_REPLY_BYTES, Portion
+from server.gateway.room import Portion
 from server.providers import sse
 from server.providers.bounds import (
     MOST_KEPT_BYTES,
@@ -22,6 +22,7 @@ from server.providers.spent import comment
 from server.providers.wire import Wire
 from server.timeouts import Timeouts
 from server.upstream.response import Failed, Response, TimedOut
+from server.upstream.turns import LIGHT_BYTES
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,11 @@ class Relay:
         self._timeouts = timeouts
         self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.target.name)
         self._most = exchange.most_output
-        self._left = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
-        """Bytes that may still come."""
+        self._came = 0
+        """Bytes."""
+        self._most_bytes = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
+        self._look_at = 0
+        """What waits is counted again when so many have come."""
         self._first = b""
         self._silence = b""
         """What an event becomes that has nothing for the client."""
@@ -86,8 +90,10 @@ class Relay:
             piece = await self._next()
         return piece
 
-    def held(self) -> contextlib.AbstractContextManager[None]:
-        """For a client that is slow: the provider is not read either. What has come is counted."""
+    def held(self, piece: bytes) -> contextlib.AbstractContextManager[None]:
+        """For a client that is slow to take `piece`: the provider is not read either. What has come
+        is counted."""
+        self._count_waiting(piece)
         return self._response.held()
 
     def end(self, spent: Mapping[str, int]) -> bytes:
@@ -121,12 +127,13 @@ class Relay:
                 is_over = self._progress.state == "finished"
                 chunk = await (self._last_part() if is_over else self._response.part())
                 size = self._events.size + len(chunk)
-                self._left -= len(chunk)
-                if self._left < 0:
+                self._came += len(chunk)
+                if self._came > self._most_bytes:
                     raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
                 is_end = not chunk
                 self._waiting = self._events.flush() if is_end else self._events.feed(chunk)
-            await self._response.turn(size)
+            if size > LIGHT_BYTES:
+                await self._response.turn()
             events, self._waiting = self._waiting, None
             piece = self._pass_on(events)
             if is_end:
@@ -174,14 +181,17 @@ class Relay:
             piece = self._pass_one_on(events[0])
         else:
             piece = self._pass_some_on(iter(events))
-        # A slow client has not read the piece before this one either.
-        kept = self._stream.kept
-        waiting = kept + self._events.size + self._response.unread_bytes + 2 * len(piece)
-        if waiting <= SMALL_REPLY_BYTES and not self._portion.is_taken:  # as nearly always
-            return piece
-        if kept > MOST_KEPT_BYTES or not self._portion.resize(waiting):
-            self._break_off()
+        if self._came >= self._look_at or self._stream.kept > LIGHT_BYTES:
+            self._count_waiting(piece)
         return piece
+
+    def _count_waiting(self, piece: bytes) -> None:
+        kept, portion = self._stream.kept, self._portion
+        # A slow client has not read the piece before this one either.
+        waiting = kept + self._events.size + self._response.unread_bytes + 2 * len(piece)
+        if kept > MOST_KEPT_BYTES or not portion.resize(waiting):
+            self._break_off()
+        self._look_at = self._came + (0 if portion.is_taken else LIGHT_BYTES)
 
     def _pass_some_on(self, events: Iterator[bytes]) -> bytes:
         pieces: list[bytes] = []
@@ -207,7 +217,7 @@ class Relay:
             return sse.COMMENT
         event = self._tally.see(data)
         piece = b"" if event is None else self._stream.event(data, event)
-        if self._tally.output.least_tokens > self._most:
+        if self._tally.output.exceeds(self._most):
             self._progress.fail(ProviderError("more than its limit"))
         if not piece and self._progress.goes_on:
             return self._silence

@@ -16,6 +16,7 @@ from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarg
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
 from server.providers.reading import parse
 from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
+from server.upstream.turns import LIGHT_BYTES
 
 # What an answer begins with: not an error, a page, or the blanks that some send while they think.
 _BLANKS = rb"\s{0,65536}+"
@@ -74,7 +75,8 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
         raise exchange.owe(failure, len(error.body)) from None
     try:
         if len(raw) <= MOST_REPLY_VALUES:
-            await response.turn(len(raw))
+            if len(raw) > LIGHT_BYTES:
+                await response.turn()
             return _read(exchange, raw)
         return await aside(portion.owners, _read, exchange, raw)
     except TooLarge:

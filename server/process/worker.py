@@ -20,9 +20,9 @@ from sanic.http import Stage
 from sanic.server.async_server import AsyncioServer
 
 from server.app import Deps, create_app, create_metrics_app
-from server.http import StrictProtocol
 from server.metrics.shared import this_worker
 from server.process.shutdown import SIGNALS
+from server.protocol import StrictProtocol
 from server.services import Services
 from server.settings import Settings
 from server.store.store import Store

@@ -56,9 +56,9 @@ class Tally:
             self._fail(ProviderError("not an object"))
             return None
         try:
-            event = parse(data)
+            event = orjson.loads(data)
         except orjson.JSONDecodeError:
-            event = None
+            event = _mended(data)
         if not isinstance(event, dict) or type(data) is Failure:
             self._see_other(data)
             return None
@@ -160,6 +160,14 @@ class Tally:
     def _count(self, event: dict[str, Any]) -> bool:
         """Counts the event; False if there is nothing in it to pass on. Raises NoAnswer."""
         raise NotImplementedError
+
+
+def _mended(data: bytes) -> Any:
+    """What orjson does not read and `parse` does; None if neither."""
+    try:
+        return parse(data)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _value_of(data: bytes) -> Any:

@@ -63,7 +63,8 @@ class Output:
     """What a call has produced so far, as text."""
 
     def __init__(self) -> None:
-        self._bytes = 0
+        self.size = 0
+        """Bytes of UTF-8."""
         self._characters = 0
         self._doubtful_bytes = 0
         self._doubtful_characters = 0
@@ -72,45 +73,42 @@ class Output:
         """Counts `text` if it is text."""
         if isinstance(text, str):
             self._characters += len(text)
-            self._bytes += len(text) if text.isascii() else len(text.encode(errors="replace"))
+            self.size += len(text) if text.isascii() else len(text.encode(errors="replace"))
 
     def add_doubtful(self, text: Any) -> None:
         """Counts `text`, which perhaps the model has not written as it stands: a picture, or the
         arguments of a tool, which servers write anew, with escapes and blanks of their own."""
         if isinstance(text, str):
-            before = self._bytes
+            before = self.size
             self.add(text)
-            self._doubtful_bytes += self._bytes - before
+            self._doubtful_bytes += self.size - before
             self._doubtful_characters += len(text)
 
     def add_unread(self, size: int, most: int) -> None:
         """Counts `size` bytes that were not looked at, as `most` tokens at most."""
         size = min(size, most * OUTPUT_BYTES)
-        self._bytes += size
+        self.size += size
         self._doubtful_bytes += size
 
     @property
-    def size(self) -> int:
-        """Bytes."""
-        return self._bytes
-
-    @property
     def tokens(self) -> int:
-        return -(-self._bytes // OUTPUT_BYTES)
+        return -(-self.size // OUTPUT_BYTES)
 
-    @property
-    def least_tokens(self) -> int:
-        """The fewest that the text can be, whatever its language."""
-        return _least(self._characters, self._bytes)
+    def exceeds(self, most: int) -> bool:
+        """Is the text more than `most` tokens for certain, whatever its language?"""
+        # It has no more characters than bytes.
+        if self.size <= most * MOST_CHARACTERS:
+            return False
+        return _least(self._characters, self.size) > most
 
     @property
     def least_report(self) -> int:
         """The fewest that a provider can have counted. Half of what is certain, as a token can also
         be a long run of dashes or blanks; but one of anything."""
         certain = _least(
-            self._characters - self._doubtful_characters, self._bytes - self._doubtful_bytes
+            self._characters - self._doubtful_characters, self.size - self._doubtful_bytes
         )
-        return max(certain // 2, 1 if self._bytes else 0)
+        return max(certain // 2, 1 if self.size else 0)
 
 
 def _least(characters: int, size: int) -> int:

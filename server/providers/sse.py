@@ -36,13 +36,10 @@ class Events:
     def __init__(self) -> None:
         self._rest = bytearray()
         """What has come of the next event."""
+        self.size = 0
+        """Its bytes."""
         # The end of a chunk, which may be the first half of a line's end.
         self._carriage_return = b""
-
-    @property
-    def size(self) -> int:
-        """Bytes that wait for the end of their event."""
-        return len(self._rest)
 
     def feed(self, chunk: bytes) -> Iterable[bytes]:
         """The `data` of each event that is complete now; b'' for one without (a comment).
@@ -58,6 +55,7 @@ class Events:
         # Only what is new is searched: a large event may come in very many chunks.
         begin = max(len(rest) - 1, 0)
         rest += chunk
+        self.size = len(rest)
         end = rest.rfind(b"\n\n", begin)
         if end < 0:
             if len(rest) > MOST_PARSED_BYTES:
@@ -65,12 +63,14 @@ class Events:
             return []
         blocks = bytes(rest[:end]).split(b"\n\n")
         del rest[: end + 2]
+        self.size = len(rest)
         return (_data(block) for block in blocks if block.strip(b"\n"))
 
     def flush(self) -> list[bytes]:
         """The event that an ended stream left without its empty line. Raises NoEvents."""
         data = _data(bytes(self._rest).strip(b"\n"))
         self._rest.clear()
+        self.size = 0
         return [data] if data else []
 
     def _with_line_feeds(self, chunk: bytes) -> bytes:

@@ -62,15 +62,12 @@ class _Chunks:
     def __init__(self, include_usage: bool, _: str) -> None:
         self._include_usage = include_usage
         self._usage = b""
-
-    @property
-    def kept(self) -> int:
-        return len(self._usage)
+        self.kept = 0
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         before = b""
         if self._usage:
-            before, self._usage = sse.frame(self._usage), b""
+            before, self._usage, self.kept = sse.frame(self._usage), b"", 0
         if event.get("usage") is None:
             return before + sse.frame(data)
         if not self._include_usage:
@@ -80,7 +77,7 @@ class _Chunks:
             return sse.frame(halves.dumps_like(data, event, usage=None))
         if event.get("choices"):
             return before + sse.frame(data)
-        self._usage = data
+        self._usage, self.kept = data, len(data)
         return before
 
     def end(self, spent: Mapping[str, int]) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import aiohttp
@@ -97,7 +98,7 @@ class Response:
         protocol.ask()
         self._others = others
         self._timeouts = timeouts
-        self._loop = asyncio.get_running_loop()
+        self._loop = turns.loop
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
         self._is_left = False
@@ -118,7 +119,7 @@ class Response:
             else:
                 raise Failed("no final head")
             # aiohttp bounds each header, and keeps them for as long as a stream lasts.
-            if sum(len(name) + len(value) for name, value in message.raw_headers) > MOST_HEAD_BYTES:
+            if sum(map(len, chain.from_iterable(message.raw_headers))) > MOST_HEAD_BYTES:
                 del message  # else the failure would keep it
                 raise Failed("large head")
         except _NO_REPLY as error:
@@ -159,9 +160,9 @@ class Response:
             if self._connection is not None:  # else it may be another's by now
                 self._protocol.release()
 
-    async def turn(self, size: int) -> None:
-        """Waits until something may be done with so many bytes of it that could take long."""
-        if size > LIGHT_BYTES and self._turns.is_over:
+    async def turn(self) -> None:
+        """Waits until something may be done with it that could take long: not of LIGHT_BYTES."""
+        if self._turns.is_over:
             await self._turns.wait(self._owner)
 
     async def part(self) -> bytes:
@@ -172,7 +173,8 @@ class Response:
         """
         content = self._content
         self.give_up_at = self._loop.time() + self._timeouts.idle
-        await self.turn(content._size)
+        if content._size > LIGHT_BYTES:
+            await self.turn()
         try:
             return await content.readany()
         except _NO_REPLY as error:

@@ -17,7 +17,7 @@ class Turns:
     the owners take turns."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        self.loop = loop
         self._has_begun = False
         self._end = 0.0
         self._lines: dict[str, deque[Callable[[], None]]] = {}
@@ -38,7 +38,7 @@ class Turns:
 
     async def wait(self, owner: str) -> None:
         """Until it is the caller's turn, which is the only one then."""
-        turn = self._loop.create_future()
+        turn = self.loop.create_future()
 
         def give() -> None:
             if not turn.done():
@@ -51,7 +51,7 @@ class Turns:
     def _begin(self) -> None:
         self._has_begun = True
         self._end = monotonic() + TURN_SECONDS
-        self._loop.call_soon(self._go_on)
+        self.loop.call_soon(self._go_on)
 
     def _go_on(self) -> None:
         if not self._lines:

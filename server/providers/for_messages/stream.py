@@ -63,9 +63,10 @@ class MessageStream:
         message_start comes first, whatever the first chunk is; usage may come in any chunk, also
         with non-empty choices.
         """
-        events = self._begin(chunk)
+        events = [] if self._started else self._begin(chunk)
         choice = first_choice(chunk)
-        if ending_of(choice.get("finish_reason")) is not None:
+        reason = choice.get("finish_reason")
+        if reason is not None and ending_of(reason) is not None:
             self._end = {name: small(choice.get(name)) for name in STOP_MEMBERS}
         if chunk.get("usage") or "usage" in choice or "x_groq" in chunk:
             self._usage = self._usage.grown(of_chunk(chunk) or Counts())
@@ -77,7 +78,8 @@ class MessageStream:
         and (cumulative) usage, message_stop. An error instead of those if there is a call that no
         app should make, as its arguments are broken."""
         adopt(self._blocks)
-        events = self._begin({}) + self._advance(to_the_end=True)
+        events = [] if self._started else self._begin({})
+        events += self._advance(to_the_end=True)
         delta = stop_of(self._end, self._has_called, self._has_refused)
         if self._has_broken_call and delta["stop_reason"] != "max_tokens":
             return [*events, {"type": "error", "error": _BROKEN_CALL}]
@@ -87,24 +89,28 @@ class MessageStream:
         return events
 
     def _begin(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
-        if self._started:
-            return []
         self._started = True
         return [{"type": "message_start", "message": envelope(chunk)}]
 
     def _take(self, delta: dict[str, Any]) -> None:
+        if len(delta) == 1 and isinstance(text := delta.get("content"), str):  # as nearly always
+            self._take_text(text)
+            return
         if thinking := thinking_of(delta):
             if not self._blocks or not isinstance(self._blocks[-1], Thinking):
                 self._append(Thinking(mark_of(self._origin, reasoning_member(delta))))
             self._add(thinking)
         refusal = text_of(delta.get("refusal"))
         self._has_refused = self._has_refused or bool(refusal)
-        if text := text_of(delta.get("content")) + refusal:
+        self._take_text(text_of(delta.get("content")) + refusal)
+        for call in objects(delta.get("tool_calls")):
+            self._take_call(call)
+
+    def _take_text(self, text: str) -> None:
+        if text:
             if not self._blocks or type(self._blocks[-1]) is not Block:
                 self._append(Block({"type": "text", "text": ""}))
             self._add(text)
-        for call in objects(delta.get("tool_calls")):
-            self._take_call(call)
 
     def _add(self, text: str) -> None:
         block = self._blocks[-1]
