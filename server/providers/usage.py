@@ -15,9 +15,11 @@ _KEPT = (
     *(*MESSAGE_INPUTS, "output_tokens"),
     *("prompt_tokens", "completion_tokens", "total_tokens"),
 )
-_DETAILS = (
-    *("prompt_tokens_details", "input_tokens_details"),
-    *("completion_tokens_details", "output_tokens_details"),
+_DETAILS = frozenset(
+    {
+        *("prompt_tokens_details", "input_tokens_details"),
+        *("completion_tokens_details", "output_tokens_details"),
+    }
 )
 _READ, _WRITTEN, _REASONING = range(3)
 # The names of parts of the input and the output, here or in the details.
@@ -60,6 +62,8 @@ class Counts(NamedTuple):
 
     def grown(self, later: "Counts") -> "Counts":
         """With a later report. The counts are cumulative: one that is smaller is none."""
+        if later == self:
+            return self
         return Counts(*map(_larger, self, later))  # type: ignore[arg-type]
 
     def believed(self, least: int, estimate: int) -> tuple[int | None, int | None]:
@@ -86,7 +90,8 @@ def of_completion(value: Any) -> Counts | None:
     """The `usage` of a chat completion or of a chunk; None if it is none."""
     if not isinstance(value, dict):
         return None
-    return _counts(value, _amount(value, "prompt_tokens"), _message_input(value))
+    used_by_input = _amount(value, "prompt_tokens")
+    return _counts(value, used_by_input or _known(_message_input(value), used_by_input))
 
 
 def of_message(value: Any) -> Counts | None:
@@ -96,14 +101,18 @@ def of_message(value: Any) -> Counts | None:
     """
     if not isinstance(value, dict):
         return None
-    return _counts(value, _message_input(value), _amount(value, "prompt_tokens"))
+    used_by_input = _message_input(value)
+    return _counts(value, used_by_input or _known(_amount(value, "prompt_tokens"), used_by_input))
 
 
 def of_chunk(chunk: dict[str, Any]) -> Counts | None:
     """What a chat completion or a chunk reports, wherever servers put it: Groq into `x_groq`,
     Moonshot into a choice."""
     found = of_completion(chunk.get("usage"))
-    for place in (an_object(chunk.get("x_groq")), *objects(chunk.get("choices"))):
+    places = objects(chunk.get("choices"))
+    if "x_groq" in chunk:
+        places = [*places, an_object(chunk["x_groq"])]
+    for place in places:
         if "usage" in place and (other := of_completion(place["usage"])) is not None:
             found = other if found is None else found.grown(other)
     return found
@@ -132,17 +141,14 @@ class MessageUsage:
         self.reported = after
 
 
-def _counts(value: dict[str, Any], *inputs: int | None) -> Counts:
-    """`inputs`: by the names of either protocol; the first that is any counts."""
+def _counts(value: dict[str, Any], used_by_input: int | None) -> Counts:
     read, written, reasoning = _parts(value)
-    given = [amount for amount in inputs if amount is not None]
-    used_by_input = next(filter(None, given), 0) if given else None
     output = _larger(_amount(value, "completion_tokens"), _amount(value, "output_tokens"))
     # A whole that is smaller than its parts is not the whole.
-    if used_by_input is not None:
-        used_by_input = max(used_by_input, read + written)
-    if output is not None:
-        output = max(output, reasoning)
+    if used_by_input is not None and used_by_input < read + written:
+        used_by_input = read + written
+    if output is not None and output < reasoning:
+        output = reasoning
     return Counts(used_by_input, output, _amount(value, "total_tokens"), read, written, reasoning)
 
 
@@ -155,20 +161,28 @@ def _message_input(value: dict[str, Any]) -> int | None:
 def _parts(value: dict[str, Any]) -> list[int]:
     """Read, written, reasoning: of each the most that any name says."""
     found = [0, 0, 0]
-    for place in (value, *(value[name] for name in _DETAILS if name in value)):
-        if isinstance(place, dict):
-            for name in _PARTS.keys() & place.keys():
-                found[_PARTS[name]] = max(found[_PARTS[name]], count(place[name]))
+    for name, given in value.items():
+        if name in _PARTS:
+            found[_PARTS[name]] = max(found[_PARTS[name]], count(given))
+        elif name in _DETAILS and isinstance(given, dict):
+            for inner in given:
+                if inner in _PARTS:
+                    found[_PARTS[inner]] = max(found[_PARTS[inner]], count(given[inner]))
     return found
 
 
 def _amount(value: dict[str, Any], name: str) -> int | None:
     found = value.get(name)
-    return found if is_amount(found) else None
+    return found if found is not None and is_amount(found) else None
 
 
 def _sum(value: dict[str, Any], names: tuple[str, ...]) -> int:
     return sum(count(value.get(name)) for name in names)
+
+
+def _known(one: int | None, other: int | None) -> int | None:
+    """The first that is known."""
+    return other if one is None else one
 
 
 def _larger(one: int | None, other: int | None) -> int | None:
