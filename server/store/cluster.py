@@ -15,7 +15,7 @@ from redis.exceptions import MovedError, RedisError, ResponseError, TryAgainErro
 
 from server.errors import NotSent
 from server.store.command import Command
-from server.store.patience import Patience, Until
+from server.store.patience import Limit, Patience
 from server.store.pipeline import Connect, Pipeline
 from server.store.topology import Prepare, connector, disconnect_all, node_url, split_addresses
 from server.tasks import keep_going
@@ -160,7 +160,7 @@ class Cluster:
         failure: Exception = OSError("no server of the Cluster answers")
         for address in dict.fromkeys([*known, *self._seeds]):
             try:
-                async with Until(self._patience, self._patience.deadline()):
+                with Limit(self._patience).until(self._patience.deadline()):
                     connection = await self._connector(address)()
                     await connection.send_command("CLUSTER", "SLOTS")
                     slots = await connection.read_response()

@@ -8,6 +8,7 @@ import asyncio
 from math import inf
 from time import monotonic
 from types import TracebackType
+from typing import Any, Self
 
 from server import metrics
 
@@ -56,34 +57,63 @@ class Patience:
         self._turn = asyncio.get_running_loop().call_later(TURN_SECONDS, self._come_around)
 
 
-class Until:
-    """`async with Until(patience, deadline)` is asyncio.timeout_at by its clock."""
+class Limit:
+    """Of all that one task waits for: `with limit.until(deadline)` is asyncio.timeout_at by the
+    clock of `patience`. A timer for each time would cost as much as a command."""
 
-    __slots__ = ("_deadline", "_limit", "_loop", "_patience", "_timer")
-
-    def __init__(self, patience: Patience, deadline: float) -> None:
+    def __init__(self, patience: Patience) -> None:
         self._patience = patience
+        self._task: asyncio.Task[Any] | None = None
+        self._deadline = inf
+        self._due = inf
+        """When it is looked at next."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_over = False
+
+    def until(self, deadline: float) -> Self:
         self._deadline = deadline
+        return self
 
-    async def __aenter__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._limit = asyncio.timeout(None)
-        await self._limit.__aenter__()
-        self._look()
+    def __enter__(self) -> None:
+        if self._task is None:
+            self._task = asyncio.current_task()
+        if self._timer is None or self._deadline < self._due:
+            self._look_later()
 
-    async def __aexit__(
+    def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._timer.cancel()
-        await self._limit.__aexit__(kind, error, trace)
+        self._deadline = inf
+        if self._is_over:
+            self._is_over = False
+            assert self._task is not None
+            if self._task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def _look_later(self) -> None:
+        self.stop()
+        assert self._task is not None
+        self._due = self._deadline
+        # Never at once: a task that is cancelled while it runs would notice after the wait.
+        seconds = max(self._deadline - self._patience.now(), 0.0)
+        self._timer = self._task.get_loop().call_later(seconds, self._look)
 
     def _look(self) -> None:
-        left = self._deadline - self._patience.now()
-        if left > 0:
-            # That the clock stood still is only known when it is late.
-            self._timer = self._loop.call_later(left, self._look)
-        else:
-            self._limit.reschedule(self._loop.time())
+        self._timer = None
+        if self._deadline == inf:
+            return  # nothing is waited for
+        if self._patience.now() < self._deadline:
+            # It was set for one before; or the clock stood still, which is only known when late.
+            self._look_later()
+            return
+        assert self._task is not None
+        self._is_over = True
+        self._task.cancel()

@@ -33,7 +33,7 @@ from redis.exceptions import (
 from server import metrics
 from server.errors import NotSent, Unavailable, Unreadable
 from server.store.command import Command, Script, pack, send_all
-from server.store.patience import Patience, Until
+from server.store.patience import Limit, Patience
 from server.store.queue import Queue
 from server.tasks import keep_going
 
@@ -68,6 +68,7 @@ class Pipeline:
     ) -> None:
         self._connect = connect
         self._patience = patience
+        self._limit = Limit(patience)
         self._on_trouble = on_trouble
         self._redirect = redirect
         self._queue = Queue()
@@ -110,6 +111,7 @@ class Pipeline:
             self._overdue_check.cancel()
         if self._task:
             self._task.cancel()
+            self._limit.stop()
             with suppress(asyncio.CancelledError):
                 await self._task
         self._queue.fail("closed")
@@ -194,13 +196,13 @@ class Pipeline:
         # timeout would condemn the younger ones to fail with it, and what is not sent is safe.
         batch: list[Command] = []
         self._batch, patience = batch, self._patience
-        self._queue.take(FLUSH_COMMANDS, patience.now() + patience.seconds / 2, batch)
+        self._queue.take(FLUSH_COMMANDS, self._busy_since + patience.seconds / 2, batch)
         if not batch:
             return
         answered = 0
         began = perf_counter()
         try:
-            async with Until(patience, batch[0].deadline):
+            with self._limit.until(batch[0].deadline):
                 await send_all(connection, batch)
                 for command in batch:
                     if command.asking:
@@ -264,7 +266,7 @@ class Pipeline:
     async def _reconnect(self) -> None:
         """One attempt; when it fails, all who wait fail, and later callers at once."""
         try:
-            async with Until(self._patience, self._patience.deadline()):
+            with self._limit.until(self._patience.deadline()):
                 self._connection = await self._connect()
         except Exception as error:
             metrics.redis_failed()
