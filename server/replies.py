@@ -29,9 +29,13 @@ class Reply(HTTPResponse):
             self.headers.setdefault("content-type", self.content_type)
         if isinstance(self.stream, Http) and self.stream.request.version == "1.0":
             self.headers.pop("transfer-encoding", None)
-        for name, value in self.headers.items():
-            if name != "alt-svc":  # Sanic's, and empty
-                yield name.encode(), str(value).encode("latin-1")
+        return iter(
+            [
+                (name.encode(), str(value).encode("latin-1"))
+                for name, value in self.headers.items()
+                if name != "alt-svc"  # Sanic's, and empty
+            ]
+        )
 
 
 Body_co = TypeVar("Body_co", covariant=True)

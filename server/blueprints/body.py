@@ -63,6 +63,8 @@ async def read(
     announced = stream.announced_bytes
     if announced > bounds.size:
         ask, announced = None, 0  # it is refused at once
+    if 0 < announced <= _UNCOUNTED_BYTES:  # as nearly all
+        return await _read_uncounted(stream)
     portion.could_be(_ARRIVING * announced)
     while stream.request_body:
         if ask is not None and (announced > LARGE_BYTES or len(text) > LARGE_BYTES):
@@ -71,11 +73,23 @@ async def read(
         if piece := await stream.read():
             text += piece
             portion.grow_to(_ARRIVING * len(text))
-    # Sanic stops reading when much is waiting, and would not notice that the client goes.
+    _read_on(stream)
+    return text
+
+
+async def _read_uncounted(stream: StrictHttp) -> bytearray:
+    text = bytearray()
+    while stream.request_body:
+        text += await stream.read() or b""
+    _read_on(stream)
+    return text
+
+
+def _read_on(stream: StrictHttp) -> None:
+    """Sanic stops reading when much is waiting, and would not notice that the client goes."""
     transport = stream.protocol.transport
     if transport is not None and not transport.is_reading():
         transport.resume_reading()
-    return text
 
 
 def weigh(text: bytearray, bounds: Bounds) -> int:
@@ -104,11 +118,8 @@ def parse(text: bytearray) -> dict[str, Any]:
 
 async def read_small(stream: StrictHttp, room: Room, who: Who) -> dict[str, Any]:
     """The object that a body within OF_OTHERS is. Raises Overloaded, TooComplex, InvalidJson."""
-    if 0 < stream.announced_bytes <= _UNCOUNTED_BYTES:  # as nearly all
-        text = bytearray()
-        while stream.request_body:
-            text += await stream.read() or b""
-        return parse(text)
+    if 0 < stream.announced_bytes <= _UNCOUNTED_BYTES:
+        return parse(await _read_uncounted(stream))
     with room.portion(who.tenant_id, who.user_id) as portion:
         text = await read(stream, OF_OTHERS, portion)
         if len(text) > ASIDE_BYTES:

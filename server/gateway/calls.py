@@ -100,13 +100,18 @@ class Call:
         for attempt, limit in zip(self._attempts, limits, strict=True):
             if limit is None:
                 continue
-            seconds = (until - monotonic()) / left
+            now = monotonic()
+            seconds = (until - now) / left
             if first is not None and seconds <= 0:
                 break
             left -= 1
             self.exchange = exchange = Exchange(attempt, limit, held.tokens)
             try:
-                accepted = await accept(exchange, await self._send(exchange, seconds))
+                try:
+                    response = await self._send(exchange, seconds)
+                except ProviderRefused as refusal:
+                    response = await self._send_otherwise(exchange, refusal, now + seconds)
+                accepted = await accept(exchange, response)
                 self.forget_bodies()
                 return accepted
             except ProviderError as refusal:
@@ -159,27 +164,29 @@ class Call:
         self._report(exchange, outcome, cost.tokens)
         return ending
 
-    async def _send(self, exchange: Exchange, seconds: float) -> Response:
-        """The response, of status 200: to the request as it is sent first, or to one that is said
-        otherwise where the endpoint has refused that. Raises Refusal."""
-        until = monotonic() + seconds
+    async def _send_otherwise(
+        self, exchange: Exchange, refusal: ProviderRefused, until: float
+    ) -> Response:
+        """As `_send`, of a request that is said otherwise where the endpoint has refused a member
+        that can be."""
         of_limit: ProviderRefused | None = None
         while True:
-            try:
-                return await self._send_once(exchange, until - monotonic())
-            except ProviderRefused as refusal:
-                refused = refusal.param or ""
-                is_of_limit = exchange.form.names_limit(refused)
-                if until <= monotonic() or not exchange.reword(refused):
-                    # By either name: what was said first is about what the client asked for.
-                    raise (is_of_limit and of_limit) or refusal from None
-                of_limit = refusal if is_of_limit else of_limit
+            refused = refusal.param or ""
+            is_of_limit = exchange.form.names_limit(refused)
+            if until <= monotonic() or not exchange.reword(refused):
+                # By either name: what was said first is about what the client asked for.
+                raise (is_of_limit and of_limit) or refusal
+            of_limit = refusal if is_of_limit else of_limit
             name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
             log.warning(
                 "Endpoint %s of tenant %s is asked anew: %s", name, tenant_id, exchange.form
             )
+            try:
+                return await self._send(exchange, until - monotonic())
+            except ProviderRefused as again:
+                refusal = again
 
-    async def _send_once(self, exchange: Exchange, seconds: float) -> Response:
+    async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, if its status may be an answer's. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         api_key = target.endpoint.api_key or ""

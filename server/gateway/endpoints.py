@@ -47,14 +47,14 @@ def find_targets(text: TextEndpoints | None, model: str, client: ProtocolName) -
         raise Unsupported("model", "model is required: the endpoint has no default_model")
     if endpoint.url is None:
         raise NoModel(f"The endpoint {name!r} has no url")
-    targets = [_target(name, endpoint, endpoint.url, wanted)]
+    targets = [_target(text, name, endpoint.url, wanted)]
     for other in dict.fromkeys(text.fallback):
         if len(targets) > MOST_FALLBACKS:
             break
         fallback = text.endpoints[other]
         wanted_there = wanted if wanted in fallback.models else fallback.default_model
         if other != name and wanted_there and fallback.url is not None:
-            targets.append(_target(other, fallback, fallback.url, wanted_there))
+            targets.append(_target(text, other, fallback.url, wanted_there))
     return targets
 
 
@@ -77,8 +77,7 @@ def _find(text: TextEndpoints, model: str, client: ProtocolName) -> tuple[str, s
 def _for_unknown(text: TextEndpoints, model: str, client: ProtocolName) -> str:
     """The endpoint's name: for a model that no config names, one that speaks the client's protocol,
     which is likely to have it, before the default one. For '' the default one."""
-    names = text.in_order
-    akin = [name for name in names if model and _is_akin(text.endpoints[name], name, client)]
+    names, akin = text.in_order, text.speaking[client] if model else []
     if text.default is not None:
         return akin[0] if akin else text.default
     if len(names) == 1 or len(akin) == 1:
@@ -86,10 +85,6 @@ def _for_unknown(text: TextEndpoints, model: str, client: ProtocolName) -> str:
     raise NoModel(f"No endpoint has the model {model[:100]!r}, and none is the default")
 
 
-def _is_akin(endpoint: TextEndpoint, name: str, client: ProtocolName) -> bool:
-    return endpoint.url is not None and endpoint.speaks(name) == client
-
-
-def _target(name: str, endpoint: TextEndpoint, url: str, model: str) -> Target:
-    wire = WIRES[endpoint.speaks(name)]
-    return Target(name, endpoint, wire.url(url), wire, model)
+def _target(text: TextEndpoints, name: str, url: str, model: str) -> Target:
+    wire = WIRES[text.protocols[name]]
+    return Target(name, text.endpoints[name], wire.url(url), wire, model)

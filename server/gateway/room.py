@@ -95,7 +95,7 @@ class Portion:
 
     def grow_to(self, size: int) -> None:
         """Raises Overloaded, and then has what it had."""
-        if size > self._size and not self.resize(size):
+        if size > self._size and size > self._room.free and not self.resize(size):
             raise Overloaded
 
     def resize(self, size: int) -> bool:
@@ -111,7 +111,8 @@ class Portion:
 
     def leave(self) -> None:
         """What was counted is no more."""
-        self.resize(0)
+        if self._size:
+            self.resize(0)
 
     def keep(self) -> Self:
         """It is not over with the end of `with`: whoever gets it now has it leave."""

@@ -27,7 +27,7 @@ ANTHROPIC_VERSION = "2023-06-01"
 _VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BETAS = re.compile(r"[A-Za-z0-9_.,: -]{1,500}")
 # Members by which compatible servers let a client ask for reasoning.
-_ASKS_FOR_REASONING = ("reasoning_effort", "reasoning", "thinking", "enable_thinking")
+_ASKS_FOR_REASONING = {"reasoning_effort", "reasoning", "thinking", "enable_thinking"}
 _NOT_ASKED = (None, False, "none", {"type": "disabled"})
 _NAME = re.compile(r"\w+")
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -118,7 +118,8 @@ class ChatCompletions:
         return orjson.dumps(sent)
 
     def may_reason(self, body: dict[str, Any], model: str, unasked: bool | None) -> bool:
-        if unasked or any(body.get(name) not in _NOT_ASKED for name in _ASKS_FOR_REASONING):
+        asking = _ASKS_FOR_REASONING & body.keys()
+        if unasked or any(body[name] not in _NOT_ASKED for name in asking):
             return True
         if unasked is False or body.get("reasoning_effort") == "none":
             return False

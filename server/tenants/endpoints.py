@@ -105,6 +105,20 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return sorted(self.endpoints, key=lambda name: name != self.default)
 
     @cached_property
+    def protocols(self) -> dict[str, ProtocolName]:
+        """By the names of the endpoints, in order."""
+        return {name: self.endpoints[name].speaks(name) for name in self.in_order}
+
+    @cached_property
+    def speaking(self) -> dict[ProtocolName, list[str]]:
+        """The names of those that can be asked, in order, by their protocol."""
+        found: dict[ProtocolName, list[str]] = {"openai": [], "anthropic": []}
+        for name, protocol in self.protocols.items():
+            if self.endpoints[name].url is not None:
+                found[protocol].append(name)
+        return found
+
+    @cached_property
     def offered(self) -> dict[str, tuple[str, str]]:
         """The configured models, by the names that clients see and can ask for: the endpoint's name
         and the model. One that two endpoints have is the second time `endpoint/model`."""
