@@ -20,15 +20,13 @@ from sanic.http.http1 import HTTP_CONTINUE
 from sanic.server.protocols.http_protocol import HttpProtocol
 
 _HOST = rb"(?:[\w.~%!$&'()*+;=-]+|\[[\da-fA-F:.]+\])(?::\d*)?"
-# A path of RFC 3986's characters, from a proxy maybe behind scheme and host; of OPTIONS also `*`.
-# In a query browsers send more than that allows, which nobody here reads.
-_TARGET = (
-    rb"(?:(?i:https?)://" + _HOST + rb")?"
-    rb"/[\w.~!$&'()*+,;=:@/%-]*+(?:\?[!\x22$-~]*+)?"
-)
+# A path of RFC 3986's characters, from a proxy maybe behind scheme and host; of OPTIONS also `*`,
+# and what browsers send that no URL has: a page is not told why its preflight was refused.
+_ORIGIN = rb"(?:(?i:https?)://" + _HOST + rb")?"
+_TARGET = _ORIGIN + rb"/[\w.~!$&'()*+,;=:@/%-]*+(?:\?[!\x22$-~]*+)?"
 _HEAD = re.compile(
-    rb"(?:OPTIONS \*|[A-Z]{1,20} " + _TARGET + rb") HTTP/1\.[01]"
-    rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+"
+    rb"(?:[A-Z]{1,20} %b|OPTIONS (?:\*|%b/[!\x22$-~]*+)) HTTP/1\.[01]" % (_TARGET, _ORIGIN)
+    + rb"(?:\r\n[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t\x20-\x7e\x80-\xff]*+)*+"
 )
 # Of the raw head: Sanic strips all that Unicode calls a space, and int() reads any digits.
 _ODD_HEADER = re.compile(

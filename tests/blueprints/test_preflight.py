@@ -58,6 +58,11 @@ WRONG = [
     ("GET", "/abc/balance/of/nobody", 404, "Not Found"),
     ("GET", "/no/such/route", 404, "Not Found"),
     ("GET", "/abc/%7C", 404, "Not Found"),
+    # What browsers send as it is, though no URL has it.
+    ("GET", "/[object%20Object]/balance", 400, "Bad Request"),
+    ("POST", "/abc/v1/models/[id]", 400, "Bad Request"),
+    ("GET", "/abc/a|b", 400, "Bad Request"),
+    ("GET", "/abc/a^b", 400, "Bad Request"),
     ("DELETE", "/abc/charges", 405, "Method Not Allowed"),
     ("PATCH", "/abc/admin/config", 405, "Method Not Allowed"),
     ("PUT", "/nobody/balance", 405, "Method Not Allowed"),
