@@ -16,7 +16,7 @@ from server.gateway.room import (
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
-from server.metering.waiting import MOST_IN_ALL, MOST_OF_A_USER
+from server.metering.waiting import MOST_IN_ALL, MOST_OF_A_TENANT, MOST_OF_A_USER
 from server.openapi.refusals import REFUSALS
 from server.providers.bounds import (
     MOST_EVENT_VALUES,
@@ -62,7 +62,8 @@ STATED = {
         f"more than {LARGE_BYTES // KIB} KiB are read",
         f"room for {REQUESTS_BYTES // MIB} MiB",
         f"Below {SMALL_REQUEST_BYTES // KIB} KiB nothing is counted",
-        f"when {MOST_OF_A_USER} of the user's calls, or {MOST_IN_ALL} of all, wait",
+        f"when {MOST_OF_A_USER} of the user's calls, {MOST_OF_A_TENANT} of the tenant's, or "
+        f"{MOST_IN_ALL} of all, wait",
         f"After {Timeouts().tokens_held:.0f} s it is refused",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
     ],

@@ -189,10 +189,10 @@ async def settle(request: Request, tenant_id: TenantId, hold_id: HoldId) -> Json
     body = await request.read_object(Settle)
     tokens = amount(body.get("tokens"), "tokens", least=0)
     settled = await request.meter().settle(who, hold_id, tokens, "api", request.ref)
-    request.services.holding.waiting.wake(who.user_id)
     if settled.replayed:
         metrics.settle_answered(tenant_id, "replayed")
     else:
+        request.services.holding.waiting.wake(who.user_id)
         metrics.settle_answered(tenant_id, "settled", settled.tokens)
         if tokens > settled.tokens:
             metrics.overrun(tenant_id, tokens - settled.tokens)

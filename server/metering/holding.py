@@ -179,7 +179,7 @@ class Hold:
         self.is_waiting = True
         try:
             waiting = self._holding.waiting
-            return await waiting.until_held(self._who.user_id, refusal, self._ask)
+            return await waiting.until_held(self._who, refusal, self._ask)
         finally:
             self.is_waiting = False
 

@@ -6,14 +6,17 @@ meanwhile is told wrong.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from server.metering.errors import PaymentRequired, TokensHeld
 from server.metering.results import Held
 from server.timeouts import Timeouts
+from server.who import Who
 
 MOST_OF_A_USER = 8
+MOST_OF_A_TENANT = 100
 MOST_IN_ALL = 200
 """Of a worker. Each asks Redis again and again, which costs whoever sent it one request."""
 
@@ -24,8 +27,9 @@ class Waiting:
 
     def __init__(self, timeouts: Timeouts) -> None:
         self._timeouts = timeouts
-        self._of_user: dict[str, set[asyncio.Event]] = {}
-        self._number = 0
+        self._of_user: dict[str, dict[asyncio.Event, None]] = {}
+        """In the order in which they came, which is that in which they ask when one settles."""
+        self._of_tenant: Counter[str] = Counter()
 
     def wake(self, user_id: str) -> None:
         """One of the user's holds has settled."""
@@ -33,7 +37,7 @@ class Waiting:
             settled.set()
 
     async def until_held(
-        self, user_id: str, lacking: PaymentRequired, ask: Callable[[], Awaitable[Held]]
+        self, who: Who, lacking: PaymentRequired, ask: Callable[[], Awaitable[Held]]
     ) -> Held:
         """What `ask` answers once it is not refused any more; `lacking` is its first refusal.
 
@@ -42,19 +46,31 @@ class Waiting:
         """
         if not lacking.is_held:
             raise lacking
-        calls = self._of_user.setdefault(user_id, set())
-        if len(calls) >= MOST_OF_A_USER or self._number >= MOST_IN_ALL:
-            self._forget_if_empty(user_id)
+        if self._is_full_for(who):
             raise TokensHeld(lacking)
         settled = asyncio.Event()
-        calls.add(settled)
-        self._number += 1
+        self._of_user.setdefault(who.user_id, {})[settled] = None
+        self._of_tenant[who.tenant_id] += 1
         try:
             return await self._ask_again(lacking, settled, ask)
         finally:
-            self._number -= 1
-            calls.discard(settled)
-            self._forget_if_empty(user_id)
+            self._forget(who, settled)
+
+    def _is_full_for(self, who: Who) -> bool:
+        return (
+            len(self._of_user.get(who.user_id, ())) >= MOST_OF_A_USER
+            or self._of_tenant[who.tenant_id] >= MOST_OF_A_TENANT
+            or self._of_tenant.total() >= MOST_IN_ALL
+        )
+
+    def _forget(self, who: Who, settled: asyncio.Event) -> None:
+        calls = self._of_user[who.user_id]
+        del calls[settled]
+        if not calls:
+            del self._of_user[who.user_id]
+        self._of_tenant[who.tenant_id] -= 1
+        if not self._of_tenant[who.tenant_id]:
+            del self._of_tenant[who.tenant_id]
 
     async def _ask_again(
         self, lacking: PaymentRequired, settled: asyncio.Event, ask: Callable[[], Awaitable[Held]]
@@ -73,7 +89,3 @@ class Waiting:
                     raise
                 lacking = refusal
         raise TokensHeld(lacking)
-
-    def _forget_if_empty(self, user_id: str) -> None:
-        if not self._of_user[user_id]:
-            del self._of_user[user_id]

@@ -3,13 +3,13 @@ pay."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from server.metering.waiting import MOST_OF_A_USER
+from server.metering.waiting import MOST_OF_A_TENANT, MOST_OF_A_USER
 from tests.api import Api, User
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint, text_config
@@ -275,6 +275,61 @@ def test_only_some_may_wait(
         end()
         assert {reply.result().status_code for reply in waiting} == {200}
     assert user.balance()["tokensHeld"] == 0
+
+
+def test_who_came_first_is_served_first(
+    client: httpx.Client, valkey: Valkey, double: Double, aside: ThreadPoolExecutor
+) -> None:
+    """Each takes all that is left, so that the others go on waiting."""
+    user = user_at(client, double.url, tokens=BALANCE)
+    hold_id = user.hold({"tokens": BALANCE, "ttl": 600}).json()["holdId"]
+    prompts = [f"{number} #in-turn" for number in range(MOST_OF_A_USER)]
+    waiting = [begin(valkey, aside, ask, user, prompt) for prompt in prompts]
+    assert user.settle(hold_id, 0).status_code == 200
+    assert {reply.result().status_code for reply in waiting} == {200}
+    asked = [call.body["messages"][0]["content"] for call in double.calls("in-turn")]
+    assert asked == prompts
+
+
+def test_one_tenants_calls_leave_others_room_to_wait(
+    client: httpx.Client, valkey: Valkey, double: Double, aside: ThreadPoolExecutor
+) -> None:
+    first, other = (user_at(client, double.url, tokens=BALANCE) for _ in range(2))
+    users = [first.api.login() for _ in range(MOST_OF_A_TENANT // MOST_OF_A_USER)]
+    users += [other, first, first.api.login()]
+    holds = {user: user.hold({"tokens": BALANCE, "ttl": 600}).json()["holdId"] for user in users}
+    *full, _, _, late = users
+    with ExitStack() as waiting:
+        scripts = valkey.calls("evalsha")
+        asking = [user for user in full for _ in range(MOST_OF_A_USER)]
+        asking += [first] * (MOST_OF_A_TENANT - len(asking))
+        for user in asking:
+            connection = waiting.enter_context(connect(str(client.base_url)))
+            connection.sendall(raw(user, "Hi"))
+        eventually(lambda: valkey.calls("evalsha") >= scripts + MOST_OF_A_TENANT)
+        assert ask(late, "Hi").json()["error"]["code"] == "tokens_held"
+        second = begin(valkey, aside, ask, other, "Hi")
+        assert other.settle(holds[other], 0).status_code == 200
+        assert second.result().status_code == 200
+    _waits_no_more(valkey)
+
+
+def test_a_settle_that_is_repeated_wakes_nobody(
+    client: httpx.Client, valkey: Valkey, double: Double, aside: ThreadPoolExecutor
+) -> None:
+    """It is free, and gives nothing back: who waits would ask Redis again each time."""
+    user = user_at(client, double.url, tokens=BALANCE)
+    settled, rest = (
+        user.hold({"tokens": tokens, "ttl": 600}).json()["holdId"] for tokens in (5, BALANCE - 5)
+    )
+    assert user.settle(settled, 5).status_code == 200
+    waiting = [begin(valkey, aside, ask, user, "Hi") for _ in range(4)]
+    scripts, repeated = valkey.calls("evalsha"), 50
+    for _ in range(repeated):
+        assert user.settle(settled, 5).status_code == 200
+    assert valkey.calls("evalsha") - scripts < 2 * repeated
+    assert user.settle(rest, 0).status_code == 200
+    assert {reply.result().status_code for reply in waiting} == {200}
 
 
 @pytest.mark.parametrize("streamed", [False, True])
