@@ -11,7 +11,7 @@ Refusal
     └── ProviderTimeout   504
 """
 
-from server.errors import NotFound, Refusal
+from server.errors import MethodNotAllowed, NotFound, Refusal
 
 
 class ProviderRefused(Refusal):
@@ -27,7 +27,7 @@ class ProviderRefused(Refusal):
         self.kind = kind
         self.code = code
         self.param = param
-        self.is_final = status == NotFound.status
+        self.is_final = status in (NotFound.status, MethodNotAllowed.status)
         super().__init__()
 
 

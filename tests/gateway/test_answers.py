@@ -193,9 +193,10 @@ def refusals(client: httpx.Client, double: Double) -> Iterator[tuple[int, httpx.
         path = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}[protocol]
         yield 401, api.post(path, {}, nobody)
         yield 402, ask(user, "Hi", protocol)
-        missing = double.script(protocol, Answer(status=404))
         rich = user_at(client, double.url)
-        yield 404, ask(rich, missing, protocol)
+        for status in (404, 405):
+            missing = double.script(f"{protocol}-{status}", Answer(status=status))
+            yield status, ask(rich, missing, protocol)
     yield 401, api.get("/v1/models", nobody)
     yield 401, api.get("/balance", nobody)
     yield 401, api.get("/admin/config", nobody)
