@@ -181,7 +181,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
         await send_in_pieces(request, body, headers, "application/json")
         return None
     except asyncio.CancelledError:
-        if call.is_waiting:
+        if call.leave():
             task.cancel()
         task.add_done_callback(_log_fault)
         raise

@@ -81,10 +81,13 @@ class Call:
         self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end)
         return self._hold
 
-    @property
-    def is_waiting(self) -> bool:
-        """For tokens: it has not begun."""
-        return self._hold is not None and self._hold.is_waiting
+    def leave(self) -> bool:
+        """Its client has gone, and from now on it waits for no tokens. Whether it does so now, and
+        has to be cancelled."""
+        if self._hold is None:
+            return False
+        self._hold.may_wait = False
+        return self._hold.is_waiting
 
     async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
         """What `accept` makes of the first response that it does not refuse by ProviderError; one

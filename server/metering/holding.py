@@ -137,6 +137,8 @@ class Hold:
         self.settled: SettleResult | None = None
         self.is_waiting = False
         """For tokens that others hold: nothing is held, and the call has not begun."""
+        self.may_wait = True
+        """Not when nobody waits for the call itself any more."""
         self._holding = holding
         self._meter = meter
         self._who = who
@@ -176,6 +178,8 @@ class Hold:
         )
 
     async def _wait(self, refusal: PaymentRequired) -> Held:
+        if not self.may_wait:
+            raise refusal
         self.is_waiting = True
         try:
             waiting = self._holding.waiting

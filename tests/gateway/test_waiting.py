@@ -4,6 +4,7 @@ pay."""
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,8 +17,10 @@ from tests.endpoints import endpoint, text_config
 from tests.gateway.asking import PROTOCOLS, ask, raw, streaming, user_at
 from tests.gateway.uploads import MIB, upload
 from tests.hurried import Hurried
+from tests.metrics.scrape import scrape
 from tests.processes import Valkey, eventually
 from tests.raw import connect
+from tests.redis_link import RedisLink
 
 BALANCE = 2_000
 COST = 25
@@ -246,6 +249,29 @@ def test_who_leaves_while_waiting_gets_nothing_and_pays_nothing(
     balance = user.balance()
     assert (balance["tokensHeld"], balance["tokensUsed"]) == (0, COST)
     assert [entry[0] for entry in user.changes()] == ["grant", "hold", "settle"]
+
+
+def test_who_leaves_before_it_is_known_that_there_is_a_wait_waits_no_more(
+    valkey: Valkey, double: Double, tmp_path: Path
+) -> None:
+    with (
+        RedisLink(valkey) as link,
+        Hurried(tmp_path / "out", link.redis_url, {}, REDIS_TIMEOUT="20") as server,
+        httpx.Client(base_url=server.url) as client,
+    ):
+        user = user_at(client, double.url, tokens=BALANCE)
+        hold_id = user.hold({"tokens": BALANCE, "ttl": 600}).json()["holdId"]
+        link.hold(b"\r\nown\r\n")
+        with connect(server.url) as connection:
+            connection.sendall(raw(user, "A title #left"))
+            eventually(link.has_stopped)
+        eventually(lambda: scrape(client).value("vibe_requests_total", status=499))
+        link.release()
+        assert user.settle(hold_id, 0).status_code == 200
+        # Whoever waits is woken, and asks in this moment.
+        assert ask(user, "Hi #next").status_code == 200
+        assert not double.calls("left")
+        assert [entry[0] for entry in user.changes()][3:] == ["hold", "settle"]
 
 
 def _waits_no_more(valkey: Valkey) -> None:
