@@ -9,11 +9,13 @@ from server.openapi.headers import LEFT, RATE, headers
 from server.openapi.refusals import REFUSALS, refusals
 from server.openapi.route import Answer, Route
 from server.openapi.schemas import Json, Schemas, ref
-from server.providers.errors import ProviderError, ProviderTimeout
+from server.providers.errors import ProviderError, ProviderRefused, ProviderTimeout
 from server.replies import JsonReply
 
 # Where a repetition would come too soon, or cost as much again.
 _FINAL_AT_TIMES = (TooManyRequests, TenantLimited, TooManyFaults, ProviderError, ProviderTimeout)
+_FINAL_IF_REFUSED = ("404", "4XX")
+"""What a provider refuses with 404 or 405 is of no use again, what with others may be."""
 
 
 def responses(route: Route, schemas: Schemas) -> Json:
@@ -28,7 +30,7 @@ def responses(route: Route, schemas: Schemas) -> Json:
         when = "; or ".join(answer.when for answer in answers)
         found[str(number)] = _response(when, [answer.headers for answer in answers], content)
     for status, kinds in refusals(route).items():
-        found.setdefault(status, _refusal(kinds, route, schemas))
+        found.setdefault(status, _refusal(status, kinds, route, schemas))
     return {status: found[status] for status in sorted(found)}
 
 
@@ -49,18 +51,22 @@ def _response(when: str, names: Sequence[Sequence[str]], content: Json) -> Json:
     return {"description": when, "headers": found, **({"content": content} if content else {})}
 
 
-def _refusal(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> Json:
+def _refusal(status: str, kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -> Json:
     """The response for refusals of one status."""
-    names = [each for kind in kinds for each in _headers(kind, route)]
+    names = [each for kind in kinds for each in _headers(status, kind, route)]
     when = "; or ".join(REFUSALS[kind][0] for kind in kinds)
     return _response(when, names, {"application/json": content_of(kinds, route, schemas)})
 
 
-def _headers(kind: type[Refusal], route: Route) -> list[list[str]]:
+def _headers(status: str, kind: type[Refusal], route: Route) -> list[list[str]]:
     """Those of each of its replies."""
     of_user = route.doc.rated and kind in (TooManyRequests, TenantLimited)
     found = [*REFUSALS[kind][1], *((*RATE, *LEFT) if of_user else ())]
     final = [*found, "X-Should-Retry"]
-    if kind in _FINAL_AT_TIMES:
-        return [found, final]
-    return [final if kind.is_final else found]
+    if kind in _FINAL_AT_TIMES or (kind is ProviderRefused and status in _FINAL_IF_REFUSED):
+        replies = [found, final]
+    else:
+        replies = [final if kind.is_final else found]
+    if issubclass(kind, (ProviderRefused, ProviderError)):  # some say when to come back
+        replies += [[*each, "Retry-After"] for each in replies]
+    return replies

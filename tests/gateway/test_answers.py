@@ -11,7 +11,8 @@ import pytest
 from tests.api import Api, User, config
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint, text_config
-from tests.gateway.asking import PROTOCOLS, ask, user_at
+from tests.gateway.asking import PATHS, PROTOCOLS, ask, user_at
+from tests.openapi import document
 from tests.processes import Server
 
 CHAT, MESSAGES, MODELS = "POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models"
@@ -213,6 +214,20 @@ def test_what_cannot_succeed_is_not_to_be_repeated(client: httpx.Client, double:
     for status, reply in refusals(client, double):
         assert reply.status_code == status, reply.text
         assert reply.headers["x-should-retry"] == "false", reply.url
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("status", [400, 404, 405, 409, 422, 429, 500, 503])
+def test_headers_of_what_a_provider_refuses_are_documented(
+    client: httpx.Client, double: Double, status: int, protocol: str
+) -> None:
+    refused = Answer(status=status, headers={"Retry-After": "7"})
+    reply = ask(user_at(client, double.url), double.script("refused", refused), protocol)
+    assert reply.headers["retry-after"] == "7"
+    replies = document()["paths"]["/{tenantId}" + PATHS[protocol]]["post"]["responses"]
+    documented = replies.get(str(reply.status_code), replies["4XX"])["headers"]
+    of_any = {"connection", "content-length", "content-type", "request-id"}
+    assert set(reply.headers) - of_any <= {name.lower() for name in documented}
 
 
 def test_the_sdks_give_an_app_all_of_it(gateway: Server, client: httpx.Client) -> None:
