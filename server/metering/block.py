@@ -7,10 +7,13 @@ each request leases for itself. What a worker does not need it gives back.
 """
 
 import asyncio
+from secrets import token_hex
 from time import monotonic
 from typing import NamedTuple
 
+from server.amounts import LARGEST
 from server.errors import NotSent, TenantLimited, Unavailable
+from server.metering.errors import HELD_RETRY_MS
 from server.metering.lease import Lease
 from server.store.status import Status
 from server.store.store import Store
@@ -31,12 +34,12 @@ class Taken(NamedTuple):
 
 
 class _Refused(NamedTuple):
-    """What was left of the limit; `until` when refusals are counted, and when the window `ends`."""
+    """What was left of the limit; `until` when refusals are counted, and when to come `back`."""
 
     limit: int
     left: int
     until: float
-    ends: float
+    back: float
 
 
 class Block(Lease):
@@ -46,6 +49,9 @@ class Block(Lease):
     def __init__(self, store: Store, key: str, active: set[Lease], window_seconds: int) -> None:
         super().__init__(store, key, active)
         self._window_ms = window_seconds * 1000
+        self._worker = token_hex(8)
+        self.held = 0
+        """Units that open calls of this worker hold, and will give back in part."""
         self._left = 0
         """Below 0: used without a lease, and not told yet."""
         self._window = 0
@@ -73,12 +79,13 @@ class Block(Lease):
     async def ask(self, least: int, most: int) -> Taken:
         """Leases up to `most` units for one request, at least `least`.
 
-        Raises TenantLimited until the window ends, and Unavailable.
+        Raises TenantLimited, until the window ends or for a moment where open calls hold what is
+        missing, and Unavailable.
         """
         refused, now = self._refused, monotonic()
         is_flood = self._refusals > _FLOOD and now < refused.until
         if is_flood and self.limit == refused.limit and least > refused.left + self._left:
-            raise TenantLimited((refused.ends - now) * 1000)
+            raise TenantLimited((refused.back - now) * 1000)
         # With what is left here: two workers that each have too little must not both refuse.
         returned, self._left = self._left, 0
         is_ahead, self._is_leasing_ahead = not self._is_leasing_ahead, True
@@ -154,21 +161,23 @@ class Block(Lease):
             "lease",
             [self._key],
             *(self.limit, self._window_ms, least, most, ahead, _SHARE_OF_LEFT),
-            *(returned, self._window),
+            *(returned, self._window, self._worker, min(self.held, LARGEST)),
         )
         self._enter(window, sent + ends_in_ms / 1000)
         self._most_kept = min(self.limit // _SHARE_OF_LIMIT, left // _SHARE_OF_LEFT)
-        if status is Status.RATE_LIMITED:
-            self._note_refusal(left, ends_in_ms / 1000)
-            raise TenantLimited(ends_in_ms)
+        if status is not Status.OK:
+            is_held = status is Status.TOO_MANY_HOLDS
+            wait_ms = min(ends_in_ms, HELD_RETRY_MS) if is_held else ends_in_ms
+            self._note_refusal(left, wait_ms / 1000)
+            raise TenantLimited(wait_ms)
         return int(units)
 
-    def _note_refusal(self, left: int, ends_in: float) -> None:
+    def _note_refusal(self, left: int, seconds: float) -> None:
         now, until = monotonic(), self._refused.until
         if now >= until:
             self._refusals, until = 0, now + _FLOOD_SECONDS
         self._refusals += 1
-        self._refused = _Refused(self.limit, left, until, now + ends_in)
+        self._refused = _Refused(self.limit, left, until, now + seconds)
 
     def _enter(self, window: int, until: float) -> None:
         if window != self._window:

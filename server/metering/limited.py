@@ -89,6 +89,8 @@ class LimitedMeter(Meter):
             self._taking.give_back()
         else:
             self._taking.cost(held.tokens - held.lapsed)
+            if kind == "own":
+                self._taking.hold()
         return held
 
     async def settle(
@@ -110,7 +112,7 @@ class LimitedMeter(Meter):
             except asyncio.CancelledError:
                 settling.add_done_callback(_ended_for_nobody)
                 raise
-        self._taking.close_slot()
+        self._taking.close()
         settled = await super().settle(who, hold_id, tokens, kind, ref, again)
         self._taking.cost(settled.tokens)
         return settled
@@ -167,7 +169,7 @@ class LimitedMeter(Meter):
         elif isinstance(error, Refusal) and not is_unknown:
             self._taking.give_back()
         elif not is_unknown:
-            self._taking.close_slot()
+            self._taking.close()
 
     def _ended_alone(self, script: asyncio.Future[list[Any]]) -> None:
         """Of a script whose client has gone."""

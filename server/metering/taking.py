@@ -19,6 +19,7 @@ class Taking:
         self.tokens: Taken | None = None
         self._call: Taken | None = None
         self._has_slot = False
+        self._held = 0
 
     def take(self, tokens: int) -> bool:
         """Takes what is leased already; False where some is missing."""
@@ -61,7 +62,7 @@ class Taking:
         if self._call is not None:
             self._leases.calls.give_back(*self._call)
             self._call = None
-        self.close_slot()
+        self.close()
 
     def cost(self, tokens: int) -> None:
         """So many of the tokens are used, or held; the others go back."""
@@ -70,7 +71,16 @@ class Taking:
             self._leases.tokens.give_back(taken - tokens, day)
             self.tokens = Taken(tokens, day)
 
-    def close_slot(self) -> None:
+    def hold(self) -> None:
+        """A call holds the tokens until it is closed, and then gives back what it did not use."""
+        if self.tokens is not None:
+            self._held = self.tokens.units
+            self._leases.tokens.held += self._held
+
+    def close(self) -> None:
+        """The call is over, but for what it has used."""
+        self._leases.tokens.held -= self._held
+        self._held = 0
         if self._has_slot:
             self._has_slot = False
             self._leases.streams.close()

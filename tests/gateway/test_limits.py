@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -91,6 +92,37 @@ def test_sdks_understand_the_refusal(
     balance = user.balance()
     assert (balance["tokensLeft"], balance["rateRemaining"]) == (TOKENS, 10_000)
     assert not double.calls()
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+@pytest.mark.parametrize("is_here", [False, True])
+def test_what_open_calls_hold_of_the_day_is_worth_asking_again_for(
+    client: httpx.Client, second: httpx.Client, double: Double, is_here: bool, is_stream: bool
+) -> None:
+    """Of whichever server they are. Only what is used up is gone until tomorrow."""
+    double.script("waits", Answer(input_tokens=20, output_tokens=30, stop_at=0))
+    user = limited(client, double, tokens_per_day=1_000)
+    other = user if is_here else at(second, user)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(ask, user, "#waits", stream=is_stream)
+        eventually(lambda: double.calls("waits"))
+        for reply in (ask(other, PROMPT), other.charge(900), other.hold({"tokens": 900})):
+            assert (reply.status_code, reply.headers["retry-after"]) == (429, "5"), reply.text
+            assert "x-should-retry" not in reply.headers
+        refused = [other.charge(1_001), other.hold({"tokens": 1_001})]
+        double.release("waits")
+        assert first.result().status_code == 200
+    assert used(user) == 50
+    assert other.charge(900).status_code == 200
+    refused += [other.charge(900), ask(other, "x" * 300)]
+    for reply in refused:
+        assert reply.status_code == 429
+        assert abs(int(reply.headers["retry-after"]) - until_tomorrow()) < 30
+
+
+def until_tomorrow() -> float:
+    """Seconds; those of UTC, in which days of limits are."""
+    return 86_400 - time.time() % 86_400
 
 
 def test_a_provider_that_fails_costs_nothing(client: httpx.Client, double: Double) -> None:
