@@ -31,8 +31,11 @@ def fault_of_origin(origin: str) -> str | None:
     scheme, separator, rest = origin.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):
         return "has no scheme: https://app.example.com, or http://localhost:5173"
-    if origin != origin.lower():
-        return f"has capitals, and browsers send {origin.lower()[:200]}"
+    # Of other schemes, as of extensions and apps, browsers take hosts as they are: Safari's have
+    # capitals, Electron's may be a dot.
+    spelled = origin if scheme.lower() in _DEFAULT_PORTS else scheme
+    if spelled != spelled.lower():
+        return f"has capitals, and browsers send {spelled.lower()[:200]}"
     if scheme in _NO_PAGES:
         return f"no page has the scheme {scheme}"
     return _fault_of_host(scheme, rest)
@@ -54,7 +57,8 @@ def _fault_of_host(scheme: str, rest: str) -> str | None:
         return "has no host that there could be"
     if _DEFAULT_PORTS.get(scheme) == port:
         return f"has the default port {port}, which browsers leave out"
-    return None if _is_host(host) else "has no host that there could be, as browsers write it"
+    is_host = _is_host(host) if scheme in _DEFAULT_PORTS else host
+    return None if is_host else "has no host that there could be, as browsers write it"
 
 
 def _is_host(host: str) -> bool:
