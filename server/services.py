@@ -50,3 +50,5 @@ class Services:
         """A shutdown begins, and with it, after so many seconds, the grace period."""
         self.draining = True
         self.stop_by = asyncio.get_running_loop().time() + seconds + self.settings.grace_seconds
+        # Before that, by as much as they may sleep: what is cut off then gets no answer.
+        self.holding.waiting.stop(self.stop_by - self.timeouts.ask_again)

@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from math import inf
 
 from server.metering.errors import PaymentRequired, TokensHeld
 from server.metering.results import Held
@@ -30,6 +31,11 @@ class Waiting:
         self._of_user: dict[str, dict[asyncio.Event, None]] = {}
         """In the order in which they came, which is that in which they ask when one settles."""
         self._of_tenant: Counter[str] = Counter()
+        self._stop_by = inf
+
+    def stop(self, by: float) -> None:
+        """A shutdown has begun: who still waits `by` then, on the loop's clock, is refused."""
+        self._stop_by = by
 
     def wake(self, user_id: str) -> None:
         """One of the user's holds has settled."""
@@ -77,7 +83,7 @@ class Waiting:
     ) -> Held:
         now = asyncio.get_running_loop().time
         until = now() + self._timeouts.tokens_held
-        while (left := until - now()) > 0:
+        while (left := min(until, self._stop_by) - now()) > 0:
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(left, self._timeouts.ask_again)):
                     await settled.wait()

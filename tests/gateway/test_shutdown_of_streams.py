@@ -3,6 +3,7 @@
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -146,3 +147,26 @@ def test_a_settle_has_a_moment_more_than_the_grace_period(
         assert server.wait() == 0
         assert "[ERROR]" not in server.text()
     assert used(seen_by(client, user)) == 25
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_a_call_that_waits_for_tokens_is_told_so_before_it_would_be_cut_off(
+    valkey: Valkey, double: Double, tmp_path: Path, streamed: bool
+) -> None:
+    """Its client may ask another server."""
+    with (
+        server_of(valkey.url, tmp_path / "out", "3") as server,
+        httpx.Client(base_url=server.url, timeout=20) as here,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        user = user_at(here, double.url, tokens=2_000)
+        assert user.hold({"tokens": 2_000, "ttl": 600}).status_code == 201
+        scripts = valkey.calls("evalsha")
+        waiting = aside.submit(ask, user, "Hi", stream=streamed)
+        eventually(lambda: valkey.calls("evalsha") > scripts)
+        server.send_signal(signal.SIGTERM)
+        reply = waiting.result()
+        assert (reply.status_code, reply.headers["retry-after"]) == (429, "5")
+        assert reply.json()["error"]["code"] == "tokens_held"
+        assert server.wait() == 0
+        assert "did not finish" not in server.text()
