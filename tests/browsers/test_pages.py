@@ -40,6 +40,11 @@ def test_a_refusal(found: dict[str, Any], case: str, status: int, words: str) ->
     assert reply["headers"]["x-request-id"] == "of-the-page"
 
 
+def test_a_path_as_browsers_send_it(found: dict[str, Any]) -> None:
+    """`/[object%20Object]/balance|`: the head is refused, and the preflight before it is not."""
+    assert (found["noTenant"].get("status"), found["noTenant"].get("error")) == (400, "Bad Request")
+
+
 def test_headers_of_refusals_and_configs(found: dict[str, Any]) -> None:
     assert "GET" in found["wrongMethod"]["headers"]["allow"]
     assert found["redisAway"]["headers"]["retry-after"] == "1"

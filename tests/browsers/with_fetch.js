@@ -35,6 +35,7 @@ export const balance = withUser((settings) => asked(settings, "/balance"));
 export const wrongMethod = (settings) => asked(settings, "/balance", { method: "DELETE" });
 export const notServed = (settings) => asked(settings, "/none", { method: "POST", body: {} });
 export const unknownTenant = (settings) => asked({ ...settings, tenant: "none" }, "/balance");
+export const noTenant = (settings) => asked({ ...settings, tenant: {} }, "/balance|");
 export const redisAway = (settings) => asked({ ...settings, ...settings.away }, "/balance");
 export const config = (settings) => asked({ ...settings, key: settings.adminToken }, "/admin/config");
 
