@@ -7,8 +7,7 @@ where events are translated they are joined here.
 
 import json
 import re
-from collections.abc import Iterator
-from copy import deepcopy
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -18,9 +17,10 @@ from server.providers import reading
 ESCAPE = b"\\u"
 _FIRST = re.compile("[\ud800-\udbff]\\Z")
 _SECOND = re.compile("[\udc00-\udfff]")
-_HALF = re.compile("[\ud800-\udfff]")
-_LONGEST = 64 * 1024
+_LONGEST = 16 * 1024
 """Of an event that is looked into; deltas are far smaller."""
+_DEEPEST = 8
+"""Of a text in its event; that of a call's arguments stands seven deep."""
 _UNKNOWN = "\ufffd"
 
 Path = tuple[str | int, ...]
@@ -35,7 +35,7 @@ class Halves:
         self._path: Path = ()
         """Where it stood in its event."""
         self._alone: dict[str, Any] = {}
-        """That event with nothing but U+FFFD there, for the case that the other does not come."""
+        """An event with nothing but U+FFFD there, for the case that the other does not come."""
 
     def joined(self, data: bytes, event: dict[str, Any]) -> list[dict[str, Any]]:
         """What to translate instead of `event`, which is `data` parsed with U+FFFD for halves. Need
@@ -43,30 +43,31 @@ class Halves:
         has_halves = len(data) <= _LONGEST and reading.has_halves(data)
         if not self.first and not has_halves:
             return [event]
+        # Only read: it has what cannot be written again, as halves in names.
+        halved = _with_halves(data, event) if has_halves else event
         events = []
-        event = _with_halves(data, event) if has_halves else event
         if self.first:
-            text = _at(event, self._path)
-            if isinstance(text, str) and _SECOND.match(text):
-                whole = (self.first + text[0]).encode("utf-16", "surrogatepass").decode("utf-16")
+            other, text = _text_at(halved, self._path), _text_at(event, self._path)
+            if text and _SECOND.match(other):
+                whole = (self.first + other[0]).encode("utf-16", "surrogatepass").decode("utf-16")
                 _put(event, self._path, whole + text[1:])
             else:
                 events.append(self._alone)
             self.first = ""
-        for path, text in list(_texts(event)):
-            if _FIRST.search(text) and not self.first:
-                self.first, self._path = text[-1], path
-                self._alone = deepcopy(event)
-                _put(self._alone, path, _UNKNOWN)
-                text = text[:-1]
-            _put(event, path, _HALF.sub(_UNKNOWN, text))
+        path = _path_of_first(halved)
+        if path and (text := _text_at(event, path)):
+            self.first, self._path = _text_at(halved, path)[-1], path
+            self._alone = _alone(event, path)
+            _put(event, path, text[:-1])
         return [*events, event]
 
 
 def dumps_like(data: bytes, event: dict[str, Any], **changed: Any) -> bytes:
-    """`event`, which is `data` parsed, with members changed; its halves as they are in `data`."""
+    """`event`, which is `data` parsed, with members changed; its halves as they are in `data`.
+    Raises orjson.JSONEncodeError."""
     if reading.has_halves(data):
-        return json.dumps({**_with_halves(data, event), **changed}).encode()
+        with suppress(RecursionError):
+            return json.dumps({**_with_halves(data, event), **changed}).encode()
     return orjson.dumps({**event, **changed})
 
 
@@ -79,29 +80,53 @@ def _with_halves(data: bytes, event: dict[str, Any]) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else event
 
 
-def _texts(event: dict[str, Any]) -> Iterator[tuple[Path, str]]:
+def _path_of_first(event: dict[str, Any]) -> Path:
+    """Of a text that ends with the first half of a character; () if there is none."""
     waiting: list[tuple[Path, Any]] = [((), event)]
     while waiting:
         path, value = waiting.pop()
         if isinstance(value, str):
-            if _HALF.search(value):
-                yield path, value
+            if _FIRST.search(value):
+                return path
+        elif len(path) == _DEEPEST:
+            continue
         elif isinstance(value, dict):
             waiting += [((*path, name), inner) for name, inner in value.items()]
         elif isinstance(value, list):
             waiting += [((*path, number), inner) for number, inner in enumerate(value)]
+    return ()
 
 
-def _at(value: Any, path: Path) -> Any:
-    """None if there is nothing."""
+def _text_at(value: Any, path: Path) -> str:
+    """'' if there is none."""
     for step in path:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
+        if isinstance(step, str):
+            value = value.get(step) if isinstance(value, dict) else None
+        else:
+            value = value[step] if isinstance(value, list) and step < len(value) else None
+    return reading.string(value)
 
 
 def _put(event: Any, path: Path, text: str) -> None:
+    """There is one already."""
     *way, last = path
-    _at(event, tuple(way))[last] = text
+    for step in way:
+        event = event[step]
+    event[last] = text
+
+
+def _alone(event: Any, path: Path) -> dict[str, Any]:
+    """The event with U+FFFD for its text at `path`, and else only what tells where that belongs."""
+    kept: Any = _UNKNOWN
+    ways = [event]
+    for step in path[:-1]:
+        ways.append(ways[-1][step])
+    for step, holder in zip(reversed(path), reversed(ways), strict=True):
+        if isinstance(holder, list):
+            kept = [kept]
+        else:
+            placed = {name: reading.small(holder.get(name)) for name in ("type", "index")}
+            known = {name: value for name, value in placed.items() if name in holder}
+            kept = {**known, step: kept}
+    found: dict[str, Any] = kept
+    return found

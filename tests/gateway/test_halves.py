@@ -80,6 +80,40 @@ def test_a_character_in_arguments(client: httpx.Client) -> None:
     assert json.loads("".join(texts)) == {"a": "😀"}
 
 
+ODD = {
+    "parts and then a text": (['"content":["a\\ud83d"]', '"content":"\\ude00b"'], "\ufffdb"),
+    "beside a name with one": (
+        [
+            '"content":"\\ud83d","tool_calls":'
+            '[{"function":{"name":"f","arguments":{"\\ud83d":12345678901234567890123}}}]',
+            '"content":"\\ude00"',
+        ],
+        "😀",
+    ),
+    "beside another text": (
+        ['"content":"a\\ud83d","reasoning_content":"b"', '"content":"\\ude00"'],
+        "a😀",
+    ),
+    "beside another text, alone": (
+        ['"content":"a\\ud83d","reasoning_content":"b"', '"content":"c"'],
+        "a\ufffdc",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_halves_in_odd_places(client: httpx.Client, case: str) -> None:
+    deltas, expected = ODD[case]
+    data = [f'{{"choices":[{{"index":0,"delta":{{{delta}}}}}]}}' for delta in deltas]
+    data += ['{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}', "[DONE]"]
+    body = HEAD + "".join(f"data: {each}\n\n" for each in data).encode()
+    found = streamed(client, body, "openai", "anthropic")
+    assert found[-1] == {"type": "message_stop"}
+    assert text_of(found) == expected
+    thoughts = [event["delta"].get("thinking", "") for event in found if "delta" in event]
+    assert "".join(thoughts) == ("b" if "reasoning" in deltas[0] else "")
+
+
 def test_usage_beside_halves_is_left_out_and_they_stay(client: httpx.Client) -> None:
     """Where nothing is translated clients join them."""
     usage = '{"prompt_tokens":9,"completion_tokens":2,"total_tokens":11}'

@@ -54,3 +54,20 @@ def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
         assert tracemalloc.get_traced_memory()[0] < SIZE // 5
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("size", [10_000, 15_000, 30_000])
+def test_of_an_event_with_half_a_character_little_is_kept(size: int) -> None:
+    rest = b"[" + b",".join([b'{"":0}'] * (size // 7)) + b"]"
+    data = b'{"choices":[{"index":0,"delta":{"content":"a\\ud83d"}}],"x":%b}' % rest
+    stream, tally = TRANSLATIONS["messages", "chat"].stream(True, "main"), ChatTally()
+    tracemalloc.start()
+    try:
+        event = tally.see(data)
+        assert event is not None
+        stream.event(data, event)
+        del event
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < SIZE // 5
+    finally:
+        tracemalloc.stop()
