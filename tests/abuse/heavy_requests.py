@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from itertools import cycle
 
+from server.providers.for_messages.state import mark_of
 from tests.abuse.attackers import MEBIBYTE, POOR, RICH, Attack, Victim, at_once
 from tests.endpoints import endpoint, text_config
 
@@ -41,6 +42,13 @@ BODIES: dict[str, Callable[[], bytes]] = {
     ),
     "names": lambda: b'{"messages":[],"metadata":' + members(LARGEST - 100) + b"}",
     "digits": lambda: _ASKED + b"1" * (LARGEST - 100) + _ANSWERED,
+    "thoughts": lambda: filled(
+        b'{"max_tokens":5,"messages":[{"role":"user","content":"Hi"},'
+        b'{"role":"assistant","content":[',
+        b'{"type":"thinking","signature":"%b","thinking":"%b"}'
+        % (mark_of("main", "reasoning_content").encode(), b"x" * 1_200),
+        b']},{"role":"user","content":"Hi"}]}',
+    ),
     "brackets_in_a_text": lambda: _ASKED + b'"' + b"[{" * (LARGEST // 2 - 50) + b'"' + _ANSWERED,
 }
 
@@ -59,7 +67,7 @@ def _send(name: str, group: dict[str, int], path: str, victim: Victim) -> None:
 # The poor ones are refused once it is known that they have no tokens; those of the rich are read,
 # translated and sent.
 _OF_THE_POOR = ("text_blocks", "nested", "escaped", "names")
-_OF_THE_RICH = ("text_blocks", "tools", "digits", "brackets_in_a_text")
+_OF_THE_RICH = ("text_blocks", "tools", "thoughts", "digits", "brackets_in_a_text")
 ATTACKS = [
     *(Attack(f"poor_{name}", partial(_send, name, POOR, MESSAGES)) for name in _OF_THE_POOR),
     *(Attack(f"rich_{name}", partial(_send, name, RICH, MESSAGES), True) for name in _OF_THE_RICH),

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import example, given, settings
 
+from server.providers.for_chat.reply import from_message
 from server.providers.for_messages.calls import HELD_CHARACTERS
 from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.stream import MessageStream
@@ -185,6 +186,24 @@ EXPECTED: list[tuple[Any, dict[str, Any]]] = [
 @pytest.mark.parametrize(("arguments", "expected"), EXPECTED)
 def test_input_is_an_object(arguments: Any, expected: dict[str, Any]) -> None:
     assert inputs(part(0, arguments, id="a", name="f")) == [("f", expected)]
+
+
+MANY = orjson.dumps('{"a":[' + "0," * 20_000 + "0]}").decode()
+"""JSON in JSON, which a stream does not pass on as it comes."""
+
+
+def test_the_inputs_of_an_answer_have_bounded_values_together() -> None:
+    """As its structure has, in which each is but one string."""
+    texts = [MANY, MANY, BONN]
+    expected = [{"a": [0] * 20_001}, {"arguments": MANY}, {"arguments": BONN}]
+    calls = [call(f"call_{number}", "f", text) for number, text in enumerate(texts)]
+    whole = from_completion(completion(tool_calls=calls))["content"]
+    assert [block["input"] for block in whole] == expected
+    uses = [{"type": "tool_use", "name": "f", "input": text} for text in texts]
+    called = from_message({"content": uses}, 0)["choices"][0]["message"]["tool_calls"]
+    assert [orjson.loads(each["function"]["arguments"]) for each in called] == expected
+    chunks = [part(n, text, id=f"call_{n}", name="f") for n, text in enumerate(texts)]
+    assert inputs(*chunks) == [("f", each) for each in expected]
 
 
 _json = values.map(lambda value: orjson.dumps(value).decode())

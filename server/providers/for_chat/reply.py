@@ -12,7 +12,7 @@ import orjson
 
 from server.providers.endings import Ending, ending_of
 from server.providers.reading import objects, string
-from server.providers.tool_input import as_object
+from server.providers.tool_input import ToolInputs
 from server.providers.usage import of_message
 
 _FINISH_REASONS: dict[Ending, str] = {
@@ -31,12 +31,13 @@ def from_message(message: dict[str, Any], created: int) -> dict[str, Any]:
     text = "".join(string(block.get("text")) for block in blocks if block.get("type") == "text")
     reply: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
     if uses:
+        inputs = ToolInputs()
         reply["content"] = text or None
         reply["tool_calls"] = [
             {
                 "id": string(use.get("id")) or f"call_{number}",
                 "type": "function",
-                "function": {"name": string(use.get("name")), "arguments": arguments(use)},
+                "function": {"name": string(use.get("name")), "arguments": arguments(use, inputs)},
             }
             for number, use in enumerate(uses)
         ]
@@ -83,10 +84,10 @@ def chat_usage(reported: Any) -> dict[str, Any] | None:
     return found
 
 
-def arguments(use: dict[str, Any]) -> str:
+def arguments(use: dict[str, Any], inputs: ToolInputs) -> str:
     """The input of a `tool_use` block as JSON, `{}` if it has none."""
     try:
-        return orjson.dumps(as_object(use.get("input"))).decode()
+        return orjson.dumps(inputs.as_object(use.get("input"))).decode()
     except orjson.JSONEncodeError:
         # Nested deeper than orjson writes; what is no JSON the client will notice.
         return ""

@@ -9,6 +9,7 @@ from typing import Any
 from server.providers.endings import ending_of
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
 from server.providers.reading import an_object, count, string
+from server.providers.tool_input import ToolInputs
 from server.providers.usage import MessageUsage
 
 Chunk = dict[str, Any]
@@ -40,6 +41,7 @@ class ChatStream:
         self._id = f"chatcmpl-{created}"
         self._model = ""
         self._usage = MessageUsage()
+        self._inputs = ToolInputs()
         self._has_started = False
         self._has_finished = False
         self._calls = 0
@@ -98,7 +100,7 @@ class ChatStream:
         number = self._calls
         self._calls += 1
         self._numbers[index] = number
-        self._silent[index] = number, arguments(block)
+        self._silent[index] = number, arguments(block, self._inputs)
         self.kept += _CALL_BYTES + len(self._silent[index][1])
         function = {"name": string(block.get("name")), "arguments": ""}
         call_id = string(block.get("id")) or f"call_{number}"

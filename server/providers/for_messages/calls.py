@@ -29,7 +29,7 @@ from server.providers.for_messages.brackets import Brackets
 from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, tool_use
 from server.providers.for_messages.state import LONGEST_ID
 from server.providers.reading import small, string
-from server.providers.tool_input import as_object
+from server.providers.tool_input import ToolInputs
 
 HELD_CHARACTERS = 256
 """Of arguments, until all are here: what proves to be no object can still be made one."""
@@ -40,10 +40,11 @@ _SCALAR = re.compile(r"\s*(?:null|true|false|-?\d[\d.eE+-]*)\s*")
 class Call(Block):
     """A call of a tool; it can start when its name is known."""
 
-    def __init__(self, origin: str, used: set[str], name: str) -> None:
-        """`origin`: the endpoint's name; `used`: the IDs of other calls; `name`: that of the call,
-        if none comes."""
+    def __init__(self, origin: str, used: set[str], inputs: ToolInputs, name: str) -> None:
+        """`origin`: the endpoint's name; `used`: the IDs of other calls; `inputs`: of all calls;
+        `name`: that of the call, if none comes."""
         super().__init__({}, "input_json_delta", "partial_json")
+        self._inputs = inputs
         self._name = name
         self.id = ""
         self.is_over = False
@@ -110,7 +111,7 @@ class Call(Block):
     def last(self) -> Delta | None:
         if self._has_sent or not self.unsent:
             return None
-        value = as_object(self.drain())
+        value = self._inputs.as_object(self.drain())
         return self._with(orjson.dumps(value).decode()) if value else None
 
     def goes_on_with(self, text: str) -> bool:
@@ -124,6 +125,7 @@ class Calls:
     def __init__(self, origin: str) -> None:
         self._origin = origin
         self._used: set[str] = set()
+        self._inputs = ToolInputs()
         self._last: dict[str, Call] = {}
         """By their index: some servers give all calls one, or none."""
 
@@ -136,7 +138,7 @@ class Calls:
         again = call.name if call is not None and call.is_named_again else ""
         if call is not None:
             call.is_over = True
-        begun = self._last[key] = Call(self._origin, self._used, again)
+        begun = self._last[key] = Call(self._origin, self._used, self._inputs, again)
         return begun, True
 
 
@@ -162,7 +164,7 @@ def parts_of(delta: dict[str, Any]) -> tuple[str, str]:
         return "", ""
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(arguments, str):
-        value = as_object(arguments)
+        value = ToolInputs().as_object(arguments)  # of none is anything parsed
         arguments = orjson.dumps(value).decode() if value else ""
     return string(name)[:LONGEST_NAME], arguments
 

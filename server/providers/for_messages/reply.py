@@ -11,7 +11,7 @@ from uuid import uuid4
 from server.providers.endings import ending_of, is_word
 from server.providers.for_messages.state import REASONING, id_for_client, mark_of
 from server.providers.reading import an_object, objects, string
-from server.providers.tool_input import as_object
+from server.providers.tool_input import ToolInputs
 from server.providers.usage import Counts, of_chunk
 
 UNNAMED = "unknown"
@@ -26,7 +26,8 @@ def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, A
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
     used: set[str] = set()
-    made = (_tool_use(call, origin, used) for call in objects(answer.get("tool_calls")))
+    inputs = ToolInputs()
+    made = (_tool_use(call, origin, used, inputs) for call in objects(answer.get("tool_calls")))
     calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
@@ -131,10 +132,12 @@ def message_usage(counts: Counts | None) -> dict[str, Any]:
     return translated
 
 
-def _tool_use(call: dict[str, Any], origin: str, used: set[str]) -> dict[str, Any] | None:
+def _tool_use(
+    call: dict[str, Any], origin: str, used: set[str], inputs: ToolInputs
+) -> dict[str, Any] | None:
     """None for a call of nothing."""
     function = an_object(call.get("function"))
-    name, given = string(function.get("name")), as_object(function.get("arguments"))
+    name, given = string(function.get("name")), inputs.as_object(function.get("arguments"))
     if not name and not given:
         return None
     return {**tool_use(call, name or UNNAMED, origin, used), "input": given}

@@ -83,17 +83,19 @@ def _user(content: Any, path: str) -> list[Message]:
 
 
 def _assistant(content: Any, path: str, origin: str) -> Message:
-    text = ""
-    reasoning: dict[str, str] = {}
+    texts: list[str] = []
+    thoughts: dict[str, list[str]] = {}
     calls: list[dict[str, Any]] = []
     for here, kind, block in _blocks(content, path, _OF_ASSISTANTS):
         if kind == "text":
-            text += _text_of(block, here)
+            texts.append(_text_of(block, here))
         elif kind == "tool_use":
             calls.append(_tool_call(block, here, origin))
         elif kind == "thinking":
             for member, thought in reasoning_of(block, origin).items():
-                reasoning[member] = reasoning.get(member, "") + thought
+                thoughts.setdefault(member, []).append(thought)
+    text = "".join(texts)
+    reasoning = {member: "".join(parts) for member, parts in thoughts.items()}
     if not calls:
         return {"role": "assistant", "content": text, **reasoning}
     return {"role": "assistant", "content": text or None, **reasoning, "tool_calls": calls}
