@@ -8,6 +8,7 @@ from itertools import islice
 
 import orjson
 
+from server.errors import Refusal
 from server.gateway.exchange import Exchange
 from server.gateway.room import Portion
 from server.providers import sse
@@ -98,9 +99,16 @@ class Relay:
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         """The end of the client's stream, for better or worse, with what the call has cost."""
-        failure = self._progress.failure
+        failure: Refusal | None = self._progress.failure
         if failure is None:
-            return self._stream.end(spent)
+            try:
+                return self._stream.end(spent)
+            except TooLarge:  # of what waited for the end
+                failure = ReplyTooLarge("too large")
+            except Exception:
+                # Raised on, it would end the client's stream as if it had been cut.
+                log.exception("The end of a stream could not be passed on")
+                failure = ProviderError()
         return comment(spent) + self._client.error_frame(failure)
 
     async def read_on(self, seconds: float) -> None:

@@ -47,14 +47,14 @@ class ChatTally(Tally):
 
     def _count(self, event: dict[str, Any]) -> bool:
         choices = event.get("choices")
+        # Some compatible servers report it beside choices, or in them, and again and again.
+        reports = event.get("usage") is not None or "x_groq" in event
         for choice in objects(choices):
             if choice.get("finish_reason") or "error" in choice:
                 self._finish(choice, event)
             count_message(choice.get("delta"), self.output)
             if "usage" in choice:
-                self._report(event)
-        # Some compatible servers report it beside choices, and again and again.
-        reports = event.get("usage") is not None or "x_groq" in event
+                reports = True
         if reports:
             self._report(event)
         if choices:

@@ -28,6 +28,7 @@ _SAYING = (
     *("error_description", "Message", "reason", "title", "status_msg", "errors", "error"),
     "base_resp",
 )
+_ERROR_FIRST = tuple(dict.fromkeys(("error", *_SAYING)))
 _KINDS = ("type", "error_type", "status", "__type")
 _CODES = ("code", "error_code", "errcode")
 # Of which an answer has none, but for an `error` that is null.
@@ -104,7 +105,7 @@ def _describe(value: Any, depth: int) -> dict[str, Any]:
 
 def _said_within(value: dict[str, Any], depth: int) -> dict[str, Any]:
     error = value.get("error")
-    names = ("error", *_SAYING) if isinstance(error, dict | list) else _SAYING
+    names = _ERROR_FIRST if isinstance(error, dict | list) else _SAYING
     named: dict[str, Any] = {}
     for name in names:
         words = _describe(value.get(name), depth + 1)
@@ -125,7 +126,8 @@ def _own_words(value: dict[str, Any]) -> dict[str, Any]:
     }
     place = value.get("loc")
     if isinstance(place, list):  # FastAPI's, where the type is that of the check
-        found["param"] = ".".join(str(step)[:_LONGEST_NAME] for step in place[:9] if step != "body")
+        steps = (step for step in place[:9] if isinstance(step, str | int) and step != "body")
+        found["param"] = ".".join(str(step)[:_LONGEST_NAME] for step in steps)
         found["type"] = ""
     return {name: text for name, text in found.items() if text}
 

@@ -112,6 +112,22 @@ def _arguments(text: bytes) -> Answer:
     return chunked([event], EVENTS)
 
 
+def _inputs() -> Answer:
+    """Of many tools, whose values only count once they are looked into."""
+    texts = (
+        b'{"index":%d,"id":"a","function":{"name":"f","arguments":"[%b[]]"}}'
+        % (number, b"[]," * 16_000)
+        for number in range(80)
+    )
+    event = b'data: {"choices":[{"index":0,"delta":{"tool_calls":[%b]}}]}\n\n' % b",".join(texts)
+    return chunked([event], EVENTS)
+
+
+def _usage_in_choices() -> Answer:
+    event = filled(b'data: {"choices":[', b'{"index":0,"usage":{}}', b"]}\n\n", 60_000)
+    return endless(lambda: repeat(event))
+
+
 def _no_line_ends() -> Answer:
     return endless(lambda: repeat(b"data: " + b"x" * 65536))
 
@@ -215,6 +231,7 @@ ATTACKS = [
     _streamed("zipped_events", _zipped_events),
     _streamed("tiny_events", _tiny_events),
     _streamed("endless_tools", _endless_tools),
+    _streamed("usage_in_choices", _usage_in_choices),
     _streamed("no_line_ends", _no_line_ends),
     _streamed("only_comments", _only_comments),
     Attack("replies_unread", partial(_call, _long_text, 40, is_read=False), True),
@@ -229,6 +246,7 @@ ATTACKS = [
         Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))
         for name, text in {"brackets_in_arguments": b"[", "strings_in_arguments": b'\\"'}.items()
     ),
+    Attack("inputs_translated", partial(_call, _inputs, 2, stream=True, path=MESSAGES)),
     Attack("tiny_events_translated", partial(_call, _tiny_events, 2, stream=True, path=MESSAGES)),
     Attack(
         "zipped_brackets_translated",
