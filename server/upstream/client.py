@@ -99,6 +99,7 @@ class Upstream:
             caller.set(tenant_id)
             connection = await self._connect(target)
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            del body  # aiohttp's errors are in circles, and keep the frames that they came through
             raise Unreachable(_reason(error)) from None
         protocol, transport = connection.protocol, connection.transport
         assert isinstance(protocol, Protocol)

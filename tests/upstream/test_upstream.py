@@ -430,6 +430,21 @@ async def test_unreachable(client: Upstream, url: str) -> None:
         await client.post(url + "?key=sk-secret", {}, b"{}")
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/", "https://localhost:1/", "ftp://a/"])
+async def test_a_request_that_could_not_be_sent_is_not_kept(client: Upstream, url: str) -> None:
+    """Python looks for circles seldom, and it can have 10 MiB."""
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreachable):
+            await client.post(url, {}, bytes(10**6))
+        assert tracemalloc.get_traced_memory()[0] < 10**6
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+
 async def test_calls_that_wait_for_a_connection_hold_up_no_others(
     client: Upstream, provider: Provider
 ) -> None:
