@@ -18,6 +18,11 @@ _TOO_MANY_LOGPROBS = (
 )
 
 
+MOST_ORIGINS = 2
+"""Endpoints of one call that get back what they gave: for each the body is translated by itself,
+and all of these are in memory together."""
+
+
 class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
@@ -98,10 +103,15 @@ class _Translated:
         self._body = body
         self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
+        self._origins: set[str] = set()
 
     def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""
         origin = translation.origin(self._body, endpoint)
+        if origin not in self._origins and len(self._origins) >= MOST_ORIGINS:
+            origin = ""
+        if origin:
+            self._origins.add(origin)
         if (translation, origin) in self._found:
             return self._found[translation, origin]
         if translation not in self._refused:

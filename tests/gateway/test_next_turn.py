@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.gateway.attempts import MOST_ORIGINS
+from server.providers.for_messages.state import mark_of
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, ask, objects, stream, turns, user_at, user_of
@@ -113,6 +115,25 @@ def test_a_provider_gets_back_what_it_gave(client: httpx.Client, name: str, stre
     with answering({"content": "Yes."}, streamed=False) as provider:
         said = sent_back(provider, user_at(client, provider.url), content)
     assert said == {"role": "assistant", "content": None, **given}
+
+
+def test_so_many_endpoints_of_a_call_get_back_what_they_gave(client: httpx.Client) -> None:
+    """Each such request is one of its own in memory."""
+    dead = endpoint("http://127.0.0.1:9")
+    names = [f"e{number}" for number in range(MOST_ORIGINS + 2)]
+    thoughts = [
+        {"type": "thinking", "thinking": name, "signature": mark_of(name, "reasoning")}
+        for name in names
+    ]
+    content = [*thoughts, {"type": "text", "text": "Hm."}]
+    body = {"max_tokens": 100, "messages": conversation(content)}
+    for number, name in enumerate(names):
+        with answering({"content": "Yes."}, streamed=False) as provider:
+            endpoints = {**dict.fromkeys(names, dead), name: endpoint(provider.url)}
+            user = user_of(client, endpoints, names[1:])
+            assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+        _, said, _ = json.loads(provider.requests[-1][1])["messages"]
+        assert said.get("reasoning") == (name if number < MOST_ORIGINS else None)
 
 
 IDS = ["functions.look:0", "a b", "ünï", "call-1.2", "-", "vsid_x", "x" * 60 + ":1", "0"]
