@@ -141,7 +141,8 @@ class StrictHttp(Http):
     async def send_unchunked(self, data: bytes, end_stream: bool) -> None:
         """Sanic's `response_func` of a stream to a client of HTTP/1.0, which knows no chunks: the
         end of the connection is the end of the body."""
-        if data:
+        # At the end too, which waits until what came before has been read, as a last chunk does.
+        if data or end_stream:
             await self._send(data)
         if end_stream:
             self.response_func = None  # type: ignore[assignment]  # as Sanic's own do

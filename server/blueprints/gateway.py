@@ -169,6 +169,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             await _stream(request, StreamedCall(call, portion))
         finally:
             call.forget_bodies()
+            portion.leave()
         return None
     # Once it has tokens, it comes to its end without a client that has gone.
     task = request.services.holding.run(complete(call, portion))

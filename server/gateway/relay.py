@@ -61,6 +61,8 @@ class Relay:
         self._most_bytes = MOST_PARSED_BYTES + self._most * STREAMED_TOKEN_BYTES
         self._look_at = 0
         """What waits is counted again when so many have come."""
+        self._last_sizes = 0, 0
+        """Bytes of the last two pieces that were counted: a slow client has not read either."""
         self._first = b""
         self._silence = b""
         """What an event becomes that has nothing for the client."""
@@ -98,11 +100,15 @@ class Relay:
         return self._response.held()
 
     def end(self, spent: Mapping[str, int]) -> bytes:
-        """The end of the client's stream, for better or worse, with what the call has cost."""
+        """The end of the client's stream, for better or worse, with what the call has cost. It
+        takes room until whoever asks for it leaves that."""
         failure: Refusal | None = self._progress.failure
         if failure is None:
             try:
-                return self._stream.end(spent)
+                end = self._stream.end(spent)
+                if self._portion.resize(2 * max(*self._last_sizes, len(end))):
+                    return end
+                failure = ReplyTooLarge("no room")
             except TooLarge:  # of what waited for the end
                 failure = ReplyTooLarge("too large")
             except Exception:
@@ -119,8 +125,7 @@ class Relay:
                     await self._next()
 
     def close(self) -> None:
-        """Leaves the room; gives the connection back if the stream has ended, else closes it."""
-        self._portion.leave()
+        """Gives the connection back if the stream has ended, else closes it."""
         if self._progress.state == "ended":
             self._response.leave()
         else:
@@ -190,13 +195,17 @@ class Relay:
         else:
             piece = self._pass_some_on(iter(events))
         if self._came >= self._look_at or self._stream.kept > LIGHT_BYTES:
+            if piece:
+                self._last_sizes = self._last_sizes[1], len(piece)
             self._count_waiting(piece)
         return piece
 
     def _count_waiting(self, piece: bytes) -> None:
         kept, portion = self._stream.kept, self._portion
-        # A slow client has not read the piece before this one either.
-        waiting = kept + self._events.size + self._response.unread_bytes + 2 * len(piece)
+        # A slow client has not read the piece before this one either, which is there twice: as it
+        # was made and as it is sent.
+        largest = max(*self._last_sizes, len(piece))
+        waiting = kept + self._events.size + self._response.unread_bytes + 2 * largest
         if kept > MOST_KEPT_BYTES or not portion.resize(waiting):
             self._break_off()
         self._look_at = self._came + (0 if portion.is_taken else LIGHT_BYTES)

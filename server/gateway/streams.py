@@ -19,7 +19,7 @@ class StreamedCall:
     """A call whose reply is passed on in pieces while its hold is open."""
 
     def __init__(self, call: Call, portion: Portion) -> None:
-        """`portion` is what waits of the reply takes, and is left when the hold has ended."""
+        """`portion` is what waits of the reply takes, which who sends that has leave at the end."""
         self._call = call
         self._portion = portion
         self._relay: Relay | None = None
@@ -83,6 +83,7 @@ class StreamedCall:
             if progress.state == "finished" and self._relay is not None:
                 # The provider has done all its work, and is about to say what it was.
                 await self._relay.read_on(self._call.timeouts.read_on)
+                self._portion.leave()
             return self._call.charged("client_gone")
         if progress.state == "broken":
             return self._call.charged(progress.failure.label)

@@ -5,13 +5,15 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from server.providers.bounds import MOST_PARSED_BYTES, TooLarge
 
 # What the event of an answer begins with: its name, and its data, an object.
 _ANSWER = re.compile(rb"\n*(?:event:[^\n]*\n)?data:\s*\{")
 COMMENT = b":\n\n"
+_BLOCK_BYTES = 50
+"""That an event takes in memory, besides its text."""
 _MOST_LINES = 1_000
 """Of one event, which has one or two as a rule."""
 
@@ -37,7 +39,8 @@ class Events:
         self._rest = bytearray()
         """What has come of the next event."""
         self.size = 0
-        """Its bytes."""
+        """About how many bytes of memory events take that wait, those that are complete until all
+        of them are gone."""
         # The end of a chunk, which may be the first half of a line's end.
         self._carriage_return = b""
 
@@ -63,8 +66,16 @@ class Events:
             return []
         blocks = bytes(rest[:end]).split(b"\n\n")
         del rest[: end + 2]
-        self.size = len(rest)
-        return (_data(block) for block in blocks if block.strip(b"\n"))
+        self.size = len(rest) + end + len(blocks) * _BLOCK_BYTES
+        return self._each(blocks)
+
+    def _each(self, blocks: list[bytes]) -> Iterator[bytes]:
+        blocks.reverse()
+        while blocks:
+            block = blocks.pop()  # so that none is kept for the others
+            if block.strip(b"\n"):
+                yield _data(block)
+        self.size = len(self._rest)
 
     def flush(self) -> list[bytes]:
         """The event that an ended stream left without its empty line. Raises NoEvents."""

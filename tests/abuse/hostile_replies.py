@@ -177,6 +177,8 @@ def _call(
     with RawProvider(make()) as provider:
         tenant_id = victim.put_tenant(text_config({"main": endpoint(provider.url)}, anonymous=RICH))
         asked = {"max_tokens": limit, "stream": stream, "messages": turns("Hi")}
+        if stream and path == CHAT:
+            asked["stream_options"] = {"include_usage": True}
         body = orjson.dumps(asked)
         keys = cycle([victim.log_in(tenant_id) for _ in range(USERS)])
 
@@ -198,6 +200,15 @@ def _call(
 def _long_text() -> Answer:
     """Nearly as long as a reply may be."""
     return whole(_reply(b'"' + b"x" * 60_000 + b'"', LARGEST - 1000))
+
+
+def _large_end() -> Answer:
+    """In the event with the usage, which waits for the end."""
+    finish = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+    usage = _event(b'"' + b"x" * 60_000 + b'"', 4_000_000).replace(
+        b'"choices":[]', b'"choices":[],"usage":{"total_tokens":9}'
+    )
+    return chunked([finish, usage, b"data: [DONE]\n\n"], EVENTS)
 
 
 def _long_events() -> Answer:
@@ -241,6 +252,7 @@ ATTACKS = [
         partial(_call, _tiny_events, 300, stream=True, is_read=False, limit=10**6),
         True,
     ),
+    Attack("ends_unread", partial(_call, _large_end, 100, stream=True, is_read=False), True),
     Attack("tools_translated", partial(_call, _endless_tools, 2, stream=True, path=MESSAGES)),
     *(
         Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))

@@ -4,6 +4,7 @@ Sources: the Anthropic API reference, streaming messages; the OpenAI API referen
 completion chunk object. What is missing or odd in an event is left out; nothing raises.
 """
 
+from sys import getsizeof
 from typing import Any
 
 from server.providers.endings import ending_of
@@ -101,7 +102,7 @@ class ChatStream:
         self._calls += 1
         self._numbers[index] = number
         self._silent[index] = number, arguments(block, self._inputs)
-        self.kept += _CALL_BYTES + len(self._silent[index][1])
+        self.kept += _CALL_BYTES + getsizeof(self._silent[index][1])
         function = {"name": string(block.get("name")), "arguments": ""}
         call_id = string(block.get("id")) or f"call_{number}"
         call = {"index": number, "id": call_id, "type": "function", "function": function}
@@ -124,7 +125,7 @@ class ChatStream:
     def _pop_silent(self, index: int) -> tuple[int, str] | None:
         silent = self._silent.pop(index, None)
         if silent is not None:
-            self.kept -= len(silent[1])
+            self.kept -= getsizeof(silent[1])
         return silent
 
     def _text(self, part: dict[str, Any]) -> list[Chunk]:

@@ -1,9 +1,10 @@
 """The content blocks of a streamed message, each from its first to its last delta."""
 
+from sys import getsizeof
 from typing import Any
 
-# What a fragment of text takes in memory, besides the text.
-_FRAGMENT_BYTES = 60
+# What a fragment takes in memory, besides its text.
+_FRAGMENT_BYTES = 10
 
 Delta = dict[str, Any]
 
@@ -35,7 +36,7 @@ class Block:
 
     def add(self, text: str) -> None:
         self.unsent.append(text)
-        self.kept += len(text) + _FRAGMENT_BYTES
+        self.kept += getsizeof(text) + _FRAGMENT_BYTES  # by its widest character
 
     def ready(self) -> Delta | None:
         """The delta with what can be sent now; from then on it counts as sent."""

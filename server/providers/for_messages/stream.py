@@ -7,6 +7,7 @@ waits while the call before it lacks arguments.
 """
 
 from collections import deque
+from sys import getsizeof
 from typing import Any
 
 from server.providers.endings import ending_of
@@ -132,7 +133,7 @@ class MessageStream:
         call.take(delta, name, arguments)
         self.kept += call.kept
         if call.start is not start:
-            self.kept += len(call.start["id"])
+            self.kept += sum(map(getsizeof, (call.id, call.name, call.start["id"])))
 
     def _advance(self, to_the_end: bool = False) -> list[dict[str, Any]]:
         """What can be sent of the blocks, in their order."""
