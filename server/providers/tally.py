@@ -6,11 +6,22 @@ from server.providers.counting import NoAnswer, Tally
 from server.providers.endings import ending_of
 from server.providers.reading import an_object, objects, small
 from server.providers.texts import count_block, count_message
-from server.providers.usage import Counts, MessageUsage, of_chunk, of_completion, of_message
+from server.providers.usage import (
+    Counts,
+    MessageUsage,
+    of_chunk,
+    of_completion,
+    of_message,
+    reported_in,
+)
 
 __all__ = ["ChatTally", "MessageTally", "Tally"]
 
 _LONGEST_INDEX = 20
+_KINDS = (
+    *("message_start", "content_block_start", "content_block_delta", "content_block_stop"),
+    *("message_delta", "message_stop", "ping"),
+)
 
 
 class ChatTally(Tally):
@@ -84,6 +95,20 @@ class MessageTally(Tally):
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         super().__init__(choices, api_key)
         self._usage = MessageUsage()
+        self._has_output = False
+        """Its usage is that of more than its beginning."""
+
+    def end(self) -> None:
+        super().end()
+        self._trust_usage()
+
+    def cut(self) -> None:
+        super().cut()
+        self._trust_usage()
+
+    def _trust_usage(self) -> None:
+        if self._has_output:
+            self.progress.trust_usage()
 
     def _read_usage(self, value: Any) -> Counts | None:
         return of_message(value)
@@ -103,17 +128,17 @@ class MessageTally(Tally):
         kind = event.get("type")
         if kind == "content_block_delta":
             count_block(event.get("delta"), self.output)
+            if "usage" not in event:  # as nearly always
+                return True
         elif kind == "content_block_start":
             count_block(event.get("content_block"), self.output)
-        elif kind == "message_start":
-            self._report(an_object(event.get("message")).get("usage"), is_final=False)
         elif kind == "message_delta":
             self._finish(an_object(event.get("delta")))
-            self._report(event.get("usage"), is_final=True)
-        elif kind == "message_stop":
-            self._report(event.get("usage"), is_final=True)
-            self.progress.end()
-        elif kind not in ("content_block_stop", "ping"):
+        for usage in reported_in(event):
+            self._report(usage, is_first=kind == "message_start")
+        if kind == "message_stop":
+            self.end()
+        elif kind not in _KINDS:
             self._judge(event)
             return not self._has_secrets(event)  # one of tomorrow's, perhaps
         return True
@@ -126,14 +151,14 @@ class MessageTally(Tally):
             self.progress.answer()
             self.progress.finish()
 
-    def _report(self, usage: Any, is_final: bool) -> None:
-        if isinstance(usage, dict) and usage:
-            self._usage.report(usage)
-            new, all_of_it = of_message(usage), of_message(self._usage.reported)
-            if new is not None and all_of_it is not None:
-                # What a message began with is not all, whatever else its end says.
-                has_output = new.output is not None or new.total is not None
-                self.progress.report(all_of_it, is_final and has_output)
+    def _report(self, usage: dict[str, Any], is_first: bool) -> None:
+        self._usage.report(usage)
+        new, all_of_it = of_message(usage), of_message(self._usage.reported)
+        if new is not None and all_of_it is not None:
+            # What a message began with is not all, whatever else its end says.
+            has_output = not is_first and (new.output is not None or new.total is not None)
+            self._has_output = self._has_output or has_output
+            self.progress.report(all_of_it, has_output)
 
 
 def _judge_choice(choice: dict[str, Any]) -> None:

@@ -5,23 +5,21 @@ and `output_tokens` of Anthropic, and of servers of OpenAI's protocol that name 
 tokens have a name with nearly each vendor.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from server.amounts import is_amount
-from server.providers.reading import an_object, count, objects
+from server.providers.reading import an_object, objects
 
 MESSAGE_INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-_KEPT = (
-    *(*MESSAGE_INPUTS, "output_tokens"),
-    *("prompt_tokens", "completion_tokens", "total_tokens"),
-)
+_WHOLES = ("output_tokens", "prompt_tokens", "completion_tokens", "total_tokens")
 _DETAILS = frozenset(
     {
         *("prompt_tokens_details", "input_tokens_details"),
         *("completion_tokens_details", "output_tokens_details"),
     }
 )
-_READ, _WRITTEN, _REASONING = range(3)
+_READ, _WRITTEN, _REASONING, _MISSED = range(4)
 # The names of parts of the input and the output, here or in the details.
 _PARTS = {
     **dict.fromkeys(("cached_tokens", "cache_read_input_tokens", "cache_read_tokens"), _READ),
@@ -30,7 +28,9 @@ _PARTS = {
     **dict.fromkeys(("cache_write_tokens", "cache_creation_input_tokens"), _WRITTEN),
     **dict.fromkeys(("cache_creation_tokens", "cache_write_input_tokens"), _WRITTEN),
     **dict.fromkeys(("reasoning_tokens", "thinking_tokens"), _REASONING),
+    "prompt_cache_miss_tokens": _MISSED,
 }
+_KEPT = (*MESSAGE_INPUTS, *_WHOLES, *_PARTS)
 
 
 class Usage(NamedTuple):
@@ -105,6 +105,13 @@ def of_message(value: Any) -> Counts | None:
     return _counts(value, used_by_input or _known(_amount(value, "prompt_tokens"), used_by_input))
 
 
+def reported_in(event: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Each `usage` in an event of a message, wherever servers put it."""
+    for place in (event, event.get("message"), event.get("delta")):
+        if isinstance(place, dict) and isinstance(place.get("usage"), dict):
+            yield place["usage"]
+
+
 def of_chunk(chunk: dict[str, Any]) -> Counts | None:
     """What a chat completion or a chunk reports, wherever servers put it: Groq into `x_groq`,
     Moonshot into a choice."""
@@ -128,26 +135,26 @@ class MessageUsage:
     def report(self, usage: dict[str, Any]) -> None:
         """Counts are cumulative: one that is smaller than before is none, unless the rest of its
         half has grown by as much, as when it is told later what was cached."""
-        before = self.reported
-        told: dict[str, Any] = {name: usage[name] for name in _KEPT if is_amount(usage.get(name))}
-        if isinstance(usage.get("output_tokens_details"), dict):
-            told["output_tokens_details"] = {"thinking_tokens": _parts(usage)[_REASONING]}
-        after = {**before, **told}
-        for half in (MESSAGE_INPUTS, ("output_tokens",)):
+        before, after = self.reported, {**self.reported, **_amounts(usage)}
+        for name in _DETAILS:
+            if isinstance(usage.get(name), dict):
+                after[name] = _amounts(usage[name])
+        for half in (MESSAGE_INPUTS, *((name,) for name in _WHOLES)):
             if _sum(after, half) < _sum(before, half):
                 for name in half:
                     if name in before:
-                        after[name] = max(count(before[name]), count(after[name]))
+                        after[name] = max(before[name], after[name])
         self.reported = after
 
 
 def _counts(value: dict[str, Any], used_by_input: int | None) -> Counts:
-    read, written, reasoning = _parts(value)
+    read, written, reasoning, missed = _parts(value)
     output = _larger(_amount(value, "completion_tokens"), _amount(value, "output_tokens"))
-    # A whole that is smaller than its parts is not the whole.
-    if used_by_input is not None and used_by_input < read + written:
-        used_by_input = read + written
-    if output is not None and output < reasoning:
+    # A whole that is smaller than its parts is not the whole, nor is one that some leave out, as it
+    # would be 0 without them.
+    if (used_by_input or 0) < read + written + missed:
+        used_by_input = read + written + missed
+    if (output or 0) < reasoning:
         output = reasoning
     return Counts(used_by_input, output, _amount(value, "total_tokens"), read, written, reasoning)
 
@@ -159,25 +166,37 @@ def _message_input(value: dict[str, Any]) -> int | None:
 
 
 def _parts(value: dict[str, Any]) -> list[int]:
-    """Read, written, reasoning: of each the most that any name says."""
-    found = [0, 0, 0]
+    """Read, written, reasoning, missed: of each the most that any name says."""
+    found = [0, 0, 0, 0]
     for name, given in value.items():
         if name in _PARTS:
-            found[_PARTS[name]] = max(found[_PARTS[name]], count(given))
+            found[_PARTS[name]] = max(found[_PARTS[name]], _number(given) or 0)
         elif name in _DETAILS and isinstance(given, dict):
             for inner in given:
                 if inner in _PARTS:
-                    found[_PARTS[inner]] = max(found[_PARTS[inner]], count(given[inner]))
+                    found[_PARTS[inner]] = max(found[_PARTS[inner]], _number(given[inner]) or 0)
     return found
+
+
+def _amounts(value: dict[str, Any]) -> dict[str, int]:
+    """Those of the members that matter."""
+    found = {name: _amount(value, name) for name in _KEPT if name in value}
+    return {name: amount for name, amount in found.items() if amount is not None}
 
 
 def _amount(value: dict[str, Any], name: str) -> int | None:
     found = value.get(name)
-    return found if found is not None and is_amount(found) else None
+    return None if found is None else _number(found)
+
+
+def _number(found: Any) -> int | None:
+    if type(found) is float and found.is_integer():  # JSON does not tell 12.0 from 12
+        found = int(found)
+    return found if is_amount(found) else None
 
 
 def _sum(value: dict[str, Any], names: tuple[str, ...]) -> int:
-    return sum(count(value.get(name)) for name in names)
+    return sum(_amount(value, name) or 0 for name in names)
 
 
 def _known(one: int | None, other: int | None) -> int | None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.doubles import Answer, Double
-from tests.doubles.quirks import HARMLESS, Quirk, usage, usage_again, usage_in
+from tests.doubles.quirks import HARMLESS, Quirk, usage
 from tests.gateway.asking import (
     PROTOCOLS,
     ask,
@@ -57,6 +57,32 @@ OPENAI: dict[str, tuple[Quirk, int, int, bool]] = {
         ),
         *(90, 50, False),
     ),
+    "numbers of another kind": (
+        usage(prompt_tokens=31.0, completion_tokens=12.0, total_tokens=43.0),
+        *(INPUT, OUTPUT, False),
+    ),
+    "numbers with a rest": (usage(completion_tokens=12.5, total_tokens=None), INPUT, GUESS, True),
+    "all of the input cached, and no 0 written": (
+        usage(prompt_tokens=None, total_tokens=None, prompt_tokens_details={"cached_tokens": 70}),
+        *(70, OUTPUT, False),
+    ),
+    "the input as hits and misses": (
+        usage(
+            prompt_tokens=None,
+            total_tokens=None,
+            prompt_cache_hit_tokens=20,
+            prompt_cache_miss_tokens=17,
+        ),
+        *(37, OUTPUT, False),
+    ),
+    "of the output what was reasoned alone": (
+        usage(
+            completion_tokens=None,
+            total_tokens=None,
+            completion_tokens_details={"reasoning_tokens": 500},
+        ),
+        *(INPUT, 500, False),
+    ),
 }
 NO_INPUT = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "input_tokens": 0}
 ANTHROPIC: dict[str, tuple[Quirk, int, int, bool]] = {
@@ -69,6 +95,39 @@ ANTHROPIC: dict[str, tuple[Quirk, int, int, bool]] = {
     "names of OpenAI's": (
         usage(input_tokens=0, output_tokens=0, prompt_tokens=INPUT, completion_tokens=OUTPUT),
         *(INPUT, OUTPUT, False),
+    ),
+    "numbers of another kind": (
+        usage(input_tokens=31.0, output_tokens=12.0),
+        *(INPUT, OUTPUT, False),
+    ),
+    "all of it cached, and no 0 written": (
+        usage(
+            input_tokens=None,
+            cache_creation_input_tokens=None,
+            cache_read_input_tokens=70,
+        ),
+        *(70, OUTPUT, False),
+    ),
+    "cached by another name": (
+        usage(input_tokens_details={"cached_tokens": 90}),
+        *(90, OUTPUT, False),
+    ),
+    "reasoned by another name": (
+        usage(completion_tokens_details={"reasoning_tokens": 50}),
+        *(INPUT, 50, False),
+    ),
+    "reasoned beside the rest": (usage(reasoning_tokens=50), INPUT, 50, False),
+    "names of OpenAI's with what was cached": (
+        usage(
+            input_tokens=None,
+            cache_creation_input_tokens=None,
+            cache_read_input_tokens=None,
+            output_tokens=None,
+            prompt_tokens=10,
+            completion_tokens=OUTPUT,
+            prompt_tokens_details={"cached_tokens": 90},
+        ),
+        *(90, OUTPUT, False),
     ),
 }
 ROWS = [("openai", name) for name in OPENAI] + [("anthropic", name) for name in ANTHROPIC]
@@ -148,17 +207,6 @@ def test_counts_of_a_message_do_not_fall(client: httpx.Client, double: Double, n
     last = objects(stream(user, prompt, stream_options={"include_usage": True}))[-1]["usage"]
     assert (last["prompt_tokens"], last["total_tokens"]) == (counted, counted + 25)
     assert "estimated" not in ledger(user)[0]["ref"]
-
-
-@pytest.mark.parametrize("quirk", [usage_in("x_groq"), usage_in("choice"), usage_again()])
-def test_usage_is_told_wherever_it_stood(
-    client: httpx.Client, double: Double, quirk: Quirk
-) -> None:
-    prompt = double.script("x", Answer(**{**vars(ANSWER), "quirks": (quirk,)}))
-    user = user_at(client, double.url)
-    events = objects(stream(user, prompt, "anthropic"))
-    assert events[-2]["usage"]["input_tokens"] == INPUT
-    assert events[-2]["usage"]["output_tokens"] == OUTPUT
 
 
 CACHED: dict[str, dict[str, Any]] = {

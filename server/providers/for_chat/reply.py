@@ -79,7 +79,7 @@ def chat_usage(reported: Any) -> dict[str, Any] | None:
             "cache_write_tokens": counts.written,
         },
     }
-    if isinstance(reported.get("output_tokens_details"), dict):
+    if counts.reasoning or isinstance(reported.get("output_tokens_details"), dict):
         found["completion_tokens_details"] = {"reasoning_tokens": counts.reasoning}
     return found
 

@@ -11,7 +11,7 @@ from server.providers.endings import ending_of
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
 from server.providers.reading import an_object, count, string
 from server.providers.tool_input import ToolInputs
-from server.providers.usage import MessageUsage
+from server.providers.usage import MessageUsage, reported_in
 
 Chunk = dict[str, Any]
 
@@ -57,7 +57,11 @@ class ChatStream:
     def from_event(self, event: dict[str, Any]) -> list[Chunk]:
         """The chunks of one Anthropic event; none for pings and unknown ones."""
         index = count(event.get("index"))
-        match event.get("type"):
+        kind = event.get("type")
+        if kind != "content_block_delta" or "usage" in event:
+            for usage in reported_in(event):
+                self._usage.report(usage)
+        match kind:
             case "message_start":
                 return self._start(an_object(event.get("message")))
             case "content_block_start":
@@ -67,11 +71,8 @@ class ChatStream:
             case "content_block_stop":
                 return self._stop_block(index)
             case "message_delta":
-                self._report(event.get("usage"))
                 reason = an_object(event.get("delta")).get("stop_reason")
                 return [] if ending_of(reason) is None else self._end(reason)
-            case "message_stop":
-                self._report(event.get("usage"))
         return []
 
     def finish(self) -> list[Chunk]:
@@ -84,16 +85,11 @@ class ChatStream:
         return chunks
 
     def _start(self, message: dict[str, Any]) -> list[Chunk]:
-        self._report(message.get("usage"))
         if self._has_started:
             return []
         self._id = string(message.get("id"))[:_LONGEST_NAME] or self._id
         self._model = string(message.get("model"))[:_LONGEST_NAME]
         return [self._chunk({})]
-
-    def _report(self, reported: Any) -> None:
-        if isinstance(reported, dict):
-            self._usage.report(reported)
 
     def _start_block(self, index: int, block: dict[str, Any]) -> list[Chunk]:
         if block.get("type") != "tool_use":
