@@ -1,5 +1,6 @@
 """Tally: what a call has used, in the wire format of each protocol."""
 
+from functools import reduce
 from typing import Any
 
 from server.providers.counting import NoAnswer, Tally
@@ -29,7 +30,9 @@ class ChatTally(Tally):
 
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         super().__init__(choices, api_key)
-        self._finished: set[Any] = set()
+        self._finished: set[str] = set()
+        self._reported: dict[str, Counts] = {}
+        """By choices that each report their own."""
 
     def end(self) -> None:
         if self._finished:  # some give fewer choices than were asked for
@@ -79,14 +82,24 @@ class ChatTally(Tally):
             return
         if ending_of(choice.get("finish_reason")) is None or len(self._finished) >= self._choices:
             return
-        self._finished.add(repr(small(choice.get("index")))[:_LONGEST_INDEX])
+        self._finished.add(_index_of(choice))
         if len(self._finished) >= self._choices:
             self.progress.answer()
             self.progress.finish()
 
     def _report(self, event: dict[str, Any]) -> None:
-        if (usage := of_chunk(event)) is not None:
-            self.progress.report(usage)
+        if (usage := of_chunk(event)) is None:
+            return
+        choices = objects(event.get("choices"))
+        if self._choices > 1 and len(choices) == 1 and "usage" in choices[0]:
+            usage = self._with_others(_index_of(choices[0]), usage)
+        self.progress.report(usage)
+
+    def _with_others(self, index: str, usage: Counts) -> Counts:
+        """With what other choices have reported in events of their own."""
+        if index in self._reported or len(self._reported) < self._choices:
+            self._reported[index] = self._reported.get(index, usage).grown(usage)
+        return reduce(Counts.beside, self._reported.values(), Counts(output=0))
 
 
 class MessageTally(Tally):
@@ -159,6 +172,10 @@ class MessageTally(Tally):
             has_output = not is_first and (new.output is not None or new.total is not None)
             self._has_output = self._has_output or has_output
             self.progress.report(all_of_it, has_output)
+
+
+def _index_of(choice: dict[str, Any]) -> str:
+    return repr(small(choice.get("index")))[:_LONGEST_INDEX]
 
 
 def _judge_choice(choice: dict[str, Any]) -> None:

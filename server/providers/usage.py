@@ -66,6 +66,13 @@ class Counts(NamedTuple):
             return self
         return Counts(*map(_larger, self, later))  # type: ignore[arg-type]
 
+    def beside(self, other: "Counts") -> "Counts":
+        """Of two choices, which share their input."""
+        if self.output is None or other.output is None:
+            return self.grown(other)
+        output, reasoning = self.output + other.output, self.reasoning + other.reasoning
+        return self.grown(other)._replace(output=output, total=None, reasoning=reasoning)
+
     def believed(self, least: int, estimate: int) -> tuple[int | None, int | None]:
         """Input and output, each None if it is not reported or impossible: no prompt is of no
         tokens, and no output of fewer than `least`. What the total has beyond one half is the

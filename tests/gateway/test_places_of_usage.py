@@ -1,5 +1,6 @@
 """Where a usage stands: it is found wherever servers put it."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.doubles import Answer, Double
 from tests.doubles.quirks import Quirk, usage_again, usage_in
 from tests.gateway.asking import ledger, objects, stream, used, user_at
+from tests.gateway.raw_provider import HEAD, RawProvider, sending
 
 INPUT, OUTPUT = 31, 12
 ANSWER = Answer(pieces=["abcdefgh"] * 10, input_tokens=INPUT, output_tokens=OUTPUT)
@@ -83,3 +85,30 @@ def test_usage_is_told_wherever_it_stood(
     events = objects(stream(user, prompt, "anthropic"))
     assert events[-2]["usage"]["input_tokens"] == INPUT
     assert events[-2]["usage"]["output_tokens"] == OUTPUT
+
+
+def reporting(output: int, index: int) -> bytes:
+    counts = {"prompt_tokens": 20, "completion_tokens": output, "total_tokens": 20 + output}
+    choice = {"index": index, "delta": {}, "finish_reason": "stop", "usage": counts}
+    return b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
+
+
+@pytest.mark.parametrize(
+    ("choices", "reports", "output"),
+    [
+        (2, [(5, 0), (7, 1)], 12),
+        (2, [(5, 0), (5, 1)], 10),
+        (3, [(5, 2), (3, 2), (7, 0), (1, 1)], 13),
+        (1, [(5, 0), (7, 0)], 7),
+        (1, [(5, 0), (7, 1)], 7),
+    ],
+)
+def test_choices_that_each_report_their_own(
+    client: httpx.Client, choices: int, reports: list[tuple[int, int]], output: int
+) -> None:
+    events = b"".join(reporting(*report) for report in reports)
+    with RawProvider(sending(HEAD + events + b"data: [DONE]\n\n")) as provider:
+        user = user_at(client, provider.url)
+        assert stream(user, "Hi", n=choices)[-1] == "[DONE]"
+    assert used(user) == 20 + output
+    assert "estimated" not in ledger(user)[0]["ref"]
