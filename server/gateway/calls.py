@@ -27,12 +27,11 @@ from server.providers.errors import (
 )
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
-from server.upstream.response import Failed, Response, TimedOut, Unreachable
+from server.upstream.response import MOST_ERROR_BYTES, Failed, Response, TimedOut, Unreachable
 from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
 
-MOST_ERROR_BYTES = 64 * 1024
 ANSWERED = (200, 201, 202)
 """Some servers say by another than 200 that they have created the answer, or have queued for it."""
 

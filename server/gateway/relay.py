@@ -10,7 +10,7 @@ import orjson
 
 from server.errors import Refusal
 from server.gateway.exchange import Exchange
-from server.gateway.room import Portion
+from server.gateway.room import SMALL_REPLY_BYTES, Portion
 from server.providers import sse
 from server.providers.bounds import (
     MOST_KEPT_BYTES,
@@ -22,7 +22,7 @@ from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarg
 from server.providers.spent import comment
 from server.providers.wire import Wire
 from server.timeouts import Timeouts
-from server.upstream.response import Failed, Response, TimedOut
+from server.upstream.response import MOST_ERROR_BYTES, Failed, Response, TimedOut, UpstreamError
 from server.upstream.turns import LIGHT_BYTES
 
 log = logging.getLogger(__name__)
@@ -73,17 +73,31 @@ class Relay:
     async def begin(self) -> None:
         """Waits for the first piece. Raises ProviderError if it does not come."""
         if self._response.media_type != "text/event-stream":
-            raise ProviderError
-        while not self._first and self._progress.goes_on:
-            self._first = await self._next()
+            raise await self._no_stream()
+        while self._progress.goes_on and (not self._first or self._is_unsure):
+            self._first += await self._next()
         refusal = self._progress.refusal
-        if refusal is not None and not self._first:
+        if refusal is not None and (not self._first or self._is_unsure):
             raise refusal
         if self._response.is_early:
             # As long as the stream lasts its request would take memory that nobody counts.
             raise ProviderError("before it had the request")
         # Not sooner: with the first byte for the client no other endpoint can be asked any more.
         self._silence = sse.COMMENT
+
+    async def _no_stream(self) -> ProviderError:
+        """Why, if it says so at once."""
+        with contextlib.suppress(UpstreamError, TooLarge, TimeoutError):
+            async with asyncio.timeout(self._timeouts.leave):
+                reply = await self._response.read(MOST_ERROR_BYTES)
+            if reply.lstrip().startswith((b"{", b"[")):
+                self._tally.see(bytes(reply))
+        return self._progress.refusal or ProviderError("no stream")
+
+    @property
+    def _is_unsure(self) -> bool:
+        """What has come may be no answer, and is not so much that it could not be kept."""
+        return self._tally.is_unsure and len(self._first) < SMALL_REPLY_BYTES
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is

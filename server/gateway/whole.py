@@ -14,7 +14,7 @@ from server.gateway.room import Portion
 from server.metering.holding import Ending
 from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarge, can_be_parsed
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
-from server.providers.reading import parse
+from server.providers.refusals import value_of
 from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
 from server.upstream.turns import LIGHT_BYTES
 
@@ -83,8 +83,6 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
         raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise exchange.owe(ProviderError("too deep")) from None
-    except orjson.JSONDecodeError as error:
-        raise ProviderError(type(error).__name__) from None
 
 
 def _failure(error: UpstreamError) -> ProviderError:
@@ -94,7 +92,7 @@ def _failure(error: UpstreamError) -> ProviderError:
 
 
 def _read(exchange: Exchange, raw: bytes) -> bytes:
-    """Raises TooLarge; ProviderError and orjson's errors for what is no answer."""
+    """Raises TooLarge, JSONEncodeError; ProviderError for what is no answer."""
     translation, tally = exchange.attempt.translation, exchange.tally
     if not can_be_parsed(raw, MOST_REPLY_VALUES):
         if not _ANSWER.match(raw) or not _END.search(raw, max(len(raw) - _END_BYTES, 0)):
@@ -103,9 +101,7 @@ def _read(exchange: Exchange, raw: bytes) -> bytes:
             raise TooLarge
         tally.skim_reply(raw, exchange.most_output)
         return raw
-    value = parse(raw)
-    if not isinstance(value, dict):
-        raise ProviderError("not an object")
+    value = value_of(raw)
     tally.see_reply(value)
     if (refusal := exchange.progress.refusal) is not None:
         raise refusal

@@ -10,16 +10,18 @@ from server.providers.errors import ProviderError
 from server.providers.estimate import Output
 from server.providers.progress import Progress
 from server.providers.reading import parse
-from server.providers.refusals import of_failure
+from server.providers.refusals import of_failure, value_of
 from server.providers.skim import find_usage
 from server.providers.sse import Failure
 from server.providers.usage import Counts
-from server.providers.words import has_secrets, is_failure
+from server.providers.words import has_secrets, is_error, is_failure
 
 # Of an answer in one piece; one that has none of them is none.
 _OF_ANSWERS = frozenset(
     {"choices", "content", "created", "id", "model", "object", "role", "type", "usage"}
 )
+# What an answer without a text has nevertheless.
+_OF_EMPTY = ("usage", "stop_reason")
 
 
 class NoAnswer(Exception):
@@ -35,6 +37,8 @@ class Tally:
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         self.progress = Progress()
         self.output = Output()
+        self.is_unsure = False
+        """As long as it waits: what has come may be of an answer, or of none."""
         self._choices = choices
         self._api_key = api_key
 
@@ -63,15 +67,18 @@ class Tally:
             self._see_other(data)
             return None
         try:
-            if event.get("error"):
+            if event.get("error") and is_error(event["error"]):
                 raise NoAnswer(event)
-            if not self._count(event):
-                return None
+            is_understood = self._count(event)
         except NoAnswer as failure:
             self._fail(of_failure(failure.args[0], self._api_key))
             return None
+        if is_understood is None:
+            return None
         if self.progress.state == "waiting" and event.get("type") != "ping":
-            self.progress.answer()
+            self.is_unsure = not is_understood
+            if is_understood:
+                self.progress.answer()
         return event
 
     def end(self) -> None:
@@ -82,9 +89,11 @@ class Tally:
         """Nothing more comes."""
         self.progress.cut()
 
-    def see_reply(self, reply: dict[str, Any]) -> None:
-        """Counts a whole reply, not streamed."""
+    def see_reply(self, reply: Any) -> None:
+        """Counts a whole reply, not streamed: what was parsed, or a plain text."""
         try:
+            if not isinstance(reply, dict):
+                raise NoAnswer(reply)
             self._judge_reply(reply)
         except NoAnswer as failure:
             self.progress.fail(of_failure(failure.args[0], self._api_key))
@@ -121,12 +130,10 @@ class Tally:
 
     def _see_other(self, data: bytes) -> None:
         """A failure, or what is no object: another, or the end, as many servers write it."""
-        if isinstance(data, Failure):
-            self._fail(of_failure(_value_of(bytes(data)), self._api_key))
-        elif data.strip(b' \t"').upper() == b"[DONE]":
+        if type(data) is bytes and data.strip(b' \t"').upper() == b"[DONE]":
             self.end()
         else:
-            self._fail(ProviderError("not an object"))
+            self._fail(of_failure(value_of(bytes(data)), self._api_key))
 
     def _judge(self, value: dict[str, Any]) -> None:
         """Of what has nothing of an answer. Raises NoAnswer."""
@@ -139,17 +146,23 @@ class Tally:
 
     def _judge_reply(self, reply: dict[str, Any]) -> None:
         """Raises NoAnswer."""
-        if reply.get("error"):
+        if is_error(reply.get("error")):
             raise NoAnswer(reply)
         if self._has_answer(reply):
             return
         self._judge(reply)
-        if (reply and reply.keys().isdisjoint(_OF_ANSWERS)) or self._has_secrets(reply):
+        is_strange = reply and reply.keys().isdisjoint(_OF_ANSWERS)
+        if is_strange or self._is_empty(reply) or self._has_secrets(reply):
             raise NoAnswer(reply)
 
     def _has_answer(self, reply: dict[str, Any]) -> bool:
         """Has it what a whole answer is made of? Raises NoAnswer if that is a failure."""
         raise NotImplementedError
+
+    def _is_empty(self, reply: dict[str, Any]) -> bool:
+        """Is there nothing where its answer should be, and no usage?"""
+        holders = reply.keys() & {"choices", "content"}
+        return bool(holders) and not any(reply.get(name) for name in (*holders, *_OF_EMPTY))
 
     def _read_usage(self, value: Any) -> Counts | None:
         raise NotImplementedError
@@ -157,8 +170,9 @@ class Tally:
     def _count_reply(self, reply: dict[str, Any]) -> None:
         raise NotImplementedError
 
-    def _count(self, event: dict[str, Any]) -> bool:
-        """Counts the event; False if there is nothing in it to pass on. Raises NoAnswer."""
+    def _count(self, event: dict[str, Any]) -> bool | None:
+        """Counts the event. False if it is none of an answer, as far as is known, True if it is;
+        None if it must not be passed on. Raises NoAnswer."""
         raise NotImplementedError
 
 
@@ -168,11 +182,3 @@ def _mended(data: bytes) -> Any:
         return parse(data)
     except orjson.JSONDecodeError:
         return None
-
-
-def _value_of(data: bytes) -> Any:
-    """What was parsed, or a plain text."""
-    try:
-        return parse(data)
-    except orjson.JSONDecodeError:
-        return data.decode(errors="replace")

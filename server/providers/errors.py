@@ -46,7 +46,9 @@ class ProviderError(Refusal):
     label = "provider_error"
     status = 502
     message = "The provider failed"
-    code = "provider_error"
+    code: str | None = "provider_error"
+    kind = ""
+    """As in ProviderRefused."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__()

@@ -84,11 +84,15 @@ class Progress:
 
     @property
     def refusal(self) -> ProviderError | None:
-        """The failure for a client that has nothing yet: as good as an error status."""
+        """The failure for a client that has nothing yet: as good as an error status, in the
+        provider's words."""
         failure = self.failure
         if failure is None or isinstance(failure, ProviderError):
             return failure
-        return ProviderError("error in a reply")
+        found = ProviderError("error in a reply")
+        found.message, found.code = failure.message, failure.code
+        found.kind = getattr(failure, "kind", "")
+        return found
 
     def _see(self, event: Event, failure: Refusal | None = None) -> None:
         state = _NEXT[self.state].get(event)

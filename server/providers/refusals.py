@@ -3,6 +3,7 @@
 Sources: OpenAI's API specification, schema Error; https://platform.claude.com/docs/en/api/errors
 """
 
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -71,12 +72,21 @@ _BUSY = frozenset(
 _USERS_FAULT = (400, 404, 413, 422)
 
 
+def value_of(raw: bytes) -> Any:
+    """What was parsed, or a plain text; None for a page or half a JSON, which say nothing."""
+    try:
+        return parse(raw)
+    except orjson.JSONDecodeError:
+        text = raw.decode(errors="replace").strip()
+        return None if text.startswith(("<", "{", "[{", '"')) else text
+
+
 def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) -> Refusal:
     """What a provider's reply other than 2xx means for the user.
 
     What is the tenant's fault, a wrong key or spent credit, must not look like the user's.
     """
-    words = words_of(_value_of(raw), api_key)
+    words = words_of(value_of(raw.removeprefix(BOM_UTF8)), api_key)
     refusal: Refusal
     if status == 402 or _is_spent(words):
         refusal = ProviderQuota()
@@ -136,15 +146,6 @@ def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     if refusal.code:
         error["code"] = refusal.code
     return {"type": "error", "error": error, **refusal.extra}
-
-
-def _value_of(raw: bytes) -> Any:
-    """What was parsed, or a plain text; None for a page, which says nothing to a program."""
-    try:
-        return parse(raw)
-    except orjson.JSONDecodeError:
-        text = raw.decode(errors="replace").strip()
-        return None if text.startswith(("<", "{", "[")) else text
 
 
 def _is_spent(words: Words) -> bool:

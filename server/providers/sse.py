@@ -18,10 +18,16 @@ _MOST_LINES = 1_000
 """Of one event, which has one or two as a rule."""
 
 
-# Names of events that are failures, whatever their data.
-_FAILURES = frozenset({b"error", b"exception", b"failure", b"failed", b"fatal"})
-_LONGEST_FAILURE = 18
-"""Bytes of a line with such a name: those of Anthropic's answers are longer."""
+# A name of events that are failures, whatever their data: error, throttlingException, ...
+_FAILURE = re.compile(rb"[\w.-]{0,64}(?:error|exception|fail|fatal)[\w.-]{0,64}", re.IGNORECASE)
+# The first lines of nearly all events that have one.
+_OF_ANSWERS = frozenset(
+    b"event: " + name
+    for name in (
+        *(b"message_start", b"content_block_start", b"content_block_delta", b"content_block_stop"),
+        *(b"message_delta", b"message_stop", b"ping"),
+    )
+)
 
 
 class Failure(bytes):
@@ -112,7 +118,7 @@ def _data(block: bytes) -> bytes:
         len(lines) == 2
         and len(data) == 1
         and first.startswith(b"event:")
-        and (len(first) > _LONGEST_FAILURE or not _is_failure(first[6:]))
+        and (first in _OF_ANSWERS or not _is_failure(first[6:]))
     ):
         return data[0]  # as nearly always
     return _odd_data(lines, data)
@@ -135,4 +141,4 @@ def _odd_data(lines: list[bytes], data: list[bytes]) -> bytes:
 
 
 def _is_failure(name: bytes) -> bool:
-    return name.strip().lower() in _FAILURES
+    return _FAILURE.fullmatch(name.strip()) is not None

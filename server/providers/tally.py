@@ -15,6 +15,7 @@ from server.providers.usage import (
     of_message,
     reported_in,
 )
+from server.providers.words import is_error
 
 __all__ = ["ChatTally", "MessageTally", "Tally"]
 
@@ -59,7 +60,7 @@ class ChatTally(Tally):
         for choice in objects(reply.get("choices")):
             count_message(choice.get("message"), self.output)
 
-    def _count(self, event: dict[str, Any]) -> bool:
+    def _count(self, event: dict[str, Any]) -> bool | None:
         choices = event.get("choices")
         # Some compatible servers report it beside choices, or in them, and again and again.
         reports = event.get("usage") is not None or "x_groq" in event
@@ -74,7 +75,8 @@ class ChatTally(Tally):
         if choices:
             return True
         self._judge(event)
-        return reports or not self._has_secrets(event)
+        is_understood = reports or isinstance(choices, list)
+        return None if self._has_secrets(event) else is_understood
 
     def _finish(self, choice: dict[str, Any], event: dict[str, Any]) -> None:
         _judge_choice(choice)
@@ -137,7 +139,7 @@ class MessageTally(Tally):
         for block in objects(reply.get("content")):
             count_block(block, self.output)
 
-    def _count(self, event: dict[str, Any]) -> bool:
+    def _count(self, event: dict[str, Any]) -> bool | None:
         kind = event.get("type")
         if kind == "content_block_delta":
             count_block(event.get("delta"), self.output)
@@ -153,7 +155,7 @@ class MessageTally(Tally):
             self.end()
         elif kind not in _KINDS:
             self._judge(event)
-            return not self._has_secrets(event)  # one of tomorrow's, perhaps
+            return None if self._has_secrets(event) else False  # one of tomorrow's, perhaps
         return True
 
     def _finish(self, delta: dict[str, Any]) -> None:
@@ -180,5 +182,5 @@ def _index_of(choice: dict[str, Any]) -> str:
 
 def _judge_choice(choice: dict[str, Any]) -> None:
     """Raises NoAnswer."""
-    if choice.get("error") or ending_of(choice.get("finish_reason")) == "failed":
+    if is_error(choice.get("error")) or ending_of(choice.get("finish_reason")) == "failed":
         raise NoAnswer(choice.get("error") or {})

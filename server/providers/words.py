@@ -5,6 +5,8 @@ problem details (RFC 9457).
 """
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, NamedTuple
 
 import orjson
@@ -17,6 +19,7 @@ _LONGEST_TEXT = 65_536
 """Of which secrets are taken out; then it is cut to what is passed on."""
 _DEEPEST = 5
 _MOST_LISTED = 10
+_MOST_OTHERS = 30
 # Accounts of the tenant that providers name in their messages, and what looks like a key.
 _OF_THE_TENANT = re.compile(
     r"\b(?:(?:org|proj|sk|acct|wrkspc)[-_][A-Za-z0-9*_.-]{4,}"
@@ -26,16 +29,19 @@ _OF_THE_TENANT = re.compile(
 _SAYING = (
     *("message", "detail", "details", "msg", "error_message", "error_msg", "errorMessage"),
     *("error_description", "Message", "reason", "title", "status_msg", "errors", "error"),
-    "base_resp",
+    *("base_resp", "errorMsg", "errmsg", "err", "exception", "description"),
 )
 _ERROR_FIRST = tuple(dict.fromkeys(("error", *_SAYING)))
 _KINDS = ("type", "error_type", "status", "__type")
-_CODES = ("code", "error_code", "errcode")
-# Of which an answer has none, but for an `error` that is null.
-_OF_FAILURES = (
-    *("error", "errors", "detail", "message", "msg", "code", "error_message", "error_msg"),
-    *("errorMessage", "error_code", "error_type", "base_resp", "Message", "exception"),
+_CODES = ("code", "error_code", "errcode", "errorCode", "Code")
+# Of which an answer has none.
+_OF_FAILURES = frozenset(
+    {"detail", "message", "msg", "code", "Message", "err", "fault", "traceback"}
 )
+_A_FAILURE = re.compile("error|exception|errmsg|errcode|fail", re.IGNORECASE)
+"""Is in the names of all other members, types and states of failures."""
+_STATES = ("object", "type", "event", "status", "state")
+_NUMBERS = ("status", "status_code", "statusCode")
 _A_WORD = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -62,14 +68,26 @@ def words_of(failure: Any, api_key: str) -> Words:
     return Words(message[:_LONGEST_MESSAGE], kind, code, param, number)
 
 
+def is_error(value: Any) -> bool:
+    """Is it one, where an answer may have `error`? Some servers always have one, in which there is
+    nothing."""
+    return any(value.values()) if isinstance(value, dict) else bool(value)
+
+
 def is_failure(value: dict[str, Any]) -> bool:
     """Does it look like one? For what has nothing of an answer."""
-    kind = value.get("type")
+    numbers = (value.get(name) for name in _NUMBERS)
     return (
-        value.get("object") == "error"
-        or (isinstance(kind, str) and (kind == "error" or kind.endswith("_error")))
-        or any(value.get(name) for name in _OF_FAILURES)
+        any(_A_FAILURE.search(string(value.get(name))) for name in _STATES)
+        or any(type(number) is int and number >= 400 for number in numbers)
+        or any(value.get(name) is False for name in ("success", "ok"))
+        or bool(an_object(value.get("base_resp")).get("status_code"))
+        or any(value[name] and _is_of_failures(name) for name in value)
     )
+
+
+def _is_of_failures(name: str) -> bool:
+    return name.lower() in _OF_FAILURES or _A_FAILURE.search(name) is not None
 
 
 def without_secrets(text: str, api_key: str) -> str:
@@ -107,12 +125,21 @@ def _said_within(value: dict[str, Any], depth: int) -> dict[str, Any]:
     error = value.get("error")
     names = _ERROR_FIRST if isinstance(error, dict | list) else _SAYING
     named: dict[str, Any] = {}
-    for name in names:
-        words = _describe(value.get(name), depth + 1)
+    for said in (*(value.get(name) for name in names), *_other_sayings(value)):
+        words = _describe(said, depth + 1)
         if words.get("message"):
             return {**named, **words}
         named |= words
     return named
+
+
+def _other_sayings(value: dict[str, Any]) -> Iterator[Any]:
+    """Members of names that nobody knows: what is in them, and texts of more than a word."""
+    for name, said in islice(value.items(), _MOST_OTHERS):
+        if name not in _SAYING and (
+            isinstance(said, dict | list) or (isinstance(said, str) and " " in said.strip())
+        ):
+            yield said
 
 
 def _own_words(value: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -16,6 +17,8 @@ from server.upstream.protocol import MOST_HEADS, Protocol
 from server.upstream.turns import LIGHT_BYTES, Turns
 
 MOST_HEAD_BYTES = 16 * 1024
+MOST_ERROR_BYTES = 64 * 1024
+"""Of a body that is read for the reason of a failure."""
 
 _NO_REPLY = (
     aiohttp.ClientError,
@@ -136,7 +139,8 @@ class Response:
 
     @property
     def media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """Of several that a proxy has made one header of, the first."""
+        return re.split("[;,]", self.headers.get("content-type", ""))[0].strip().lower()
 
     @property
     def is_early(self) -> bool:
