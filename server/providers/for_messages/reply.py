@@ -8,7 +8,7 @@ Reasoning is in no reply of OpenAI's; compatible servers put it into `reasoning_
 from typing import Any
 from uuid import uuid4
 
-from server.providers.endings import ending_of, is_word
+from server.providers.endings import ending_of, is_reason
 from server.providers.for_messages.state import REASONING, id_for_client, mark_of
 from server.providers.reading import an_object, objects, string
 from server.providers.tool_input import ToolInputs
@@ -17,8 +17,8 @@ from server.providers.usage import Counts, of_chunk
 UNNAMED = "unknown"
 """The tool of a call that has arguments and no name."""
 LONGEST_NAME = 256
-STOP_MEMBERS = ("finish_reason", "stop_reason", "matched_stop")
-"""Of a choice: why it ended, and by which stop sequence in the words of vLLM and of SGLang."""
+STOP_MEMBERS = ("finish_reason", "matched_stop", "stop_reason")
+"""Of a choice: why it ended, and by which stop sequence in the words of SGLang and of vLLM."""
 
 
 def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, Any]:
@@ -110,11 +110,10 @@ def stop_of(choice: dict[str, Any], has_calls: bool, has_refused: bool) -> dict[
 
 def _matched(choice: dict[str, Any]) -> str | None:
     """The stop sequence that ended it, if one did; a number is a token of the model's."""
-    for name in STOP_MEMBERS[1:]:
-        text = string(choice.get(name))
-        if text and not is_word(text):
-            return text
-    return None
+    reason, matched, beside = (choice.get(name) for name in STOP_MEMBERS)
+    if string(matched):
+        return string(matched)
+    return string(beside) if string(beside) and not is_reason(string(beside), reason) else None
 
 
 def message_usage(counts: Counts | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections import deque
 from sys import getsizeof
 from typing import Any
 
-from server.providers.endings import ending_of
+from server.providers.endings import ending_of, word_of
 from server.providers.for_messages.blocks import Block, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
 from server.providers.for_messages.reply import (
@@ -69,6 +69,8 @@ class MessageStream:
         reason = choice.get("finish_reason")
         if reason is not None and ending_of(reason) is not None:
             self._end = {name: small(choice.get(name)) for name in STOP_MEMBERS}
+            if not isinstance(reason, str):
+                self._end["finish_reason"] = word_of(reason)
         if chunk.get("usage") or "usage" in choice or "x_groq" in chunk:
             self._usage = self._usage.grown(of_chunk(chunk) or Counts())
         self._take(an_object(choice.get("delta")))
