@@ -41,7 +41,7 @@ class Halves:
         """What to translate instead of `event`, which is `data` parsed with U+FFFD for halves. Need
         not be asked if there is no ESCAPE in `data` and nothing waits."""
         has_halves = len(data) <= _LONGEST and reading.has_halves(data)
-        if not self.first and not has_halves:
+        if not has_halves and (not self.first or _says_nothing(event, self._path)):
             return [event]
         # Only read: it has what cannot be written again, as halves in names.
         halved = _with_halves(data, event) if has_halves else event
@@ -97,14 +97,30 @@ def _path_of_first(event: dict[str, Any]) -> Path:
     return ()
 
 
+def _says_nothing(event: dict[str, Any], path: Path) -> bool:
+    """May the other half of what ended at `path` still come, as this is but a sign of life?"""
+    if event.get("type") == "ping" or _at(event, path) == "":
+        return True
+    choices = reading.objects(event.get("choices"))
+    return "choices" in event and not any(
+        choice.get("finish_reason") or any(reading.an_object(choice.get("delta")).values())
+        for choice in choices
+    )
+
+
 def _text_at(value: Any, path: Path) -> str:
     """'' if there is none."""
+    return reading.string(_at(value, path))
+
+
+def _at(value: Any, path: Path) -> Any:
+    """None if there is nothing."""
     for step in path:
         if isinstance(step, str):
             value = value.get(step) if isinstance(value, dict) else None
         else:
             value = value[step] if isinstance(value, list) and step < len(value) else None
-    return reading.string(value)
+    return value
 
 
 def _put(event: Any, path: Path, text: str) -> None:

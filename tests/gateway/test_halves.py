@@ -22,7 +22,8 @@ CASES: dict[str, tuple[list[str], str]] = {
     "the second alone": (["x", SECOND], "x\ufffd"),
     "the first twice": ([FIRST, FIRST, SECOND], "\ufffd😀"),
     "no escapes": (["\\\\ud83d", "\\\\ude00"], "\\ud83d\\ude00"),
-    "with an empty event between": ([FIRST, "", SECOND], "\ufffd\ufffd"),
+    "with an empty event between": ([FIRST, "", "", SECOND], "😀"),
+    "with an empty event and no other half": ([FIRST, "", "x"], "\ufffdx"),
 }
 
 
@@ -58,6 +59,23 @@ def test_a_character_in_two_deltas(client: httpx.Client, case: str) -> None:
     texts, expected = CASES[case]
     assert text_of(streamed(client, chunks(texts), "openai", "anthropic")) == expected
     assert text_of(streamed(client, events(texts), "anthropic", "openai")) == expected
+
+
+BETWEEN = [
+    *(b'data: {"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":1}}', b": hb"),
+    *(b'data: {"choices":[{"index":0,"delta":{}}]}', b'event: ping\ndata: {"type":"ping"}'),
+]
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_a_sign_of_life_between_the_halves(client: httpx.Client, between: bytes) -> None:
+    for answer, spoken, asked in (
+        (chunks(["a" + FIRST, SECOND]), "openai", "anthropic"),
+        (events(["a" + FIRST, SECOND]), "anthropic", "openai"),
+    ):
+        at = answer.rindex(b"\n\n", 0, answer.index(SECOND.encode()))
+        answer = answer[:at] + b"\n\n" + between + answer[at:]
+        assert text_of(streamed(client, answer, spoken, asked)) == "a😀"
 
 
 @pytest.mark.parametrize("member", ["reasoning_content", "refusal"])
