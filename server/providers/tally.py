@@ -31,12 +31,15 @@ class ChatTally(Tally):
 
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         super().__init__(choices, api_key)
-        self._finished: set[str] = set()
-        self._reported: dict[str, Counts] = {}
+        self._finished: set[int | str] = set()
+        self._begun: set[int | str] = set()
+        """Of more than one."""
+        self._reported: dict[int | str, Counts] = {}
         """By choices that each report their own."""
 
     def end(self) -> None:
-        if self._finished:  # some give fewer choices than were asked for
+        # Some give fewer choices than were asked for, but what has begun must have a reason, too.
+        if self._finished and self._begun <= self._finished:
             self.progress.finish()
         super().end()
         self.progress.trust_usage()
@@ -64,9 +67,11 @@ class ChatTally(Tally):
         choices = event.get("choices")
         # Some compatible servers report it beside choices, or in them, and again and again.
         reports = event.get("usage") is not None or "x_groq" in event
-        for choice in objects(choices):
+        for position, choice in enumerate(objects(choices)):
+            if self._choices > 1:
+                self._begin(choice, position)
             if choice.get("finish_reason") or "error" in choice:
-                self._finish(choice, event)
+                self._finish(choice, position, event)
             count_message(choice.get("delta"), self.output)
             if "usage" in choice:
                 reports = True
@@ -78,13 +83,17 @@ class ChatTally(Tally):
         is_understood = reports or isinstance(choices, list)
         return None if self._has_secrets(event) else is_understood
 
-    def _finish(self, choice: dict[str, Any], event: dict[str, Any]) -> None:
+    def _begin(self, choice: dict[str, Any], position: int) -> None:
+        if len(self._begun) < self._choices:
+            self._begun.add(_index_of(choice, position))
+
+    def _finish(self, choice: dict[str, Any], position: int, event: dict[str, Any]) -> None:
         _judge_choice(choice)
         if event.get("type") == "ping":
             return
         if ending_of(choice.get("finish_reason")) is None or len(self._finished) >= self._choices:
             return
-        self._finished.add(_index_of(choice))
+        self._finished.add(_index_of(choice, position))
         if len(self._finished) >= self._choices:
             self.progress.answer()
             self.progress.finish()
@@ -97,7 +106,7 @@ class ChatTally(Tally):
             usage = self._with_others(_index_of(choices[0]), usage)
         self.progress.report(usage)
 
-    def _with_others(self, index: str, usage: Counts) -> Counts:
+    def _with_others(self, index: int | str, usage: Counts) -> Counts:
         """With what other choices have reported in events of their own."""
         if index in self._reported or len(self._reported) < self._choices:
             self._reported[index] = self._reported.get(index, usage).grown(usage)
@@ -176,8 +185,10 @@ class MessageTally(Tally):
             self.progress.report(all_of_it, has_output)
 
 
-def _index_of(choice: dict[str, Any]) -> str:
-    return repr(small(choice.get("index")))[:_LONGEST_INDEX]
+def _index_of(choice: dict[str, Any], position: int = 0) -> int | str:
+    """`position`: in its chunk, for those without an index."""
+    index = choice.get("index", position)
+    return index if type(index) is int else repr(small(index))[:_LONGEST_INDEX]
 
 
 def _judge_choice(choice: dict[str, Any]) -> None:

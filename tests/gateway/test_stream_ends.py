@@ -241,3 +241,41 @@ def test_a_client_hears_of_events_that_have_nothing_for_it(
                 heard += bool(line)
     assert heard > 3
     assert used(user) == TOTAL
+
+
+def of_choice(index: int | None, text: str, reason: str | None = None) -> dict[str, Any]:
+    choice = {"index": index, "delta": {"content": text}, "finish_reason": reason}
+    return {name: value for name, value in choice.items() if name != "index" or value is not None}
+
+
+TWO: dict[str, tuple[list[list[dict[str, Any]]], bool]] = {
+    "both": ([[of_choice(0, "a", "stop")], [of_choice(1, "b", "stop")]], True),
+    "one of two": ([[of_choice(0, "a", "stop")]], True),
+    "half of the second": ([[of_choice(0, "a", "stop")], [of_choice(1, "b")]], False),
+    "half of the first": ([[of_choice(0, "a")], [of_choice(1, "b", "length")]], False),
+    "without an index": ([[of_choice(None, "a", "stop"), of_choice(None, "b", "stop")]], True),
+}
+
+
+@pytest.mark.parametrize("name", TWO)
+def test_the_end_of_several_choices(client: httpx.Client, name: str) -> None:
+    chunks, is_whole = TWO[name]
+    text = framed(*({"choices": choices} for choices in chunks), REPORT) + b"data: [DONE]\n\n"
+    with RawProvider(sending(HEAD + text)) as provider:
+        user = user_at(client, provider.url)
+        *_, last = stream(user, "Hi", n=2)
+    assert (last == "[DONE]") == is_whole
+    assert used(user) == TOTAL
+
+
+def test_choices_without_an_index_have_an_end(brief_client: httpx.Client) -> None:
+    both = [of_choice(None, "a", "stop"), of_choice(None, "b", "stop")]
+
+    def answer(connection: Any) -> None:
+        connection.sendall(HEAD + framed({"choices": both}, REPORT))
+        is_silent(connection)
+
+    with RawProvider(answer) as provider:
+        user = user_at(brief_client, provider.url)
+        assert stream(user, "Hi", n=2)[-1] == "[DONE]"
+    assert used(user) == TOTAL
