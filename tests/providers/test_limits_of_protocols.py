@@ -78,6 +78,10 @@ MEDIA_TYPES = [
     ("image/x-png", "image/png"),
     ("image/png; charset=binary", "image/png"),
     ("image/webp", "image/webp"),
+    *((kind, "image/jpeg") for kind in ("image/jpe", "image/jfif", "image/x-jpeg", "jpeg", "JPG")),
+    *((kind, "image/png") for kind in ("png", "image/x-citrix-png", " image/png ")),
+    ("image/x-webp", "image/webp"),
+    ("gif", "image/gif"),
 ]
 
 
@@ -92,7 +96,9 @@ def test_media_types_spelled_otherwise(given: str, expected: str) -> None:
     assert message["content"][0]["image_url"]["url"] == f"data:{expected};base64,AAA="
 
 
-@pytest.mark.parametrize("given", ["image/tiff", "image", "text/jpg", 3])
+@pytest.mark.parametrize(
+    "given", ["image/tiff", "image", "text/jpg", "", "/png", "image/svg+xml", "x", 3]
+)
 def test_media_types_of_neither(given: Any) -> None:
     block = {"type": "image", "source": {"type": "base64", "media_type": given, "data": "AAA="}}
     with pytest.raises(Unsupported) as refused:

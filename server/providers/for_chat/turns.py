@@ -36,7 +36,7 @@ _IGNORED = {
 # A client that put a stream together may have kept the calls' `index`.
 _IGNORED_OF_CALLS = {*_IGNORED - {"id"}, "index"}
 _OF_FUNCTIONS = ("name", "arguments", "parsed_arguments", "thought_signature", *_IGNORED - {"name"})
-_DATA_URI = re.compile(r"data:(image/[^,]{1,100}?);base64,(?=.)", re.IGNORECASE)
+_DATA_URI = re.compile(r"data:([^,]{1,100}?);base64,(?=.)", re.IGNORECASE)
 
 
 class _Calls(NamedTuple):
