@@ -133,6 +133,21 @@ STRICT: list[tuple[dict[str, Any], bool]] = [
     ({**CLOSED, "properties": {"city": True}}, False),
     ({**CLOSED, "properties": []}, False),
     ({**CLOSED, "required": [["city"]]}, False),
+    ({**CLOSED, "properties": {"city": {}}}, False),
+    ({**CLOSED, "properties": {"city": {"description": "any"}}}, False),
+    ({**CLOSED, "properties": {"city": {"enum": ["Bonn"]}}}, False),
+    ({**CLOSED, "properties": {"city": {"type": "string", "enum": ["Bonn"]}}}, True),
+    ({**CLOSED, "properties": {"city": {"type": "array"}}}, False),
+    ({**CLOSED, "properties": {"city": {"type": ["array", "null"]}}}, False),
+    ({**CLOSED, "properties": {"city": {"type": "array", "items": CLOSED}}}, True),
+    (
+        {
+            **CLOSED,
+            "properties": {"city": {"$ref": "#/$defs/c", "description": "d"}},
+            "$defs": {"c": CLOSED},
+        },
+        False,
+    ),
 ]
 
 

@@ -20,17 +20,26 @@ _FORMATS = (
 
 
 def can_be_strict(schema: dict[str, Any]) -> bool:
-    """Is it of an object, have all its objects no properties but those that they require, and is
-    there no keyword beyond the subset?"""
+    """Is it of an object, have all its objects no properties but those that they require, is each
+    schema in it of some type, and is there no keyword beyond the subset?"""
     return schema.get("type") == "object" and "anyOf" not in schema and _fits(schema, 1)
 
 
 def _fits(schema: Any, depth: int) -> bool:
     if not isinstance(schema, dict) or depth > _MOST_DEPTH or not schema.keys() <= _KEYWORDS:
         return False
-    if schema.get("format") not in _FORMATS or not _requires_all(schema):
+    if "$ref" in schema:
+        return schema.keys() == {"$ref"}
+    if schema.get("format") not in _FORMATS or not _requires_all(schema) or not _is_typed(schema):
         return False
     return all(_fits(inner, depth + 1) for inner in _inner(schema))
+
+
+def _is_typed(schema: dict[str, Any]) -> bool:
+    kinds = schema.get("type")
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    has_items = "array" not in kinds or "items" in schema
+    return has_items and (kinds not in ([None], []) or "anyOf" in schema)
 
 
 def _requires_all(schema: dict[str, Any]) -> bool:
