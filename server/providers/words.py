@@ -34,6 +34,8 @@ _SAYING = (
 _ERROR_FIRST = tuple(dict.fromkeys(("error", *_SAYING)))
 _KINDS = ("type", "error_type", "status", "__type")
 _CODES = ("code", "error_code", "errcode", "errorCode", "Code")
+# That name the member which is refused.
+_PLACES = ("param", "loc", "field", "instancePath")
 # Of which an answer has none.
 _OF_FAILURES = frozenset(
     {"detail", "message", "msg", "code", "Message", "err", "fault", "traceback"}
@@ -149,7 +151,7 @@ def _own_words(value: dict[str, Any]) -> dict[str, Any]:
     found = {
         "type": next((kind for kind in kinds if kind and kind != "error"), ""),
         "code": next(filter(_is_code, codes), ""),
-        "param": string(value.get("param")),
+        "param": next(filter(None, (string(value.get(name)) for name in _PLACES)), ""),
     }
     place = value.get("loc")
     if isinstance(place, list):  # FastAPI's, where the type is that of the check

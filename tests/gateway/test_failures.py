@@ -207,9 +207,21 @@ def test_what_a_failure_means(failure: Any, label: str) -> None:
     assert of_failure(failure, "").label == label
 
 
-def test_the_member_that_is_refused_is_named() -> None:
-    failure = {"detail": [{"type": "extra", "loc": ["body", "stream_options"], "msg": "no"}]}
-    assert words_of(failure, "")[:4] == ("no", "", "", "stream_options")
+@pytest.mark.parametrize(
+    ("failure", "param"),
+    [
+        ({"detail": [{"type": "extra", "loc": ["body", "a", 0, "b"]}]}, "a.0.b"),
+        ({"detail": [{"loc": "stream_options"}]}, "stream_options"),
+        ({"error": {"param": "stream_options"}}, "stream_options"),
+        ({"error": {"param": ["stream_options"]}}, ""),
+        ({"errors": [{"field": "stream_options"}]}, "stream_options"),
+        ({"errors": [{"instancePath": "/stream_options"}]}, "/stream_options"),
+        ({"error": {"param": None}}, ""),
+        ({"error": {"param": 5, "loc": []}}, ""),
+    ],
+)
+def test_the_member_that_is_refused_is_named(failure: Any, param: str) -> None:
+    assert words_of(failure, "")[1:4] == ("", "", param)
 
 
 @pytest.mark.parametrize("status", ["201 Created", "202 Accepted"])
