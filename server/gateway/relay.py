@@ -74,10 +74,15 @@ class Relay:
         """Waits for the first piece. Raises ProviderError if it does not come."""
         if self._response.media_type != "text/event-stream":
             raise await self._no_stream()
-        while self._progress.goes_on and (not self._first or self._is_unsure):
+        loop = asyncio.get_running_loop()
+        until, is_unsure = loop.time() + self._timeouts.last_usage, False
+        while self._progress.goes_on and (not self._first or is_unsure):
             self._first += await self._next()
+            # What may be no answer is kept, but not much of it, nor long: it may be a sign of life.
+            is_small = len(self._first) < SMALL_REPLY_BYTES and loop.time() < until
+            is_unsure = self._tally.is_unsure and is_small
         refusal = self._progress.refusal
-        if refusal is not None and (not self._first or self._is_unsure):
+        if refusal is not None and (not self._first or is_unsure):
             raise refusal
         if self._response.is_early:
             # As long as the stream lasts its request would take memory that nobody counts.
@@ -93,11 +98,6 @@ class Relay:
             if reply.lstrip().startswith((b"{", b"[")):
                 self._tally.see(bytes(reply))
         return self._progress.refusal or ProviderError("no stream")
-
-    @property
-    def _is_unsure(self) -> bool:
-        """What has come may be no answer, and is not so much that it could not be kept."""
-        return self._tally.is_unsure and len(self._first) < SMALL_REPLY_BYTES
 
     async def piece(self) -> bytes:
         """The next piece of the client's stream as soon as it is here; b"" when only its end is

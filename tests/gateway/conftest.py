@@ -1,4 +1,4 @@
-"""One server with every log line, one in a hurry, and two providers of each test's own."""
+"""One server with every log line, two in a hurry, and two providers of each test's own."""
 
 from collections.abc import Iterator
 
@@ -36,6 +36,20 @@ def hasty(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture
 def hasty_client(hasty: Hurried) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=hasty.url, timeout=20, verify=False) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def brief(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurried]:
+    """Waits for the end of a stream no longer than a moment."""
+    output = tmp_path_factory.mktemp("brief") / "out"
+    with Hurried(output, valkey.url, {"last_usage": 0.6, "leave": 0.3, "idle": 20}) as server:
+        yield server
+
+
+@pytest.fixture
+def brief_client(brief: Hurried) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=brief.url, timeout=15, verify=False) as client:
         yield client
 
 

@@ -1,6 +1,7 @@
 """What may be a failure or an answer: it is decided by what follows, and by what is missing."""
 
 import json
+import time
 from typing import Any
 
 import httpx
@@ -78,6 +79,28 @@ def test_much_that_is_not_known_does_not_wait(client: httpx.Client) -> None:
     with RawProvider(sending(HEAD + text)) as provider:
         user = user_at(client, provider.url)
         assert len(stream(user, "Hi")) == 22
+    assert used(user) == 25
+
+
+def test_signs_of_life_that_are_not_known_do_not_wait_long(brief_client: httpx.Client) -> None:
+    """Each but the first is sent when the client has heard of what was before it, or of none."""
+    heard = 0
+
+    def answer(connection: Any) -> None:
+        connection.sendall(HEAD)
+        for number in range(200):
+            connection.sendall(framed({"type": "queued", "place": number}))
+            if heard:
+                break
+            time.sleep(0.05)
+        connection.sendall(framed(chunk("Hi", "stop", usage=USAGE)) + DONE)
+
+    with RawProvider(answer) as provider:
+        user = user_at(brief_client, provider.url)
+        with streaming(user, "Hi") as reply:
+            for line in reply.iter_lines():
+                heard += bool(line)
+    assert heard < 200
     assert used(user) == 25
 
 

@@ -3,8 +3,7 @@
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -23,26 +22,9 @@ from tests.gateway.asking import (
     user_at,
 )
 from tests.gateway.raw_provider import HEAD, RawProvider, sending
-from tests.hurried import Hurried
-from tests.processes import Valkey
 
 USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
 TOTAL = 25
-SECONDS = {"last_usage": 0.6, "leave": 0.3, "idle": 20}
-
-
-@pytest.fixture(scope="module")
-def brief(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurried]:
-    """Waits for the end of a stream no longer than a moment."""
-    output = tmp_path_factory.mktemp("brief") / "out"
-    with Hurried(Path(output), valkey.url, SECONDS) as server:
-        yield server
-
-
-@pytest.fixture
-def brief_client(brief: Hurried) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=brief.url, timeout=15, verify=False) as client:
-        yield client
 
 
 def framed(*events: dict[str, Any]) -> bytes:
