@@ -260,7 +260,7 @@ for _ in range(500):
         ({"type": "tool_result", "tool_use_id": "a", "is_error": 1}, f"{BLOCK}.is_error"),
         ({"type": "tool_result", "tool_use_id": "a", "content": 1}, f"{BLOCK}.content"),
         (
-            {"type": "tool_result", "tool_use_id": "a", "content": [image(type="url")]},
+            {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "document"}]},
             f"{BLOCK}.content.0",
         ),
     ],

@@ -26,7 +26,11 @@ _MEMBERS = {
     "assistant": ("role", "content", "refusal", "tool_calls"),
     "tool": ("role", "content", "tool_call_id"),
 }
-_PARTS = {"user": ("text", "image_url"), "assistant": ("text", "refusal")}
+_PARTS = {
+    "user": ("text", "image_url"),
+    "assistant": ("text", "refusal"),
+    "tool": ("text", "image_url"),
+}
 # What other clients add to messages and parts, mostly by sending back what they were sent.
 _IGNORED = {
     *("annotations", "cache_control", "id", "name", "prompt_cache_breakpoint"),

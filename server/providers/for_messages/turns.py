@@ -1,7 +1,9 @@
 """The system prompt and the turns of an Anthropic request as messages of a chat completion.
 
 - The results of tools become messages of their own, before the rest of their turn; one with
-  `is_error` begins with "Error: ". They are text: images in them are refused.
+  `is_error` begins with "Error: ". They take text alone: an image of one has a number there, and
+  stands under it in the user's message that follows.
+- Answers in a row are one, as Anthropic takes them: the results of all calls come after it.
 - Text blocks beside nothing but text become one string, because many servers take no lists:
   a newline between those of a prompt, nothing between those of an answer, as they were made.
 - A conversation that ends with the assistant is refused: chat completions do not continue it.
@@ -20,6 +22,7 @@ from server.providers.images import MEDIA_TYPES, media_type_of
 from server.providers.members import fault, members, required_string, typed
 
 Message = dict[str, Any]
+Part = dict[str, Any]
 
 _BLOCKS = {
     "text": ("type", "text"),
@@ -30,6 +33,7 @@ _BLOCKS = {
     "redacted_thinking": ("type", "data"),
 }
 _OF_USERS = ("text", "image", "tool_result")
+_OF_RESULTS = ("text", "image")
 _OF_ASSISTANTS = ("text", "tool_use", "thinking", "redacted_thinking")
 _IGNORED = ("cache_control", "citations", "caller", "transformations")
 
@@ -38,15 +42,18 @@ def from_turns(system: Any, turns: Any, origin: str = "") -> list[Message]:
     """The messages of a chat completion; `system` is None if there is none, `origin` the name of
     the endpoint. Raises Unsupported."""
     found = [] if system is None else list(_system(system, "system"))
-    path, role = "", None
+    path, role, answer = "", None, _Answer(origin)
     for number, turn in enumerate(typed(turns, list, "messages")):
         path = f"messages.{number}"
         turn = members(turn, path, ("role", "content"))
         role, content = turn.get("role"), turn.get("content")
+        if role != "assistant" and answer.has_begun:
+            found.append(answer.message())
+            answer = _Answer(origin)
         if role == "user":
             found += _user(content, f"{path}.content")
         elif role == "assistant":
-            found.append(_assistant(content, f"{path}.content", origin))
+            answer.add(content, f"{path}.content")
         elif role == "system":
             found += _system(content, f"{path}.content")
         else:
@@ -66,39 +73,52 @@ def _system(content: Any, path: str) -> Iterator[Message]:
 def _user(content: Any, path: str) -> list[Message]:
     results: list[Message] = []
     texts: list[str] = []
-    parts: list[dict[str, Any]] = []
+    parts: list[Part] = []
+    images: list[Part] = []
     for here, kind, block in _blocks(content, path, _OF_USERS):
         if kind == "tool_result":
-            results.append(_tool_result(block, here))
+            results.append(_tool_result(block, here, images))
         elif kind == "image":
-            parts.append({"type": "image_url", "image_url": {"url": _image_url(block, here)}})
+            parts.append(_image(block, here))
         elif text := _text_of(block, here):
             texts.append(text)
-            parts.append({"type": "text", "text": text})
-    if len(parts) > len(texts):
-        return [*results, {"role": "user", "content": parts}]
+            parts.append(_text_part(text))
+    if images or len(parts) > len(texts):
+        return [*results, {"role": "user", "content": [*images, *parts]}]
     if results and not texts:
         return results
     return [*results, {"role": "user", "content": "\n".join(texts)}]
 
 
-def _assistant(content: Any, path: str, origin: str) -> Message:
-    texts: list[str] = []
-    thoughts: dict[str, list[str]] = {}
-    calls: list[dict[str, Any]] = []
-    for here, kind, block in _blocks(content, path, _OF_ASSISTANTS):
-        if kind == "text":
-            texts.append(_text_of(block, here))
-        elif kind == "tool_use":
-            calls.append(_tool_call(block, here, origin))
-        elif kind == "thinking":
-            for member, thought in reasoning_of(block, origin).items():
-                thoughts.setdefault(member, []).append(thought)
-    text = "".join(texts)
-    reasoning = {member: "".join(parts) for member, parts in thoughts.items()}
-    if not calls:
-        return {"role": "assistant", "content": text, **reasoning}
-    return {"role": "assistant", "content": text or None, **reasoning, "tool_calls": calls}
+class _Answer:
+    """Of one turn of the assistant, or of some in a row."""
+
+    def __init__(self, origin: str) -> None:
+        self.has_begun = False
+        self._origin = origin
+        self._texts: list[str] = []
+        self._thoughts: dict[str, list[str]] = {}
+        self._calls: list[dict[str, Any]] = []
+
+    def add(self, content: Any, path: str) -> None:
+        """Raises Unsupported."""
+        self.has_begun = True
+        for here, kind, block in _blocks(content, path, _OF_ASSISTANTS):
+            if kind == "text":
+                self._texts.append(_text_of(block, here))
+            elif kind == "tool_use":
+                self._calls.append(_tool_call(block, here, self._origin))
+            elif kind == "thinking":
+                for member, thought in reasoning_of(block, self._origin).items():
+                    self._thoughts.setdefault(member, []).append(thought)
+
+    def message(self) -> Message:
+        text = "".join(self._texts)
+        reasoning = {member: "".join(parts) for member, parts in self._thoughts.items()}
+        if not self._calls:
+            return {"role": "assistant", "content": text, **reasoning}
+        content = text or None
+        return {"role": "assistant", "content": content, **reasoning, "tool_calls": self._calls}
 
 
 def _tool_call(block: dict[str, Any], path: str, origin: str) -> dict[str, Any]:
@@ -111,12 +131,28 @@ def _tool_call(block: dict[str, Any], path: str, origin: str) -> dict[str, Any]:
     return {**call, "type": "function", "function": function}
 
 
-def _tool_result(block: dict[str, Any], path: str) -> Message:
-    text = _text(block.get("content", ""), f"{path}.content")
+def _tool_result(block: dict[str, Any], path: str, images: list[Part]) -> Message:
+    """`images` are those of the turn's results, each after its number; this one's are added."""
+    texts = []
+    for here, kind, inner in _blocks(block.get("content", ""), f"{path}.content", _OF_RESULTS):
+        if kind == "text":
+            texts.append(_text_of(inner, here))
+            continue
+        texts.append(f"[image {len(images) // 2 + 1}]")
+        images += [_text_part(f"{texts[-1]}:"), _image(inner, here)]
+    text = "\n".join(filter(None, texts))
     if typed(block.get("is_error", False), bool, f"{path}.is_error"):
         text = f"Error: {text}"
     call_id = call_of_client(required_string(block, "tool_use_id", path), "")["id"]
     return {"role": "tool", "tool_call_id": call_id, "content": text}
+
+
+def _text_part(text: str) -> Part:
+    return {"type": "text", "text": text}
+
+
+def _image(block: dict[str, Any], path: str) -> Part:
+    return {"type": "image_url", "image_url": {"url": _image_url(block, path)}}
 
 
 def _image_url(block: dict[str, Any], path: str) -> str:
