@@ -9,6 +9,9 @@ from hashlib import sha256
 
 LONGEST_CALL_ID = 64
 _OF_A_CALL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CALL_ID}}}")
+LONGEST_TOOL = 128
+_OF_A_TOOL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOOL}}}")
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
 # A telephone number has no letter, an e-mail address an @: Anthropic refuses both.
 _NO_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
 _OF_A_USER = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -20,6 +23,12 @@ def user_for_anthropic(user: str) -> str:
 
 def user_for_openai(user: str) -> str:
     return user if _OF_A_USER.fullmatch(user) else _hash(user)
+
+
+def tool_for_anthropic(name: str) -> str:
+    """The name of a tool that an answer has called. Models make up some that no request can offer,
+    as `multi_tool_use.parallel`, and a conversation must go on after that."""
+    return name if _OF_A_TOOL.fullmatch(name) else _ODD.sub("_", name)[:LONGEST_TOOL] or "_"
 
 
 class CallIds:

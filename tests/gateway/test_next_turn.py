@@ -304,6 +304,8 @@ HISTORIES: dict[str, dict[str, Any]] = {
         parsed=None,
         function={"name": "look", "arguments": '{"at":1}', "parsed_arguments": {"at": 1}},
     ),
+    "an object": a_call("call_1", function={"name": "look", "arguments": {"at": 1}}),
+    "no type": {**a_call("call_1"), "type": None},
     "an odd ID": a_call("functions.look:0"),
     "a long ID": a_call("call_" + "x" * 100),
     "JSON in JSON": a_call(
@@ -318,7 +320,13 @@ def test_any_history_of_a_chat_can_go_to_anthropic(
 ) -> None:
     call = HISTORIES[name]
     result = {"role": "tool", "tool_call_id": call["id"], "content": "seen"}
-    said = {"role": "assistant", "content": None, "tool_calls": [call], "extra_content": THOUGHT}
+    thoughts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]
+    said = {
+        "role": "assistant",
+        "content": thoughts,
+        "tool_calls": [call],
+        "extra_content": THOUGHT,
+    }
     user = user_at(client, double.url, "anthropic")
     body = {"messages": [*turns("Hi"), said, result, said, result]}
     reply = user.api.post(PATHS["openai"], body, user.headers)
@@ -330,3 +338,31 @@ def test_any_history_of_a_chat_can_go_to_anthropic(
     assert [block["input"] for block in called] == [{"at": 1}] * 2
     results = [block["tool_use_id"] for block in blocks if block["type"] == "tool_result"]
     assert results == [block["id"] for block in called]
+
+
+NAMES = [
+    ("multi_tool_use.parallel", "multi_tool_use_parallel"),
+    ("functions.look", "functions_look"),
+    ("$look up", "_look_up"),
+    ("schau\u00e4", "schau_"),
+    ("x" * 200, "x" * 128),
+    ("", "_"),
+]
+
+
+@pytest.mark.parametrize(("name", "expected"), NAMES)
+def test_a_tool_that_a_model_made_up_does_not_end_a_conversation(
+    client: httpx.Client, double: Double, name: str, expected: str
+) -> None:
+    user = user_at(client, double.url, "anthropic")
+    block = {"type": "tool_use", "id": "call_1", "name": name, "input": {}}
+    body = {"max_tokens": 100, "messages": conversation([block]), "tools": TOOLS}
+    assert user.api.post(PATHS["anthropic"], body, user.headers).status_code == 200
+    call = a_call("call_1", function={"name": name, "arguments": '{"x": "\\ud83d"}'})
+    result = {"role": "tool", "tool_call_id": "call_1", "content": "There is no such tool"}
+    said = {"role": "assistant", "tool_calls": [call]}
+    body = {"messages": [*turns("Hi"), said, result]}
+    assert user.api.post(PATHS["openai"], body, user.headers).status_code == 200
+    of_messages, of_chat = (one.body["messages"][1]["content"][0] for one in double.calls())
+    assert of_messages == {**block, "name": expected}
+    assert of_chat == {**block, "name": expected, "input": {"x": "\ufffd"}}

@@ -366,7 +366,11 @@ def test_members_that_cannot_be_translated(param: str, chat: Json) -> None:
         ),
         ("messages.0.tool_call_id", [{"role": "tool", "content": "1"}]),
         ("messages.0.tool_call_id", [{"role": "tool", "content": "1", "tool_call_id": ""}]),
-        ("messages.0.tool_calls.0.type", [{"role": "assistant", "tool_calls": [{"id": "a"}]}]),
+        (
+            "messages.0.tool_calls.0.type",
+            [{"role": "assistant", "tool_calls": [{"id": "a", "type": "custom"}]}],
+        ),
+        ("messages.0.tool_calls.0.function", [{"role": "assistant", "tool_calls": [{"id": "a"}]}]),
     ],
 )
 def test_messages_that_cannot_be_translated(param: str, messages: Json) -> None:
@@ -375,7 +379,7 @@ def test_messages_that_cannot_be_translated(param: str, messages: Json) -> None:
     assert refusal.value.param == param
 
 
-@pytest.mark.parametrize("arguments", ["[]", "{", "1", '{"a": NaN}', {"a": 1}, 3])
+@pytest.mark.parametrize("arguments", ["[]", "{", "1", '{"a": NaN}', [], 3])
 def test_arguments_that_are_no_json_object(arguments: Json) -> None:
     message = {"role": "assistant", **call(name="look", arguments=arguments)}
     with pytest.raises(Unsupported) as refusal:

@@ -1,10 +1,11 @@
-"""The arguments of the tools that a conversation has called: JSON in strings."""
+"""The arguments of the tools that a conversation has called: JSON in strings, as a rule."""
 
 from typing import Any
 
 import orjson
 
 from server.providers.members import fault
+from server.providers.reading import parse
 from server.structure import structure_of
 
 MOST_VALUES = 50_000
@@ -18,12 +19,12 @@ class Arguments:
     def __init__(self) -> None:
         self._values_left = MOST_VALUES
 
-    def read(self, text: str, path: str) -> dict[str, Any]:
+    def read(self, given: Any, path: str) -> dict[str, Any]:
         """Those of one call. Raises Unsupported."""
-        value = self._parsed(text, path)
-        if isinstance(value, str):
-            # As some servers give them, and clients send them back.
-            value = self._parsed(value, path)
+        value = given
+        # Some servers give the object itself, or a string in a string, and clients send it back.
+        for _ in range(2):
+            value = self._parsed(value, path) if isinstance(value, str) else value
         if not isinstance(value, dict | None):
             raise fault(path, "must be a JSON object")
         return value or {}
@@ -35,6 +36,6 @@ class Arguments:
             raise fault(path, "has too many values, or is nested too deeply")
         self._values_left -= structure.values
         try:
-            return orjson.loads(raw) if raw else None
+            return parse(raw) if raw else None
         except orjson.JSONDecodeError:
             raise fault(path, "must be a JSON object") from None

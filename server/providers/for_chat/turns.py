@@ -5,14 +5,14 @@
 - Text that is empty or only white space is left out, since Anthropic refuses it, and so are
   assistant messages without anything else.
 - An assistant message at the end is continued, as Anthropic does; white space at its end goes.
-- Left out, as they say nothing that Anthropic can be told: see `_IGNORED`.
+- Left out, as they say nothing that Anthropic can be told: see `_IGNORED`, `_IGNORED_PARTS`.
 """
 
 import re
 from typing import Any, NamedTuple
 
 from server.providers.for_chat.arguments import Arguments
-from server.providers.identifiers import CallIds
+from server.providers.identifiers import CallIds, tool_for_anthropic
 from server.providers.images import media_type_of
 from server.providers.members import fault, function, members, required_string, typed
 
@@ -31,6 +31,8 @@ _PARTS = {
     "assistant": ("text", "refusal"),
     "tool": ("text", "image_url"),
 }
+# Anthropic takes thoughts with its own signature alone.
+_IGNORED_PARTS = {"assistant": ("thinking", "redacted_thinking", "reasoning")}
 # What other clients add to messages and parts, mostly by sending back what they were sent.
 _IGNORED = {
     *("annotations", "cache_control", "id", "name", "prompt_cache_breakpoint"),
@@ -93,7 +95,8 @@ def _finish(turns: list[Turn], last_speaker: str) -> None:
 
 def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> list[Block]:
     content = message.get("content", [] if role == "assistant" else None)
-    blocks = _blocks(content, f"{path}.content", _PARTS.get(role, ("text",)))
+    kinds, ignored = _PARTS.get(role, ("text",)), _IGNORED_PARTS.get(role, ())
+    blocks = _blocks(content, f"{path}.content", kinds, ignored)
     if role == "assistant":
         blocks += _text(typed(message.get("refusal", ""), str, f"{path}.refusal"))
         called = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
@@ -110,8 +113,10 @@ def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> li
     return blocks
 
 
-def _blocks(content: Any, path: str, kinds: tuple[str, ...]) -> list[Block]:
-    """`kinds`: the types of parts that may be here."""
+def _blocks(
+    content: Any, path: str, kinds: tuple[str, ...], ignored: tuple[str, ...]
+) -> list[Block]:
+    """`kinds`: the types of parts that may be here, besides the `ignored`."""
     if isinstance(content, str):
         return _text(content)
     if not isinstance(content, list):
@@ -120,6 +125,8 @@ def _blocks(content: Any, path: str, kinds: tuple[str, ...]) -> list[Block]:
     for number, part in enumerate(content):
         here = f"{path}.{number}"
         kind = typed(part, dict, here).get("type")
+        if kind in ignored:
+            continue
         if kind not in kinds:
             raise fault(f"{here}.type", f"must be {' or '.join(kinds)}")
         value = members(part, here, ("type", kind), _IGNORED).get(kind)
@@ -150,15 +157,16 @@ def _image(image: Any, path: str) -> Block:
 
 
 def _tool_use(call: Any, path: str, calls: _Calls) -> Block:
-    call = members(call, path, ("id", "type", "function"), _IGNORED_OF_CALLS)
+    # Some servers leave the type out, and so does what their streams are put together to.
+    call = {
+        "type": "function",
+        **members(call, path, ("id", "type", "function"), _IGNORED_OF_CALLS),
+    }
     called = function(call, path, _OF_FUNCTIONS)
     here = f"{path}.function"
-    text = typed(called.get("arguments", ""), str, f"{here}.arguments")
-    value = calls.arguments.read(text, f"{here}.arguments")
-    name = required_string(called, "name", here)
     return {
         "type": "tool_use",
         "id": calls.ids.of_call(required_string(call, "id", path)),
-        "name": name,
-        "input": value,
+        "name": tool_for_anthropic(typed(called.get("name"), str, f"{here}.name")),
+        "input": calls.arguments.read(called.get("arguments"), f"{here}.arguments"),
     }

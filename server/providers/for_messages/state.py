@@ -15,7 +15,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from server.providers.identifiers import LONGEST_CALL_ID, CallIds
+from server.providers.identifiers import LONGEST_CALL_ID, CallIds, tool_for_anthropic
 from server.providers.reading import an_object, objects, string
 
 REASONING = ("reasoning_content", "reasoning")
@@ -127,13 +127,15 @@ def _unthinking(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def _has_state(body: dict[str, Any]) -> bool:
-    """Also of IDs that come again, as some servers give them."""
+    """Also of what some servers give: IDs that come again, names that no tool can have."""
     ids: set[str] = set()
     for block in _said(body):
         kind = block.get("type")
         if kind == "tool_use":
             call_id = string(block.get("id"))
             if call_id in ids or (len(call_id) > LONGEST_CALL_ID and call_id.startswith(_SPELLED)):
+                return True
+            if (name := string(block.get("name"))) != tool_for_anthropic(name):
                 return True
             ids.add(call_id)
         elif kind == "thinking" and _is_ours(block):
@@ -170,7 +172,8 @@ def _with_id(block: Any, call_ids: CallIds) -> Any:
     if not isinstance(block, dict):
         return block
     if block.get("type") == "tool_use" and (call_id := string(block.get("id"))):
-        return {**block, "id": call_ids.of_call(call_id)}
+        name = tool_for_anthropic(string(block.get("name")))
+        return {**block, "id": call_ids.of_call(call_id), "name": name}
     if block.get("type") == "tool_result" and (call_id := string(block.get("tool_use_id"))):
         return {**block, "tool_use_id": call_ids.of_result(call_id)}
     return block
