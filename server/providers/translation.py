@@ -11,9 +11,10 @@ from server.providers import spent as cost
 from server.providers.for_chat.reply import from_message
 from server.providers.for_chat.request import to_messages
 from server.providers.for_chat.stream import ChatStream
+from server.providers.for_messages.history import for_anthropic
 from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.request import to_chat
-from server.providers.for_messages.state import origin_in, without_state
+from server.providers.for_messages.state import origin_in
 from server.providers.for_messages.stream import MessageStream
 from server.providers.halves import ESCAPE, Halves
 from server.providers.wire import Operation
@@ -173,7 +174,7 @@ def _same_request(body: dict[str, Any], _: str) -> dict[str, Any]:
 
 
 def _messages_request(body: dict[str, Any], _: str) -> dict[str, Any]:
-    return without_state(body)
+    return for_anthropic(body)
 
 
 def _to_messages(body: dict[str, Any], _: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Source: the schemas of the anthropic SDK (types) and platform.claude.com/docs/en
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,6 +39,7 @@ _STOP_REASONS = {
     "tool_calls": "tool_use",
     "content_filter": "refusal",
 }
+_TOOL_NAME = re.compile("[a-zA-Z0-9_-]{1,128}")
 _SAMPLING = ("temperature", "top_p", "top_k")
 _WITHOUT_SAMPLING = "2026-10-21"
 """The API version that removed them."""
@@ -56,7 +58,7 @@ def fault_of(headers: Mapping[str, str], body: dict[str, Any]) -> str:
         return "messages: Field required"
     if version >= _WITHOUT_SAMPLING and (given := [name for name in _SAMPLING if name in body]):
         return f"{given[0]}: Extra inputs are not permitted"
-    return _fault_of_turns(body["messages"])
+    return _fault_of_turns(body["messages"]) or _fault_of_thinking(body)
 
 
 def _fault_of_turns(messages: list[dict[str, Any]]) -> str:
@@ -69,11 +71,37 @@ def _fault_of_turns(messages: list[dict[str, Any]]) -> str:
             return "messages: all messages must have non-empty content"
         if any(part.get("type") == "text" and not part.get("text") for part in parts):
             return "messages: text content blocks must be non-empty"
+        if all(_is_blank(part) for part in parts) and message.get("role") == "assistant" and parts:
+            return "messages: text content blocks must contain non-whitespace text"
+        if any(
+            part.get("type") == "tool_use" and not _TOOL_NAME.fullmatch(str(part.get("name")))
+            for part in parts
+        ):
+            return "messages: tool_use.name: String should match pattern"
         answered = {part.get("tool_use_id") for part in parts if part.get("type") == "tool_result"}
         if answered != asked:
             return "messages: `tool_use` ids and `tool_result` blocks must match"
         asked = {part.get("id") for part in parts if part.get("type") == "tool_use"}
     return ""
+
+
+def _fault_of_thinking(body: dict[str, Any]) -> str:
+    first: list[dict[str, Any]] = []
+    for message in reversed(body["messages"]):
+        parts = parts_of(message)
+        if message.get("role") == "assistant":
+            first = parts
+        elif not any(part.get("type") == "tool_result" for part in parts):
+            break
+    thinking = body.get("thinking")
+    asked = isinstance(thinking, dict) and thinking.get("type") == "enabled"
+    if asked and first and "thinking" not in str(first[0].get("type")):
+        return "messages: Expected `thinking` or `redacted_thinking`"
+    return ""
+
+
+def _is_blank(part: dict[str, Any]) -> bool:
+    return part.get("type") == "text" and not str(part.get("text")).strip()
 
 
 def limit_of(body: dict[str, Any]) -> int | None:

@@ -3,8 +3,6 @@ answer is sent back as the client has it, with the results of its tools."""
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -14,67 +12,9 @@ from server.gateway.attempts import MOST_ORIGINS
 from server.providers.for_messages.state import mark_of
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
-from tests.gateway.asking import PATHS, ask, objects, stream, turns, user_at, user_of
-from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
-
-USAGE = {"prompt_tokens": 20, "completion_tokens": 5, "total_tokens": 25}
-TOOLS = [{"name": "look", "input_schema": {"type": "object"}}]
-
-
-def a_call(call_id: str, **members: Any) -> dict[str, Any]:
-    function = {"name": "look", "arguments": '{"at":1}'}
-    return {"id": call_id, "type": "function", "function": function, **members}
-
-
-@contextmanager
-def answering(message: dict[str, Any], streamed: bool) -> Iterator[RawProvider]:
-    """A provider of chat completions whose answers are all this."""
-    choice: dict[str, Any] = {"index": 0, "finish_reason": "tool_calls"}
-    if not streamed:
-        reply = {"choices": [{**choice, "message": message}], "usage": USAGE}
-        answer = whole(json.dumps(reply).encode())
-    else:
-        numbered = [{"index": n, **each} for n, each in enumerate(message.get("tool_calls", []))]
-        delta = {**message, **({"tool_calls": numbered} if numbered else {})}
-        begun = {"choices": [{**choice, "delta": delta, "finish_reason": None}]}
-        ended = {"choices": [{**choice, "delta": {}}], "usage": USAGE}
-        data = [json.dumps(begun), json.dumps(ended), "[DONE]"]
-        answer = sending(HEAD + "".join(f"data: {each}\n\n" for each in data).encode())
-    with RawProvider(answer) as provider:
-        yield provider
-
-
-def content_of(user: Any, streamed: bool, **members: Any) -> list[dict[str, Any]]:
-    """The blocks of an answer, as an SDK puts those of a stream together."""
-    if not streamed:
-        reply = ask(user, "Hi", "anthropic", tools=TOOLS, **members)
-        assert reply.status_code == 200, reply.text
-        return list(reply.json()["content"])
-    blocks: list[dict[str, Any]] = []
-    texts: list[str] = []
-    for event in objects(stream(user, "Hi", "anthropic", tools=TOOLS, **members)):
-        delta = event.get("delta", {})
-        if event["type"] == "content_block_start":
-            blocks.append(dict(event["content_block"]))
-            texts.append("")
-        elif event["type"] == "content_block_delta":
-            texts[-1] += delta.get("partial_json", "")
-            for name in {"text", "thinking", "signature"} & delta.keys():
-                blocks[-1][name] += delta[name]
-        elif event["type"] == "content_block_stop" and blocks[-1]["type"] == "tool_use":
-            blocks[-1]["input"] = json.loads(texts[-1] or "{}")
-    return blocks
-
-
-def conversation(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """With this answer and the results of its calls."""
-    results = [
-        {"type": "tool_result", "tool_use_id": block["id"], "content": "seen"}
-        for block in content
-        if block["type"] == "tool_use"
-    ]
-    said = {"role": "assistant", "content": content}
-    return [*turns("Hi"), said, {"role": "user", "content": results or "And?"}]
+from tests.gateway.asking import PATHS, ask, turns, user_at, user_of
+from tests.gateway.conversations import TOOLS, a_call, answering, content_of, conversation
+from tests.gateway.raw_provider import RawProvider
 
 
 def sent_back(provider: RawProvider, user: Any, content: list[dict[str, Any]]) -> dict[str, Any]:
