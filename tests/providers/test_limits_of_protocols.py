@@ -161,6 +161,23 @@ def test_a_schema_is_binding_where_openai_takes_it_so(
     assert sent["response_format"] == {"type": "json_schema", "json_schema": wanted}
 
 
+# A tool's input is an object anyway.
+OF_TOOLS = [(schema, strict) for schema, strict in STRICT if schema.get("type") == "object"]
+
+
+@pytest.mark.parametrize(("schema", "can_be"), OF_TOOLS)
+@pytest.mark.parametrize("asked", [True, False, None])
+def test_a_tool_is_strict_where_openai_takes_it_so(
+    schema: dict[str, Any], can_be: bool, asked: bool | None
+) -> None:
+    if isinstance(schema["properties"], list):
+        return
+    tool = {"name": "f", "input_schema": schema, "strict": asked}
+    sent = to_chat({"messages": HI, "tools": [tool]})["tools"][0]["function"]
+    assert sent["parameters"] == schema
+    assert sent.get("strict", False) is (asked is True and can_be)
+
+
 EDITS: list[tuple[Any, str]] = [
     ({}, ""),
     ({"edits": []}, ""),

@@ -10,7 +10,8 @@ the other protocol has no word for is refused by its name, except:
 
 `thinking` of type `enabled` becomes `reasoning_effort` by its budget, unless `output_config` names
 an effort; `adaptive` and `disabled` leave the effort to the model's default. A schema of the
-answer is binding where OpenAI can make it so (strict.py), else the model is only asked for it.
+answer, or of a strict tool's input, is binding where OpenAI can make it so (strict.py), else the
+model is only asked for it.
 """
 
 from typing import Any
@@ -89,8 +90,8 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
     if "description" in tool:
         function["description"] = typed(tool["description"], str, f"{path}.description")
     function["parameters"] = completed(tool.get("input_schema"), f"{path}.input_schema")
-    if "strict" in tool:
-        function["strict"] = typed(tool["strict"], bool, f"{path}.strict")
+    if typed(tool.get("strict", False), bool, f"{path}.strict"):
+        function["strict"] = can_be_strict(function["parameters"])
     return {"type": "function", "function": function}
 
 
