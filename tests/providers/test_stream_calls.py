@@ -67,6 +67,29 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, Any]]]] = {
         ],
         [("rm", IN_BONN), ("ls", IN_ROME)],
     ),
+    "IDs that come back, all at one index": (
+        [
+            delta(BONN[:5], "rm", "a"),
+            delta(ROME[:5], "ls", "b"),
+            delta(BONN[5:], None, "a"),
+            delta(ROME[5:], None, "b"),
+        ],
+        [("rm", IN_BONN), ("ls", IN_ROME)],
+    ),
+    "IDs that come back, with names and no index": (
+        [
+            delta("", "f", "a", None),
+            delta("", "f", "b", None),
+            delta(BONN[:5], "f", "a", None),
+            delta(ROME, "f", "b", None),
+            delta(BONN[5:], "f", "a", None),
+        ],
+        [("f", IN_BONN), ("f", IN_ROME)],
+    ),
+    "the ID of a call that has all, with the arguments": (
+        [delta(BONN, "rm", "a"), delta("", "ls", "b"), delta(ROME, None, "a")],
+        [("rm", IN_BONN), ("ls", IN_ROME)],
+    ),
     # A name after all arguments begins another call, and so does another name.
     "calls without IDs": (
         [delta(BONN, "f", ""), delta(ROME, "f", ""), delta('{"zone":"UTC"}', "g", "")],
@@ -139,6 +162,53 @@ CASES: dict[str, tuple[list[dict[str, Any]], list[tuple[str, Any]]]] = {
 def test_the_call_of_a_delta(case: str) -> None:
     chunks, expected = CASES[case]
     assert inputs(*chunks) == expected
+
+
+OLD: dict[str, list[dict[str, Any]]] = {
+    "at once": [{"function_call": {"name": "f", "arguments": BONN}}],
+    "in parts": [
+        {"function_call": {"name": "f", "arguments": ""}},
+        {"function_call": {"arguments": BONN[:5]}},
+        {"function_call": {"arguments": BONN[5:]}},
+    ],
+    "both ways": [
+        {
+            "function_call": {"name": "f", "arguments": BONN},
+            "tool_calls": [{"index": 0, **call("a", "f", BONN)}],
+        }
+    ],
+    "without a function": [{"tool_calls": [{"id": "a", "name": "f", "arguments": BONN}]}],
+    "without a list": [{"tool_calls": call("a", "f", BONN)}],
+}
+
+
+@pytest.mark.parametrize("reason", ["function_call", "tool_calls", "stop"])
+@pytest.mark.parametrize("case", OLD)
+def test_calls_of_other_forms(case: str, reason: str) -> None:
+    """The whole reply is as the stream with one delta."""
+    assert inputs(*map(chunk, OLD[case]), reason=reason) == [("f", IN_BONN)]
+    if len(OLD[case]) == 1:
+        message = from_completion(completion(reason, **OLD[case][0]))
+        assert message["stop_reason"] == "tool_use"
+        assert [(one["name"], one["input"]) for one in message["content"]] == [("f", IN_BONN)]
+
+
+IDS: dict[str, list[dict[str, Any]]] = {
+    "with the first arguments": [delta("", "f"), delta(BONN, None, "call_1")],
+    "by itself": [delta("", "f"), delta("", None, "call_1"), delta(BONN)],
+    "before the name": [delta("", None, "call_1"), delta(BONN, "f")],
+    "an empty one before": [delta("", "f", ""), delta(BONN[:5], None, "call_1"), delta(BONN[5:])],
+}
+
+
+@pytest.mark.parametrize("case", IDS)
+def test_an_id_that_comes_late(case: str) -> None:
+    (block,) = accumulated([*IDS[case], chunk({}, "tool_calls")])["content"]
+    assert (block["id"], block["input"]) == ("call_1", IN_BONN)
+
+
+def test_a_call_without_an_id_or_arguments_is_one() -> None:
+    assert inputs(delta("", "now")) == [("now", {})]
 
 
 LONG = orjson.dumps({"text": "x" * HELD_CHARACTERS}).decode()

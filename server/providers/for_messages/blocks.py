@@ -12,6 +12,7 @@ Delta = dict[str, Any]
 class Block:
     """A content block that is open or waits to be. This one is of text."""
 
+    has_started = False
     is_stopped = False
     """Nothing can be added to it any more."""
 

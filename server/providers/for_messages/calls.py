@@ -10,8 +10,9 @@ repeat or make up. So it is decided by what the last call of its index still lac
 | lacks some of its arguments | belongs to it | belongs to it, but see below | begins one |
 | has all its arguments | belongs to it | begins one, but see below | begins one |
 
-- An ID counts beside a name only: a name with another ID begins a call, unless its arguments go on
-  amid those of the call.
+- An ID counts beside a name: a name with another ID begins a call, unless its arguments go on amid
+  those of the call. Without one it counts if it is that of an earlier call, which lacks arguments:
+  some servers send the parts of several calls in turn.
 - The name again, with neither another ID nor arguments, is a repetition; arguments that come after
   it, if the call had all of its own, are those of another call of this name.
 - A call that never gets a name gives its arguments to the last call before it that lacks some. If
@@ -20,13 +21,14 @@ repeat or make up. So it is decided by what the last call of its index still lac
 
 import re
 from collections.abc import Iterable
+from sys import getsizeof
 from typing import Any
 
 import orjson
 
 from server.providers.for_messages.blocks import Block, Delta
 from server.providers.for_messages.brackets import Brackets
-from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, tool_use
+from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, function_of, tool_use
 from server.providers.for_messages.state import LONGEST_ID
 from server.providers.reading import small, string
 from server.providers.tool_input import ToolInputs
@@ -48,7 +50,7 @@ class Call(Block):
         self._name = name
         self.id = ""
         self.is_over = False
-        """Another call has begun at its index."""
+        """Another call has begun at its index, and nothing of this one comes any more."""
         self.is_named_again = False
         """After it had all its arguments."""
         self._origin = origin
@@ -57,18 +59,28 @@ class Call(Block):
         self._size = 0
         self._begins_with = ""
         self._has_sent = False
+        self._extra: Any = None
 
     def take(self, delta: dict[str, Any], name: str, arguments: str) -> None:
-        self.id = self.id or string(delta.get("id"))[:LONGEST_ID]
+        is_new = not self.id and bool(call_id := id_of(delta))
+        if is_new:
+            self.id = call_id
+        if "extra_content" in delta:
+            self._extra = delta["extra_content"]
+            is_new = True
         if name and self.has_arguments:
             self.is_named_again = True
         if not self.start and (name := name or self._name):
-            self.name_it(name, delta)
+            self.name_it(name)
+        elif is_new and self.start and not self.has_started:
+            self.name_it(self.name)
         if arguments:
             self.add(arguments)
 
-    def name_it(self, name: str, delta: dict[str, Any]) -> None:
-        self.start = tool_use({**delta, "id": self.id}, name, self._origin, self._used)
+    def name_it(self, name: str) -> None:
+        call = {"id": self.id, "extra_content": self._extra}
+        self._used.discard(string(self.start.get("id")))
+        self.start = tool_use(call, name, self._origin, self._used)
 
     def add(self, text: str) -> None:
         super().add(text)
@@ -82,8 +94,14 @@ class Call(Block):
         return string(self.start.get("name"))
 
     @property
+    def ids_size(self) -> int:
+        """Bytes of memory, about."""
+        return sum(map(getsizeof, (self.id, self.name, string(self.start.get("id")))))
+
+    @property
     def can_start(self) -> bool:
-        return bool(self.start)
+        # Its ID, which cannot be told later, may come with its first arguments.
+        return bool(self.start) and (self.id != "" or self._size > 0 or self.is_over)
 
     @property
     def is_complete(self) -> bool:
@@ -128,17 +146,25 @@ class Calls:
         self._inputs = ToolInputs()
         self._last: dict[str, Call] = {}
         """By their index: some servers give all calls one, or none."""
+        self._named: dict[tuple[str, str], Call] = {}
+        """By their index and the ID that they began with."""
 
     def find(self, delta: dict[str, Any], name: str, arguments: str) -> tuple[Call, bool]:
         """The call that the delta belongs to, and whether it begins it."""
         key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
-        call = self._last.get(key)
-        if call is not None and _belongs(delta, name, arguments, call):
-            return call, False
+        call, call_id = self._last.get(key), id_of(delta)
+        earlier = self._named.get((key, call_id)) if call_id else None
+        if earlier is None or earlier.has_arguments:
+            earlier = call
+        for known in (earlier, call):
+            if known is not None and _belongs(delta, name, arguments, known):
+                return known, False
         again = call.name if call is not None and call.is_named_again else ""
         if call is not None:
-            call.is_over = True
+            call.is_over = not (call_id and call.id and call_id != call.id)
         begun = self._last[key] = Call(self._origin, self._used, self._inputs, again)
+        if call_id:
+            self._named[key, call_id] = begun
         return begun, True
 
 
@@ -154,14 +180,16 @@ def adopt(blocks: Iterable[Block]) -> None:
             for piece in block.unsent:
                 lacking.add(piece)
         elif block.unsent:
-            block.name_it(UNNAMED, {})
+            block.name_it(UNNAMED)
+
+
+def id_of(delta: dict[str, Any]) -> str:
+    return string(delta.get("id"))[:LONGEST_ID]
 
 
 def parts_of(delta: dict[str, Any]) -> tuple[str, str]:
     """The name in a delta and the arguments, as text whatever they are; '' for none."""
-    function = delta.get("function")
-    if not isinstance(function, dict):
-        return "", ""
+    function = function_of(delta)
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(arguments, str):
         value = ToolInputs().as_object(arguments)  # of none is anything parsed
@@ -176,7 +204,7 @@ def _belongs(delta: dict[str, Any], name: str, arguments: str, call: Call) -> bo
         return True
     if name != call.name:
         return False
-    call_id = string(delta.get("id"))[:LONGEST_ID]
+    call_id = id_of(delta)
     has_another_id = bool(call_id and call.id and call_id != call.id)
     if call.has_arguments:
         return not arguments and not has_another_id

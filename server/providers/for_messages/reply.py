@@ -27,7 +27,7 @@ def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, A
     answer = an_object(choice.get("message"))
     used: set[str] = set()
     inputs = ToolInputs()
-    made = (_tool_use(call, origin, used, inputs) for call in objects(answer.get("tool_calls")))
+    made = (_tool_use(call, origin, used, inputs) for call in calls_of(answer))
     calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
@@ -69,6 +69,21 @@ def text_of(content: Any) -> str:
     if isinstance(content, list):
         return "".join(string(part.get("text")) for part in objects(content))
     return string(content)
+
+
+def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of a message or a delta. Old servers give the only call as `function_call`, some both."""
+    calls = message.get("tool_calls")
+    if not calls and "function_call" in message:
+        function = an_object(message["function_call"])
+        return [{"function": function}] if function else []
+    return objects([calls] if isinstance(calls, dict) else calls)
+
+
+def function_of(call: dict[str, Any]) -> dict[str, Any]:
+    """What it calls, which some servers put into the call itself."""
+    function = call.get("function")
+    return function if isinstance(function, dict) else call
 
 
 def thinking_of(message: dict[str, Any]) -> str:
@@ -135,7 +150,7 @@ def _tool_use(
     call: dict[str, Any], origin: str, used: set[str], inputs: ToolInputs
 ) -> dict[str, Any] | None:
     """None for a call of nothing."""
-    function = an_object(call.get("function"))
+    function = function_of(call)
     name, given = string(function.get("name")), inputs.as_object(function.get("arguments"))
     if not name and not given:
         return None

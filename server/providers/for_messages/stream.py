@@ -7,7 +7,6 @@ waits while the call before it lacks arguments.
 """
 
 from collections import deque
-from sys import getsizeof
 from typing import Any
 
 from server.providers.endings import ending_of, word_of
@@ -15,6 +14,7 @@ from server.providers.for_messages.blocks import Block, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
 from server.providers.for_messages.reply import (
     STOP_MEMBERS,
+    calls_of,
     envelope,
     first_choice,
     message_usage,
@@ -24,7 +24,7 @@ from server.providers.for_messages.reply import (
     thinking_of,
 )
 from server.providers.for_messages.state import mark_of
-from server.providers.reading import an_object, objects, small
+from server.providers.reading import an_object, small
 from server.providers.usage import Counts, of_chunk
 
 _BLOCK_BYTES = 1_000
@@ -106,7 +106,7 @@ class MessageStream:
         refusal = text_of(delta.get("refusal"))
         self._has_refused = self._has_refused or bool(refusal)
         self._take_text(text_of(delta.get("content")) + refusal)
-        for call in objects(delta.get("tool_calls")):
+        for call in calls_of(delta):
             self._take_call(call)
 
     def _take_text(self, text: str) -> None:
@@ -130,19 +130,16 @@ class MessageStream:
         call, is_new = self._calls.find(delta, name, arguments)
         if is_new:
             self._append(call)
-        self.kept -= call.kept
-        start = call.start
+        self.kept -= call.kept + call.ids_size
         call.take(delta, name, arguments)
-        self.kept += call.kept
-        if call.start is not start:
-            self.kept += sum(map(getsizeof, (call.id, call.name, call.start["id"])))
+        self.kept += call.kept + call.ids_size
 
     def _advance(self, to_the_end: bool = False) -> list[dict[str, Any]]:
         """What can be sent of the blocks, in their order."""
         events: list[dict[str, Any]] = []
         while self._blocks:
             block = self._blocks[0]
-            if block.can_start:
+            if block.can_start or (to_the_end and block.start):
                 events += self._send(block)
             if not to_the_end and (len(self._blocks) == 1 or not block.is_complete):
                 break
@@ -153,7 +150,7 @@ class MessageStream:
     def _send(self, block: Block) -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
         if not self._is_open:
-            self._is_open = True
+            self._is_open = block.has_started = True
             self._has_called = self._has_called or isinstance(block, Call)
             start = {"type": "content_block_start", "index": self._index}
             events.append({**start, "content_block": block.start})
