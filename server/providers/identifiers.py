@@ -8,6 +8,7 @@ from collections import Counter, defaultdict, deque
 from hashlib import sha256
 
 LONGEST_CALL_ID = 64
+_LONGEST_OF_OPENAI = 40
 _OF_A_CALL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CALL_ID}}}")
 LONGEST_TOOL = 128
 _OF_A_TOOL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOOL}}}")
@@ -23,6 +24,11 @@ def user_for_anthropic(user: str) -> str:
 
 def user_for_openai(user: str) -> str:
     return user if _OF_A_USER.fullmatch(user) else _hash(user)
+
+
+def call_for_openai(call_id: str) -> str:
+    """The ID of a call. Other servers of the protocol have longer ones."""
+    return call_id if len(call_id) <= _LONGEST_OF_OPENAI else f"id_{_hash(call_id)[:32]}"
 
 
 def tool_for_anthropic(name: str) -> str:

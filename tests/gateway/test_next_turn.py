@@ -77,6 +77,7 @@ def test_so_many_endpoints_of_a_call_get_back_what_they_gave(client: httpx.Clien
 
 
 IDS = ["functions.look:0", "a b", "ünï", "call-1.2", "-", "vsid_x", "x" * 60 + ":1", "0"]
+IDS += ["chatcmpl-tool-" + "0a" * 16, "call_1__thought__" + "AY89+a/b==" * 200]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -90,6 +91,21 @@ def test_ids_fit_anthropic_and_come_back(
     with answering({"content": "Yes."}, streamed=False) as provider:
         said = sent_back(provider, user_at(client, provider.url), content)
     assert said["tool_calls"][0]["id"] == call_id
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("call_id", IDS)
+def test_other_endpoints_get_ids_that_openai_takes(
+    client: httpx.Client, call_id: str, streamed: bool
+) -> None:
+    given = [a_call(call_id), a_call(call_id)]
+    with answering({"tool_calls": given}, streamed) as provider:
+        content = content_of(user_at(client, provider.url), streamed)
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        said = sent_back(provider, user_of(client, {"other": endpoint(provider.url)}), content)
+    ids = {call["id"] for call in said["tool_calls"]}
+    assert all(len(one) <= 40 for one in ids)
+    assert call_id in ids or len(call_id) > 40
 
 
 @pytest.mark.parametrize("streamed", [False, True])

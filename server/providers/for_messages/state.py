@@ -2,7 +2,8 @@
 
 - Reasoning is a thinking block. Its signature tells which endpoint gave it, and as which member.
 - An ID of a call that Anthropic would not take is spelled in letters that it takes; beside it
-  stands the signature that Gemini gives a call.
+  stands the signature that Gemini gives a call. Of one that OpenAI would not take a hash is before
+  it, which other endpoints get instead.
 
 The endpoint that gave them gets them back as they were. Others get the IDs alone; those of
 Anthropic see history.py.
@@ -15,6 +16,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from server.providers.identifiers import call_for_openai
 from server.providers.reading import an_object, objects, string
 
 REASONING = ("reasoning_content", "reasoning")
@@ -24,11 +26,11 @@ SPELLED = "vsid_"
 _PLAIN = re.compile(rf"(?!{SPELLED})[A-Za-z0-9_-]+")
 _ODD = re.compile(r"[^A-Za-z0-9_]+")
 _BYTES = re.compile(r"(?:-[0-9a-f]{2})+")
-_THOUGHT, _AGAIN = "-x", "-n"
-"""Before the thought's signature, and before a number where an answer has an ID more than once; no
-byte is spelled so."""
-LONGEST_ID = 256
-_LONGEST_THOUGHT = 64 * 1024
+_THOUGHT, _LONG, _AGAIN = "-x", "-l", "-n"
+"""Before the thought's signature, before an ID that is long, and before a number where an answer
+has an ID more than once; no byte is spelled so."""
+LONGEST_ID = 64 * 1024
+"""Of those that servers give: LiteLLM has the signatures of thoughts in them."""
 _TAG_LENGTH = 8
 
 
@@ -53,14 +55,17 @@ def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
     google = an_object(an_object(call.get("extra_content")).get("google"))
     thought = string(google.get("thought_signature"))
     kept = ""
-    if thought and origin and len(thought) <= _LONGEST_THOUGHT:
+    if thought and origin and len(thought) <= LONGEST_ID:
         encoded = urlsafe_b64encode(thought.encode(errors="replace")).decode().rstrip("=")
         kept = f"{_THOUGHT}{_tag(origin)}{encoded}"
     if not kept and not call_id:
         return ""
-    is_plain = not kept and _PLAIN.fullmatch(call_id)
-    spelled = SPELLED + _ODD.sub(_spelled, call_id)
-    found = call_id if is_plain else spelled + kept
+    short = call_for_openai(call_id)
+    if short != call_id and origin:
+        kept = f"{_LONG}{_tag(origin)}{_ODD.sub(_spelled, call_id)}{kept}"
+    is_plain = not kept and _PLAIN.fullmatch(short)
+    spelled = SPELLED + _ODD.sub(_spelled, short)
+    found = short if is_plain else spelled + kept
     if found in used:
         found = f"{spelled}{_AGAIN}{len(used)}{kept}"
     used.add(found)
@@ -68,11 +73,14 @@ def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
 
 
 def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
-    """The members of a chat completion's call that its ID was made of; `id` alone for results."""
+    """The members of a chat completion's call that its ID was made of, as `origin` takes it."""
     if not call_id.startswith(SPELLED):
-        return {"id": call_id}
+        return {"id": call_for_openai(call_id)}
     spelled, _, kept = call_id.removeprefix(SPELLED).partition(_THOUGHT)
+    spelled, _, long = spelled.partition(_LONG)
     spelled = spelled.rpartition(_AGAIN)[0] or spelled
+    if long and origin and long.startswith(_tag(origin)):
+        spelled = long[_TAG_LENGTH:]
     found: dict[str, Any] = {"id": _BYTES.sub(_unspelled, spelled) or call_id}
     if kept and origin and kept.startswith(_tag(origin)):
         encoded = kept[_TAG_LENGTH:]

@@ -51,7 +51,7 @@ def from_turns(system: Any, turns: Any, origin: str = "") -> list[Message]:
             found.append(answer.message())
             answer = _Answer(origin)
         if role == "user":
-            found += _user(content, f"{path}.content")
+            found += _user(content, f"{path}.content", origin)
         elif role == "assistant":
             answer.add(content, f"{path}.content")
         elif role == "system":
@@ -70,14 +70,14 @@ def _system(content: Any, path: str) -> Iterator[Message]:
         yield {"role": "system", "content": text}
 
 
-def _user(content: Any, path: str) -> list[Message]:
+def _user(content: Any, path: str, origin: str) -> list[Message]:
     results: list[Message] = []
     texts: list[str] = []
     parts: list[Part] = []
     images: list[Part] = []
     for here, kind, block in _blocks(content, path, _OF_USERS):
         if kind == "tool_result":
-            results.append(_tool_result(block, here, images))
+            results.append(_tool_result(block, here, origin, images))
         elif kind == "image":
             parts.append(_image(block, here))
         elif text := _text_of(block, here):
@@ -131,7 +131,7 @@ def _tool_call(block: dict[str, Any], path: str, origin: str) -> dict[str, Any]:
     return {**call, "type": "function", "function": function}
 
 
-def _tool_result(block: dict[str, Any], path: str, images: list[Part]) -> Message:
+def _tool_result(block: dict[str, Any], path: str, origin: str, images: list[Part]) -> Message:
     """`images` are those of the turn's results, each after its number; this one's are added."""
     texts = []
     for here, kind, inner in _blocks(block.get("content", ""), f"{path}.content", _OF_RESULTS):
@@ -143,7 +143,7 @@ def _tool_result(block: dict[str, Any], path: str, images: list[Part]) -> Messag
     text = "\n".join(filter(None, texts))
     if typed(block.get("is_error", False), bool, f"{path}.is_error"):
         text = f"Error: {text}"
-    call_id = call_of_client(required_string(block, "tool_use_id", path), "")["id"]
+    call_id = call_of_client(required_string(block, "tool_use_id", path), origin)["id"]
     return {"role": "tool", "tool_call_id": call_id, "content": text}
 
 
