@@ -21,6 +21,7 @@ _NO_OUTPUT = frozenset(
 _SAME = {
     "reasoning": ("reasoning_content",),
     "reasoning_details": ("reasoning_content", "reasoning"),
+    "thinking_blocks": ("reasoning_content", "reasoning"),
 }
 _CERTAIN = frozenset({"content", "reasoning", "reasoning_content", "refusal"})
 

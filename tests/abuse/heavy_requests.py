@@ -46,7 +46,7 @@ BODIES: dict[str, Callable[[], bytes]] = {
         b'{"max_tokens":5,"messages":[{"role":"user","content":"Hi"},'
         b'{"role":"assistant","content":[',
         b'{"type":"thinking","signature":"%b","thinking":"%b"}'
-        % (mark_of("main", "reasoning_content").encode(), b"x" * 1_500),
+        % (mark_of("main", "reasoning_content", {}).encode(), b"x" * 1_500),
         b']},{"role":"user","content":"Hi"}]}',
     ),
     "brackets_in_a_text": lambda: _ASKED + b'"' + b"[{" * (LARGEST // 2 - 50) + b'"' + _ANSWERED,

@@ -39,6 +39,28 @@ STATES: dict[str, dict[str, Any]] = {
     "one of two calls": {
         "tool_calls": [a_call("a", extra_content=THOUGHT), a_call("functions.look:1")]
     },
+    "hidden reasoning": {
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1"}],
+        "tool_calls": [CALL],
+    },
+    "reasoning with details": {
+        "reasoning": "Hm.",
+        "reasoning_details": [
+            {"type": "reasoning.text", "text": "Hm.", "signature": "EqQ=", "index": 0},
+            {"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1", "index": 0},
+            {"type": "reasoning.encrypted", "data": "AY9=", "id": "call_2", "index": 0},
+        ],
+        "tool_calls": [CALL],
+    },
+    "signed thinking": {
+        "reasoning_content": "Hm.",
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "EqQ="},
+            {"type": "redacted_thinking", "data": "EqQ="},
+        ],
+        "content": "I look.",
+        "tool_calls": [CALL],
+    },
     "all of that": {
         "reasoning_content": "Hm.",
         "tool_calls": [a_call("functions.look:0", extra_content=THOUGHT), CALL],
@@ -62,7 +84,7 @@ def test_so_many_endpoints_of_a_call_get_back_what_they_gave(client: httpx.Clien
     dead = endpoint("http://127.0.0.1:9")
     names = [f"e{number}" for number in range(MOST_ORIGINS + 2)]
     thoughts = [
-        {"type": "thinking", "thinking": name, "signature": mark_of(name, "reasoning")}
+        {"type": "thinking", "thinking": name, "signature": mark_of(name, "reasoning", {})}
         for name in names
     ]
     content = [*thoughts, {"type": "text", "text": "Hm."}]

@@ -3,6 +3,9 @@
 from sys import getsizeof
 from typing import Any
 
+from server.providers.for_messages.details import Details
+from server.providers.for_messages.state import mark_of
+
 # What a fragment takes in memory, besides its text.
 _FRAGMENT_BYTES = 10
 
@@ -64,14 +67,17 @@ class Block:
 
 
 class Thinking(Block):
-    """Reasoning; `signature` is our mark, which comes last, as Anthropic's signatures do."""
+    """Reasoning; our mark comes last, as Anthropic's signatures do."""
 
-    def __init__(self, signature: str) -> None:
+    def __init__(self, origin: str) -> None:
+        """`origin`: the name of the endpoint."""
         start = {"type": "thinking", "thinking": "", "signature": ""}
         super().__init__(start, "thinking_delta", "thinking")
-        self.signature = signature
+        self.details = Details()
+        self.member = ""
+        """What the endpoint called the reasoning."""
+        self._origin = origin
 
     def last(self) -> Delta | None:
-        if not self.signature:
-            return None
-        return {"type": "signature_delta", "signature": self.signature}
+        signature = mark_of(self._origin, self.member, self.details.joined())
+        return {"type": "signature_delta", "signature": signature} if signature else None

@@ -49,6 +49,8 @@ class Call(Block):
         self._inputs = inputs
         self._name = name
         self.id = ""
+        self.ids_size = 0
+        """Bytes of memory, about."""
         self.is_over = False
         """Another call has begun at its index, and nothing of this one comes any more."""
         self.is_named_again = False
@@ -62,20 +64,20 @@ class Call(Block):
         self._extra: Any = None
 
     def take(self, delta: dict[str, Any], name: str, arguments: str) -> None:
-        is_new = not self.id and bool(call_id := id_of(delta))
-        if is_new:
-            self.id = call_id
-        if "extra_content" in delta:
-            self._extra = delta["extra_content"]
-            is_new = True
+        if not self.has_started:
+            self._take_beginning(delta, name or self._name)
         if name and self.has_arguments:
             self.is_named_again = True
-        if not self.start and (name := name or self._name):
-            self.name_it(name)
-        elif is_new and self.start and not self.has_started:
-            self.name_it(self.name)
         if arguments:
             self.add(arguments)
+
+    def _take_beginning(self, delta: dict[str, Any], name: str) -> None:
+        call_id, extra = self.id or id_of(delta), delta.get("extra_content") or self._extra
+        is_known = call_id == self.id and extra is self._extra
+        self.id, self._extra = call_id, extra
+        if (name or self.start) and not (self.start and is_known):
+            self.name_it(self.name or name)
+        self.ids_size = sum(map(getsizeof, (self.id, self.name, string(self.start.get("id")))))
 
     def name_it(self, name: str) -> None:
         call = {"id": self.id, "extra_content": self._extra}
@@ -92,11 +94,6 @@ class Call(Block):
     @property
     def name(self) -> str:
         return string(self.start.get("name"))
-
-    @property
-    def ids_size(self) -> int:
-        """Bytes of memory, about."""
-        return sum(map(getsizeof, (self.id, self.name, string(self.start.get("id")))))
 
     @property
     def can_start(self) -> bool:
@@ -153,12 +150,13 @@ class Calls:
         """The call that the delta belongs to, and whether it begins it."""
         key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
         call, call_id = self._last.get(key), id_of(delta)
-        earlier = self._named.get((key, call_id)) if call_id else None
-        if earlier is None or earlier.has_arguments:
-            earlier = call
-        for known in (earlier, call):
-            if known is not None and _belongs(delta, name, arguments, known):
-                return known, False
+        if call_id:
+            earlier = self._named.get((key, call_id))
+            is_lacking = earlier is not None and not earlier.has_arguments
+            if earlier and is_lacking and _belongs(delta, name, arguments, earlier):
+                return earlier, False
+        if call is not None and _belongs(delta, name, arguments, call):
+            return call, False
         again = call.name if call is not None and call.is_named_again else ""
         if call is not None:
             call.is_over = not (call_id and call.id and call_id != call.id)
@@ -184,7 +182,7 @@ def adopt(blocks: Iterable[Block]) -> None:
 
 
 def id_of(delta: dict[str, Any]) -> str:
-    return string(delta.get("id"))[:LONGEST_ID]
+    return string(delta["id"])[:LONGEST_ID] if "id" in delta else ""  # as in nearly all
 
 
 def parts_of(delta: dict[str, Any]) -> tuple[str, str]:

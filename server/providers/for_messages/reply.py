@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from server.providers.endings import ending_of, is_reason
+from server.providers.for_messages.details import details_of
 from server.providers.for_messages.state import REASONING, id_for_client, mark_of
 from server.providers.reading import an_object, objects, string
 from server.providers.tool_input import ToolInputs
@@ -31,8 +32,9 @@ def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, A
     calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
-    if thinking := thinking_of(answer):
-        signature = mark_of(origin, reasoning_member(answer))
+    thinking, details = thinking_of(answer), details_of(answer)
+    if thinking or details:
+        signature = mark_of(origin, reasoning_member(answer), details)
         content.append({"type": "thinking", "thinking": thinking, "signature": signature})
     if text := text_of(answer.get("content")) + refusal:
         content.append({"type": "text", "text": text})
@@ -92,8 +94,8 @@ def thinking_of(message: dict[str, Any]) -> str:
 
 
 def reasoning_member(message: dict[str, Any]) -> str:
-    """The member that `thinking_of` has read."""
-    return next(name for name in REASONING if string(message.get(name)))
+    """The member that `thinking_of` has read; '' if there is none."""
+    return next((name for name in REASONING if string(message.get(name))), "")
 
 
 def tool_use(call: dict[str, Any], name: str, origin: str, used: set[str]) -> dict[str, Any]:

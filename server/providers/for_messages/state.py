@@ -1,6 +1,7 @@
 """State: what a provider wants back in the next turn, where clients of messages send it back.
 
-- Reasoning is a thinking block. Its signature tells which endpoint gave it, and as which member.
+- Reasoning is a thinking block. Its signature tells which endpoint gave it, and as which member,
+  and has its details (details.py).
 - An ID of a call that Anthropic would not take is spelled in letters that it takes; beside it
   stands the signature that Gemini gives a call. Of one that OpenAI would not take a hash is before
   it, which other endpoints get instead.
@@ -16,6 +17,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
+from server.providers.for_messages.details import Decoder, Members, encoded
 from server.providers.identifiers import call_for_openai
 from server.providers.reading import an_object, objects, string
 
@@ -34,18 +36,24 @@ LONGEST_ID = 64 * 1024
 _TAG_LENGTH = 8
 
 
-def mark_of(origin: str, member: str) -> str:
-    """The signature of a thinking block made of this member of an answer of the endpoint `origin`;
-    '' if that is not known."""
-    return f"{_MARK}{_tag(origin)}.{member}" if origin else ""
-
-
-def reasoning_of(block: dict[str, Any], origin: str) -> dict[str, str]:
-    """The member that a thinking block was made of, if the endpoint `origin` gave it; else {}."""
+def mark_of(origin: str, member: str, details: Members) -> str:
+    """The signature of a thinking block made of this member of an answer of the endpoint `origin`,
+    '' if there was none; '' if the endpoint is not known."""
     if not origin:
+        return ""
+    kept = encoded(details)
+    return f"{_MARK}{_tag(origin)}.{member}" + (f".{kept}" if kept else "")
+
+
+def reasoning_of(block: dict[str, Any], origin: str, decoder: Decoder) -> dict[str, Any]:
+    """The members that a thinking block was made of, if the endpoint `origin` gave it; else {}."""
+    signature, text = string(block.get("signature")), string(block.get("thinking"))
+    mark = f"{_MARK}{_tag(origin)}."
+    if not origin or not signature.startswith(mark):
         return {}
-    signature, text = block.get("signature"), string(block.get("thinking"))
-    return {member: text for member in REASONING if text and signature == mark_of(origin, member)}
+    member, _, kept = signature.removeprefix(mark).partition(".")
+    found: dict[str, Any] = {member: text} if text and member in REASONING else {}
+    return {**found, **(decoder.decoded(kept) if kept else {})}
 
 
 def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:

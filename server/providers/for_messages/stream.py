@@ -12,6 +12,7 @@ from typing import Any
 from server.providers.endings import ending_of, word_of
 from server.providers.for_messages.blocks import Block, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
+from server.providers.for_messages.details import DETAILS, Members, details_of
 from server.providers.for_messages.reply import (
     STOP_MEMBERS,
     calls_of,
@@ -23,7 +24,6 @@ from server.providers.for_messages.reply import (
     text_of,
     thinking_of,
 )
-from server.providers.for_messages.state import mark_of
 from server.providers.reading import an_object, small
 from server.providers.usage import Counts, of_chunk
 
@@ -99,21 +99,42 @@ class MessageStream:
         if len(delta) == 1 and isinstance(text := delta.get("content"), str):  # as nearly always
             self._take_text(text)
             return
+        if not DETAILS.isdisjoint(delta):
+            self._take_details(details_of(delta))
         if thinking := thinking_of(delta):
-            if not self._blocks or not isinstance(self._blocks[-1], Thinking):
-                self._append(Thinking(mark_of(self._origin, reasoning_member(delta))))
+            block = self._blocks[-1] if self._blocks else None
+            if not isinstance(block, Thinking) or not block.member:
+                self._thinking(reasoning_member(delta))
             self._add(thinking)
         refusal = text_of(delta.get("refusal"))
         self._has_refused = self._has_refused or bool(refusal)
         self._take_text(text_of(delta.get("content")) + refusal)
-        for call in calls_of(delta):
-            self._take_call(call)
+        if delta.get("tool_calls") or "function_call" in delta:
+            for call in calls_of(delta):
+                self._take_call(call)
 
     def _take_text(self, text: str) -> None:
         if text:
             if not self._blocks or type(self._blocks[-1]) is not Block:
                 self._append(Block({"type": "text", "text": ""}))
             self._add(text)
+
+    def _take_details(self, details: Members) -> None:
+        if details:
+            kept = self._thinking("").details
+            self.kept -= kept.kept
+            kept.add(details)
+            self.kept += kept.kept
+
+    def _thinking(self, member: str) -> Thinking:
+        """The last block, which is made one of reasoning if it is none; `member`: what the endpoint
+        calls the reasoning, '' if there is none yet."""
+        block = self._blocks[-1] if self._blocks else None
+        if not isinstance(block, Thinking):
+            block = Thinking(self._origin)
+            self._append(block)
+        block.member = block.member or member
+        return block
 
     def _add(self, text: str) -> None:
         block = self._blocks[-1]
@@ -166,6 +187,8 @@ class MessageStream:
             self._has_broken_call = self._has_broken_call or block.is_broken
         else:  # calls are still known by their index
             self.kept -= _BLOCK_BYTES
+        if isinstance(block, Thinking):
+            self.kept -= block.details.kept
         if not self._is_open:
             return []
         events: list[dict[str, Any]] = []

@@ -17,6 +17,7 @@ from typing import Any
 
 import orjson
 
+from server.providers.for_messages.details import Decoder
 from server.providers.for_messages.state import call_of_client, reasoning_of
 from server.providers.images import MEDIA_TYPES, media_type_of
 from server.providers.members import fault, members, required_string, typed
@@ -42,14 +43,15 @@ def from_turns(system: Any, turns: Any, origin: str = "") -> list[Message]:
     """The messages of a chat completion; `system` is None if there is none, `origin` the name of
     the endpoint. Raises Unsupported."""
     found = [] if system is None else list(_system(system, "system"))
-    path, role, answer = "", None, _Answer(origin)
+    path, role, decoder = "", None, Decoder()
+    answer = _Answer(origin, decoder)
     for number, turn in enumerate(typed(turns, list, "messages")):
         path = f"messages.{number}"
         turn = members(turn, path, ("role", "content"))
         role, content = turn.get("role"), turn.get("content")
         if role != "assistant" and answer.has_begun:
             found.append(answer.message())
-            answer = _Answer(origin)
+            answer = _Answer(origin, decoder)
         if role == "user":
             found += _user(content, f"{path}.content", origin)
         elif role == "assistant":
@@ -93,11 +95,13 @@ def _user(content: Any, path: str, origin: str) -> list[Message]:
 class _Answer:
     """Of one turn of the assistant, or of some in a row."""
 
-    def __init__(self, origin: str) -> None:
+    def __init__(self, origin: str, decoder: Decoder) -> None:
         self.has_begun = False
         self._origin = origin
+        self._decoder = decoder
         self._texts: list[str] = []
         self._thoughts: dict[str, list[str]] = {}
+        self._details: dict[str, list[dict[str, Any]]] = {}
         self._calls: list[dict[str, Any]] = []
 
     def add(self, content: Any, path: str) -> None:
@@ -109,12 +113,19 @@ class _Answer:
             elif kind == "tool_use":
                 self._calls.append(_tool_call(block, here, self._origin))
             elif kind == "thinking":
-                for member, thought in reasoning_of(block, self._origin).items():
-                    self._thoughts.setdefault(member, []).append(thought)
+                self._add_thoughts(reasoning_of(block, self._origin, self._decoder))
+
+    def _add_thoughts(self, found: dict[str, Any]) -> None:
+        for member, value in found.items():
+            if isinstance(value, str):
+                self._thoughts.setdefault(member, []).append(value)
+            else:
+                self._details.setdefault(member, []).extend(value)
 
     def message(self) -> Message:
         text = "".join(self._texts)
-        reasoning = {member: "".join(parts) for member, parts in self._thoughts.items()}
+        thoughts = {member: "".join(parts) for member, parts in self._thoughts.items()}
+        reasoning = {**thoughts, **self._details}
         if not self._calls:
             return {"role": "assistant", "content": text, **reasoning}
         content = text or None
