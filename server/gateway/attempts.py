@@ -8,7 +8,7 @@ from server.gateway.endpoints import Target
 from server.providers.ask import Ask
 from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.estimate import Prompt
-from server.providers.translation import TRANSLATIONS, Translation
+from server.providers.translation import TRANSLATIONS, Source, Translation
 from server.providers.wire import Form, Wire
 from server.tenants.endpoints import TextEndpoints
 
@@ -26,16 +26,17 @@ and all of these are in memory together."""
 class Attempt(NamedTuple):
     """A call as one endpoint would get it.
 
-    `body` is what `translation` made of the client's, and empty when it is not needed any more;
-    `may_reason`: it may produce reasoning that a stream does not show. `prompt` is an estimate in
-    the endpoint's tokens, `limit` the asked for or configured output limit of a choice, in tokens.
-    `most` is what the call can cost here, and `least` what must be held for it to make sense: the
-    prompt, a token of each choice, and the thinking that was asked for, which providers want to be
-    below the limit.
+    `source` is that of its reply. `body` is what `translation` made of the client's, and empty when
+    it is not needed any more; `may_reason`: it may produce reasoning that a stream does not show.
+    `prompt` is an estimate in the endpoint's tokens, `limit` the asked for or configured output
+    limit of a choice, in tokens. `most` is what the call can cost here, and `least` what must be
+    held for it to make sense: the prompt, a token of each choice, and the thinking that was asked
+    for, which providers want to be below the limit.
     """
 
     target: Target
     translation: Translation
+    source: Source
     body: dict[str, Any]
     may_reason: bool
     prompt: int
@@ -100,14 +101,14 @@ class _Translated:
     since it may be large and the endpoints many."""
 
     def __init__(self, body: dict[str, Any]) -> None:
-        self._body = body
+        self.body = body
         self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
         self._origins: set[str] = set()
 
     def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""
-        origin = translation.origin(self._body, endpoint)
+        origin = translation.origin(self.body, endpoint)
         if origin not in self._origins and len(self._origins) >= MOST_ORIGINS:
             origin = ""
         if origin:
@@ -116,7 +117,7 @@ class _Translated:
             return self._found[translation, origin]
         if translation not in self._refused:
             try:
-                found = self._found[translation, origin] = translation.request(self._body, origin)
+                found = self._found[translation, origin] = translation.request(self.body, origin)
             except Unsupported as refusal:
                 # Not itself: it would keep all that it passed through in memory.
                 self._refused[translation] = refusal.param or "", refusal.message
@@ -146,6 +147,7 @@ def _attempt(
     return Attempt(
         target,
         translation,
+        Source(target.name, translation.tools(translated.body)),
         body,
         target.wire.may_reason(body, target.model, endpoint.reasoning),
         prompt_tokens,

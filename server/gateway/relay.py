@@ -54,7 +54,7 @@ class Relay:
         self._client = client
         self._portion = portion
         self._timeouts = timeouts
-        self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.target.name)
+        self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.source)
         self._most = exchange.most_output
         self._came = 0
         """Bytes."""

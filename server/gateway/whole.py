@@ -105,4 +105,4 @@ def _read(exchange: Exchange, raw: bytes) -> bytes:
     tally.see_reply(value)
     if (refusal := exchange.progress.refusal) is not None:
         raise refusal
-    return translation.reply(raw, value, exchange.attempt.target.name)
+    return translation.reply(raw, value, exchange.attempt.source)

@@ -11,6 +11,7 @@ LONGEST_CALL_ID = 64
 _LONGEST_OF_OPENAI = 40
 _OF_A_CALL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CALL_ID}}}")
 LONGEST_TOOL = 128
+_LONGEST_TOOL_OF_OPENAI = 64
 _OF_A_TOOL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOOL}}}")
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 # A telephone number has no letter, an e-mail address an @: Anthropic refuses both.
@@ -35,6 +36,14 @@ def tool_for_anthropic(name: str) -> str:
     """The name of a tool that an answer has called. Models make up some that no request can offer,
     as `multi_tool_use.parallel`, and a conversation must go on after that."""
     return name if _OF_A_TOOL.fullmatch(name) else _ODD.sub("_", name)[:LONGEST_TOOL] or "_"
+
+
+def tool_for_openai(name: str) -> str:
+    """The name of a tool, of which Anthropic takes longer ones. Its beginning tells the model most,
+    its hash keeps it apart from others."""
+    if len(name) <= _LONGEST_TOOL_OF_OPENAI and _OF_A_TOOL.fullmatch(name):
+        return name
+    return f"{_ODD.sub('_', name)[: _LONGEST_TOOL_OF_OPENAI - 9]}_{_hash(name)[:8]}"
 
 
 class CallIds:

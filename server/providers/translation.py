@@ -13,7 +13,7 @@ from server.providers.for_chat.request import to_messages
 from server.providers.for_chat.stream import ChatStream
 from server.providers.for_messages.history import for_anthropic
 from server.providers.for_messages.reply import from_completion
-from server.providers.for_messages.request import to_chat
+from server.providers.for_messages.request import renamed_tools, to_chat
 from server.providers.for_messages.state import origin_in
 from server.providers.for_messages.stream import MessageStream
 from server.providers.halves import ESCAPE, Halves
@@ -37,6 +37,14 @@ class Stream(Protocol):
         usage waits for that, so that it can tell what was `spent`, too."""
 
 
+class Source(NamedTuple):
+    """Of a reply: the endpoint's name; and the client's names of tools, by those that the endpoint
+    was told instead, as it would not take them."""
+
+    endpoint: str
+    tools: Mapping[str, str] = {}
+
+
 class Translation(NamedTuple):
     """From a client that asks for one operation to an endpoint that offers the same or another, and
     back.
@@ -44,14 +52,16 @@ class Translation(NamedTuple):
     `request`: the client's body as the endpoint takes it, apart from model, limit and stream;
     raises Unsupported. `reply`: a whole reply as the client takes it, made of the raw and the
     parsed one. `stream`: makes the Stream of one reply; its first argument says whether a client of
-    chat completions asked for usage. All are told the endpoint's name last; `origin` says what of
-    it a request depends on, in a body as the client sent it.
+    chat completions asked for usage. A request is told the endpoint's name, replies and streams
+    their source; `origin` says what of the name a request depends on, in a body as the client sent
+    it, and `tools` are those of the source.
     """
 
     request: Callable[[dict[str, Any], str], dict[str, Any]]
-    reply: Callable[[bytes, dict[str, Any], str], bytes]
-    stream: Callable[[bool, str], Stream]
+    reply: Callable[[bytes, dict[str, Any], Source], bytes]
+    stream: Callable[[bool, Source], Stream]
     origin: Callable[[dict[str, Any], str], str] = lambda _, __: ""
+    tools: Callable[[dict[str, Any]], Mapping[str, str]] = lambda _: {}
 
     @property
     def passes_replies_on(self) -> bool:
@@ -60,7 +70,7 @@ class Translation(NamedTuple):
 
 
 class _Chunks:
-    def __init__(self, include_usage: bool, _: str) -> None:
+    def __init__(self, include_usage: bool, _: Source) -> None:
         self._include_usage = include_usage
         self._usage = b""
         self.kept = 0
@@ -90,7 +100,7 @@ class _Chunks:
 class _Events:
     kept = 0
 
-    def __init__(self, _: bool, __: str) -> None:
+    def __init__(self, _: bool, __: Source) -> None:
         self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
@@ -106,7 +116,7 @@ class _Events:
 
 
 class _ChunksOfMessage:
-    def __init__(self, include_usage: bool, _: str) -> None:
+    def __init__(self, include_usage: bool, _: Source) -> None:
         self._stream = ChatStream(int(time()), include_usage)
         self._halves = Halves()
 
@@ -129,8 +139,8 @@ class _ChunksOfMessage:
 
 
 class _EventsOfChunks:
-    def __init__(self, _: bool, origin: str) -> None:
-        self._stream = MessageStream(origin)
+    def __init__(self, _: bool, source: Source) -> None:
+        self._stream = MessageStream(source.endpoint, source.tools)
         self._halves = Halves()
 
     @property
@@ -181,16 +191,16 @@ def _to_messages(body: dict[str, Any], _: str) -> dict[str, Any]:
     return to_messages(body)
 
 
-def _same_reply(raw: bytes, value: dict[str, Any], _: str) -> bytes:
+def _same_reply(raw: bytes, value: dict[str, Any], _: Source) -> bytes:
     return raw
 
 
-def _completion_of_message(raw: bytes, message: dict[str, Any], _: str) -> bytes:
+def _completion_of_message(raw: bytes, message: dict[str, Any], _: Source) -> bytes:
     return orjson.dumps(from_message(message, int(time())))
 
 
-def _message_of_completion(raw: bytes, completion: dict[str, Any], origin: str) -> bytes:
-    return orjson.dumps(from_completion(completion, origin))
+def _message_of_completion(raw: bytes, completion: dict[str, Any], source: Source) -> bytes:
+    return orjson.dumps(from_completion(completion, source.endpoint, source.tools))
 
 
 TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
@@ -198,7 +208,7 @@ TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
     ("chat", "messages"): Translation(_to_messages, _completion_of_message, _ChunksOfMessage),
     ("messages", "messages"): Translation(_messages_request, _same_reply, _Events),
     ("messages", "chat"): Translation(
-        to_chat, _message_of_completion, _EventsOfChunks, origin=origin_in
+        to_chat, _message_of_completion, _EventsOfChunks, origin_in, renamed_tools
     ),
 }
 """By what the client asks for, and what the endpoint is asked for."""

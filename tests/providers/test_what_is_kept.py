@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from server.providers.tally import ChatTally, MessageTally
-from server.providers.translation import TRANSLATIONS
+from server.providers.translation import TRANSLATIONS, Source
 
 SIZE = 500_000
 PART = b'"%b"' % (b"x" * (SIZE // 100))
@@ -22,7 +22,7 @@ LARGE = {
 
 def of_chat(value: str) -> list[dict[str, Any]]:
     usage = {"prompt_tokens": value, "completion_tokens": 1, "other": value}
-    call = {"index": value, "function": {"name": "f", "arguments": "{}"}}
+    call = {"index": value, "function": {"name": "f", "arguments": "{}"}, "extra_content": value}
     choice = {"index": value, "delta": {"tool_calls": [call]}, "finish_reason": value}
     return [{"choices": [choice], "usage": usage}]
 
@@ -41,7 +41,7 @@ def of_messages(value: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("endpoint", ["chat", "messages"])
 def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
     make, tally = (of_chat, ChatTally(2)) if endpoint == "chat" else (of_messages, MessageTally())
-    stream = TRANSLATIONS[client, endpoint].stream(True, "main")
+    stream = TRANSLATIONS[client, endpoint].stream(True, Source("main"))
     tracemalloc.start()
     try:
         for made in make("@"):
@@ -60,7 +60,7 @@ def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
 def test_of_an_event_with_half_a_character_little_is_kept(size: int) -> None:
     rest = b"[" + b",".join([b'{"":0}'] * (size // 7)) + b"]"
     data = b'{"choices":[{"index":0,"delta":{"content":"a\\ud83d"}}],"x":%b}' % rest
-    stream, tally = TRANSLATIONS["messages", "chat"].stream(True, "main"), ChatTally()
+    stream, tally = TRANSLATIONS["messages", "chat"].stream(True, Source("main")), ChatTally()
     tracemalloc.start()
     try:
         event = tally.see(data)

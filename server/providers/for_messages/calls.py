@@ -29,7 +29,7 @@ import orjson
 from server.providers.for_messages.blocks import Block, Delta
 from server.providers.for_messages.brackets import Brackets
 from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, function_of, tool_use
-from server.providers.for_messages.state import LONGEST_ID
+from server.providers.for_messages.state import LONGEST_ID, thought_of
 from server.providers.reading import small, string
 from server.providers.tool_input import ToolInputs
 
@@ -61,7 +61,7 @@ class Call(Block):
         self._size = 0
         self._begins_with = ""
         self._has_sent = False
-        self._extra: Any = None
+        self._thought = ""
 
     def take(self, delta: dict[str, Any], name: str, arguments: str) -> None:
         if not self.has_started:
@@ -72,15 +72,17 @@ class Call(Block):
             self.add(arguments)
 
     def _take_beginning(self, delta: dict[str, Any], name: str) -> None:
-        call_id, extra = self.id or id_of(delta), delta.get("extra_content") or self._extra
-        is_known = call_id == self.id and extra is self._extra
-        self.id, self._extra = call_id, extra
+        known = self.id, self._thought
+        self.id, self._thought = self.id or id_of(delta), self._thought or thought_of(delta)
+        is_known = known == (self.id, self._thought)
         if (name or self.start) and not (self.start and is_known):
             self.name_it(self.name or name)
-        self.ids_size = sum(map(getsizeof, (self.id, self.name, string(self.start.get("id")))))
+        ids = self.id, self._thought, self.name, string(self.start.get("id"))
+        self.ids_size = sum(map(getsizeof, ids))
 
     def name_it(self, name: str) -> None:
-        call = {"id": self.id, "extra_content": self._extra}
+        google = {"thought_signature": self._thought}
+        call = {"id": self.id, "extra_content": {"google": google}}
         self._used.discard(string(self.start.get("id")))
         self.start = tool_use(call, name, self._origin, self._used)
 

@@ -5,6 +5,7 @@ Reasoning is in no reply of OpenAI's; compatible servers put it into `reasoning_
 `reasoning`. It becomes a thinking block, whose signature is our mark (state.py).
 """
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +16,7 @@ from server.providers.reading import an_object, objects, string
 from server.providers.tool_input import ToolInputs
 from server.providers.usage import Counts, of_chunk
 
+NO_TOOLS: Mapping[str, str] = {}
 UNNAMED = "unknown"
 """The tool of a call that has arguments and no name."""
 LONGEST_NAME = 256
@@ -22,13 +24,16 @@ STOP_MEMBERS = ("finish_reason", "matched_stop", "stop_reason")
 """Of a choice: why it ended, and by which stop sequence in the words of SGLang and of vLLM."""
 
 
-def from_completion(completion: dict[str, Any], origin: str = "") -> dict[str, Any]:
-    """The Anthropic message of a chat.completion of the endpoint `origin`."""
+def from_completion(
+    completion: dict[str, Any], origin: str = "", tools: Mapping[str, str] = NO_TOOLS
+) -> dict[str, Any]:
+    """The Anthropic message of a chat.completion of the endpoint `origin`; `tools` are the client's
+    names of those that it calls otherwise."""
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
     used: set[str] = set()
     inputs = ToolInputs()
-    made = (_tool_use(call, origin, used, inputs) for call in calls_of(answer))
+    made = (_tool_use(call, origin, tools, used, inputs) for call in calls_of(answer))
     calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
@@ -149,11 +154,16 @@ def message_usage(counts: Counts | None) -> dict[str, Any]:
 
 
 def _tool_use(
-    call: dict[str, Any], origin: str, used: set[str], inputs: ToolInputs
+    call: dict[str, Any],
+    origin: str,
+    tools: Mapping[str, str],
+    used: set[str],
+    inputs: ToolInputs,
 ) -> dict[str, Any] | None:
     """None for a call of nothing."""
     function = function_of(call)
     name, given = string(function.get("name")), inputs.as_object(function.get("arguments"))
     if not name and not given:
         return None
-    return {**tool_use(call, name or UNNAMED, origin, used), "input": given}
+    name = tools.get(name, name) or UNNAMED
+    return {**tool_use(call, name, origin, used), "input": given}

@@ -18,8 +18,9 @@ from typing import Any
 
 from server.providers.for_messages.strict import can_be_strict
 from server.providers.for_messages.turns import from_turns
-from server.providers.identifiers import user_for_openai
+from server.providers.identifiers import tool_for_openai, user_for_openai
 from server.providers.members import fault, members, required_string, typed
+from server.providers.reading import objects, string
 from server.providers.tool_schema import completed
 
 MOST_STOPS = 4
@@ -60,6 +61,12 @@ def to_chat(messages: dict[str, Any], origin: str = "") -> dict[str, Any]:
     }
 
 
+def renamed_tools(messages: dict[str, Any]) -> dict[str, str]:
+    """The names of tools that OpenAI does not take, by those that they are sent by."""
+    names = [string(tool.get("name")) for tool in objects(messages.get("tools"))]
+    return {sent: name for name in names if (sent := tool_for_openai(name)) != name}
+
+
 def _refuse_edits(management: Any) -> None:
     path = "context_management"
     edits = typed(members(management, path, ("edits",)).get("edits", []), list, f"{path}.edits")
@@ -86,7 +93,7 @@ def _tool(tool: Any, path: str) -> dict[str, Any]:
         raise fault(f"{path}.type", "must be custom with this model: only clients run tools")
     known = ("type", "name", "description", "input_schema", "strict")
     tool = members(tool, path, known, _IGNORED_OF_TOOLS)
-    function: dict[str, Any] = {"name": required_string(tool, "name", path)}
+    function: dict[str, Any] = {"name": tool_for_openai(required_string(tool, "name", path))}
     if "description" in tool:
         function["description"] = typed(tool["description"], str, f"{path}.description")
     function["parameters"] = completed(tool.get("input_schema"), f"{path}.input_schema")
@@ -105,7 +112,7 @@ def _tool_choice(asked: dict[str, Any]) -> dict[str, Any]:
     kind = choice.get("type")
     translated: dict[str, Any] = {}
     if kind == "tool":
-        function = {"name": required_string(choice, "name", path)}
+        function = {"name": tool_for_openai(required_string(choice, "name", path))}
         translated["tool_choice"] = {"type": "function", "function": function}
     elif isinstance(kind, str) and kind in _TOOL_CHOICES:
         translated["tool_choice"] = _TOOL_CHOICES[kind]

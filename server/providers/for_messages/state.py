@@ -56,14 +56,22 @@ def reasoning_of(block: dict[str, Any], origin: str, decoder: Decoder) -> dict[s
     return {**found, **(decoder.decoded(kept) if kept else {})}
 
 
+def thought_of(call: dict[str, Any]) -> str:
+    """The signature of a chat completion's call; '' if there is none, or it is too long."""
+    if "extra_content" not in call:  # as in nearly all
+        return ""
+    google = an_object(an_object(call["extra_content"]).get("google"))
+    thought = string(google.get("thought_signature"))
+    return thought if len(thought) <= LONGEST_ID else ""
+
+
 def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
     """The ID of a chat completion's call, '' if it has none, with its thought's signature; not one
     of those that its answer has `used`, to which it is added."""
     call_id = string(call.get("id"))[:LONGEST_ID]
-    google = an_object(an_object(call.get("extra_content")).get("google"))
-    thought = string(google.get("thought_signature"))
+    thought = thought_of(call)
     kept = ""
-    if thought and origin and len(thought) <= LONGEST_ID:
+    if thought and origin:
         encoded = urlsafe_b64encode(thought.encode(errors="replace")).decode().rstrip("=")
         kept = f"{_THOUGHT}{_tag(origin)}{encoded}"
     if not kept and not call_id:

@@ -7,6 +7,7 @@ waits while the call before it lacks arguments.
 """
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any
 
 from server.providers.endings import ending_of, word_of
@@ -14,6 +15,7 @@ from server.providers.for_messages.blocks import Block, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
 from server.providers.for_messages.details import DETAILS, Members, details_of
 from server.providers.for_messages.reply import (
+    NO_TOOLS,
     STOP_MEMBERS,
     calls_of,
     envelope,
@@ -39,9 +41,11 @@ _BROKEN_CALL = {
 class MessageStream:
     """One message: `from_chunk` for each chunk of the provider, then `finish`."""
 
-    def __init__(self, origin: str = "") -> None:
-        """`origin`: the name of the endpoint."""
+    def __init__(self, origin: str = "", tools: Mapping[str, str] = NO_TOOLS) -> None:
+        """`origin`: the name of the endpoint; `tools`: the client's names of those that it calls
+        otherwise."""
         self._origin = origin
+        self._tools = tools
         self._started = False
         # Those that are not stopped yet, in order. Only the first can be open, and is so if
         # `_is_open`; `_index` is its number in the message.
@@ -148,6 +152,8 @@ class MessageStream:
 
     def _take_call(self, delta: dict[str, Any]) -> None:
         name, arguments = parts_of(delta)
+        if name in self._tools:
+            name = self._tools[name]
         call, is_new = self._calls.find(delta, name, arguments)
         if is_new:
             self._append(call)

@@ -19,6 +19,7 @@ import orjson
 
 from server.providers.for_messages.details import Decoder
 from server.providers.for_messages.state import call_of_client, reasoning_of
+from server.providers.identifiers import tool_for_openai
 from server.providers.images import MEDIA_TYPES, media_type_of
 from server.providers.members import fault, members, required_string, typed
 
@@ -137,7 +138,8 @@ def _tool_call(block: dict[str, Any], path: str, origin: str) -> dict[str, Any]:
         arguments = orjson.dumps(typed(block.get("input"), dict, f"{path}.input")).decode()
     except orjson.JSONEncodeError as error:
         raise fault(f"{path}.input", "is nested too deeply") from error
-    function = {"name": required_string(block, "name", path), "arguments": arguments}
+    name = tool_for_openai(required_string(block, "name", path))
+    function = {"name": name, "arguments": arguments}
     call = call_of_client(required_string(block, "id", path), origin)
     return {**call, "type": "function", "function": function}
 
