@@ -90,11 +90,17 @@ def test_a_reply_with_everything() -> None:
         ({"stop_reason": "refusal"}, "", "content_filter"),
         ({"stop_reason": "new_one"}, "", "length"),
         ({"content": MESSAGE["content"][3:], "stop_reason": None}, None, "tool_calls"),
+        ({"content": MESSAGE["content"][3:], "stop_reason": "end_turn"}, None, "tool_calls"),
+        ({"content": MESSAGE["content"][3:], "stop_reason": "STOP"}, None, "tool_calls"),
+        ({"content": MESSAGE["content"][3:], "stop_reason": "stop_sequence"}, None, "tool_calls"),
+        ({"content": MESSAGE["content"][1:3], "stop_reason": "tool_use"}, "I look.", "stop"),
     ],
 )
 def test_replies(message: Json, content: str | None, reason: str) -> None:
     (choice,) = from_message(message, CREATED)["choices"]
     assert (choice["message"]["content"], choice["finish_reason"]) == (content, reason)
+    chunks = streamed(events_of({"usage": MESSAGE["usage"], "content": [], **message}))
+    assert chunks[-1]["choices"][0]["finish_reason"] == reason
 
 
 @pytest.mark.parametrize("usage", [None, {}, [], 3])

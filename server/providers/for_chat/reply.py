@@ -59,9 +59,14 @@ def from_message(message: dict[str, Any], created: int) -> dict[str, Any]:
 
 
 def finish_reason(stop_reason: Any, has_calls: bool) -> str:
-    """`has_calls` decides when the stop reason is missing."""
-    known = _FINISH_REASONS.get(ending_of(stop_reason) or "natural", "length")
-    return "tool_calls" if known == "stop" and stop_reason is None and has_calls else known
+    """Some servers end their turn after calls, or stop to call without any: what is there counts,
+    as clients go on by this word."""
+    ending = ending_of(stop_reason) or "natural"
+    if has_calls and ending in ("natural", "sequence"):
+        ending = "calls"
+    elif ending == "calls" and not has_calls:
+        ending = "natural"
+    return _FINISH_REASONS.get(ending, "length")
 
 
 def chat_usage(reported: Any) -> dict[str, Any] | None:
