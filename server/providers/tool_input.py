@@ -33,6 +33,11 @@ class ToolInputs:
             return {}
         return value if isinstance(value, dict) else {"arguments": arguments}
 
+    def is_object(self, text: str) -> bool:
+        """Is it the JSON of one? What is too much to be looked into may be."""
+        value = self._parsed(text)
+        return isinstance(value, dict) or (not self._values_left and text.rstrip().endswith("}"))
+
     def _parsed(self, text: str) -> Any:
         """None for nothing, `text` itself for what is no JSON."""
         raw = text.strip().encode(errors="replace")

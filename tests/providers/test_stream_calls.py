@@ -302,6 +302,13 @@ def test_large_arguments_are_passed_on_as_they_come() -> None:
         (LONG[:-2], "tool_calls", "error"),
         (LONG[:-2], "stop", "error"),
         (LONG + BONN, "tool_calls", "error"),
+        (LONG[:-1] + "]", "tool_calls", "error"),
+        (LONG[:-1] + ',"n":NaN}', "tool_calls", "error"),
+        (LONG[:-1] + ',"a":"1\n2"}', "tool_calls", "error"),
+        (LONG[:-1] + ' "a":1}', "stop", "error"),
+        (LONG[:-1] + ' "a":1}', "length", "message_stop"),
+        (LONG[:-1] + ',"a":"\\ud83d\\ude00"}\n', "tool_calls", "message_stop"),
+        (LONG[:-1] + ',"a":[' + "0," * 60_000 + "0]}", "tool_calls", "message_stop"),
         (LONG, "tool_calls", "message_stop"),
         (LONG[:-2], "length", "message_stop"),
     ],
@@ -311,3 +318,17 @@ def test_no_app_makes_a_call_whose_arguments_are_broken(
 ) -> None:
     """But where the limit has cut them, apps are told that."""
     assert events([part(0, arguments, id="a", name="f"), chunk({}, reason)])[-1]["type"] == last
+    pieces = [part(0, arguments[at : at + 90]) for at in range(0, len(arguments), 90)]
+    chunks = [part(0, "", id="a", name="f"), *pieces, chunk({}, reason)]
+    assert events(chunks)[-1]["type"] == last
+
+
+def test_arguments_are_not_remembered_for_longer_than_their_call() -> None:
+    stream = MessageStream()
+    for number in range(3):
+        stream.from_chunk(part(number, "", id=f"call_{number}", name="f"))
+        stream.from_chunk(part(number, LONG[:-2]))
+        assert stream.kept > HELD_CHARACTERS
+        stream.from_chunk(part(number, "x" * 100_000))
+        stream.from_chunk(part(number, '"}'))
+    assert 100_000 < stream.kept < 150_000

@@ -7,7 +7,7 @@ from server.providers.for_messages.details import Details
 from server.providers.for_messages.state import mark_of
 
 # What a fragment takes in memory, besides its text.
-_FRAGMENT_BYTES = 10
+FRAGMENT_BYTES = 10
 
 Delta = dict[str, Any]
 
@@ -40,7 +40,7 @@ class Block:
 
     def add(self, text: str) -> None:
         self.unsent.append(text)
-        self.kept += getsizeof(text) + _FRAGMENT_BYTES  # by its widest character
+        self.kept += getsizeof(text) + FRAGMENT_BYTES  # by its widest character
 
     def ready(self) -> Delta | None:
         """The delta with what can be sent now; from then on it counts as sent."""

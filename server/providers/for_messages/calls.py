@@ -21,14 +21,15 @@ repeat or make up. So it is decided by what the last call of its index still lac
 
 import re
 from collections.abc import Iterable
+from io import StringIO
 from sys import getsizeof
 from typing import Any
 
 import orjson
 
-from server.providers.for_messages.blocks import Block, Delta
+from server.providers.for_messages.blocks import FRAGMENT_BYTES, Block, Delta
 from server.providers.for_messages.brackets import Brackets
-from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, function_of, tool_use
+from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, tool_use
 from server.providers.for_messages.state import LONGEST_ID, thought_of
 from server.providers.reading import small, string
 from server.providers.tool_input import ToolInputs
@@ -49,8 +50,8 @@ class Call(Block):
         self._inputs = inputs
         self._name = name
         self.id = ""
-        self.ids_size = 0
-        """Bytes of memory, about."""
+        self.lasting = 0
+        """About how many bytes of memory it takes besides what is unsent, sent or not."""
         self.is_over = False
         """Another call has begun at its index, and nothing of this one comes any more."""
         self.is_named_again = False
@@ -62,6 +63,9 @@ class Call(Block):
         self._begins_with = ""
         self._has_sent = False
         self._thought = ""
+        self._text = StringIO()
+        """All of its arguments."""
+        self._text_bytes = 0
 
     def take(self, delta: dict[str, Any], name: str, arguments: str) -> None:
         if not self.has_started:
@@ -78,7 +82,7 @@ class Call(Block):
         if (name or self.start) and not (self.start and is_known):
             self.name_it(self.name or name)
         ids = self.id, self._thought, self.name, string(self.start.get("id"))
-        self.ids_size = sum(map(getsizeof, ids))
+        self.lasting = self._text_bytes + sum(map(getsizeof, ids))
 
     def name_it(self, name: str) -> None:
         google = {"thought_signature": self._thought}
@@ -87,9 +91,15 @@ class Call(Block):
         self.start = tool_use(call, name, self._origin, self._used)
 
     def add(self, text: str) -> None:
-        super().add(text)
+        self.unsent.append(text)
+        self.kept += getsizeof(text) + FRAGMENT_BYTES
         self._brackets.read(text)
-        self._size += len(text)
+        self._text.write(text)
+        size = len(text)
+        self._size += size
+        taken = size if text.isascii() else 4 * size
+        self._text_bytes += taken
+        self.lasting += taken
         if not self._begins_with:
             self._begins_with = text.lstrip()[:1]
 
@@ -113,10 +123,13 @@ class Call(Block):
             self._size <= HELD_CHARACTERS and bool(_SCALAR.fullmatch("".join(self.unsent)))
         )
 
-    @property
-    def is_broken(self) -> bool:
-        """It was sent as it came, and is no object."""
-        return self._has_sent and (not self._brackets.are_closed or self._brackets.has_more)
+    def stop(self) -> bool:
+        """Nothing can be added any more. Was it sent as it came, and is no object?"""
+        self.is_stopped = True
+        text, self._text = self._text.getvalue(), StringIO()
+        self.lasting -= self._text_bytes
+        self._text_bytes = 0
+        return self._has_sent and (self._brackets.has_more or not self._inputs.is_object(text))
 
     def ready(self) -> Delta | None:
         if not self._has_sent:
@@ -151,8 +164,8 @@ class Calls:
     def find(self, delta: dict[str, Any], name: str, arguments: str) -> tuple[Call, bool]:
         """The call that the delta belongs to, and whether it begins it."""
         key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
-        call, call_id = self._last.get(key), id_of(delta)
-        if call_id:
+        call, call_id = self._last.get(key), ""
+        if "id" in delta and (call_id := id_of(delta)):
             earlier = self._named.get((key, call_id))
             is_lacking = earlier is not None and not earlier.has_arguments
             if earlier and is_lacking and _belongs(delta, name, arguments, earlier):
@@ -184,12 +197,14 @@ def adopt(blocks: Iterable[Block]) -> None:
 
 
 def id_of(delta: dict[str, Any]) -> str:
-    return string(delta["id"])[:LONGEST_ID] if "id" in delta else ""  # as in nearly all
+    return string(delta.get("id"))[:LONGEST_ID]
 
 
 def parts_of(delta: dict[str, Any]) -> tuple[str, str]:
     """The name in a delta and the arguments, as text whatever they are; '' for none."""
-    function = function_of(delta)
+    function = delta.get("function")
+    if not isinstance(function, dict):
+        function = delta  # as function_of
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(arguments, str):
         value = ToolInputs().as_object(arguments)  # of none is anything parsed

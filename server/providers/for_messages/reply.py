@@ -32,8 +32,8 @@ def from_completion(
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
     used: set[str] = set()
-    inputs = ToolInputs()
-    made = (_tool_use(call, origin, tools, used, inputs) for call in calls_of(answer))
+    inputs, given = ToolInputs(), calls_of(answer, answer.get("tool_calls"))
+    made = (_tool_use(call, origin, tools, used, inputs) for call in given)
     calls = [block for block in made if block]
     refusal = text_of(answer.get("refusal"))
     content: list[dict[str, Any]] = []
@@ -78,13 +78,13 @@ def text_of(content: Any) -> str:
     return string(content)
 
 
-def calls_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """Of a message or a delta. Old servers give the only call as `function_call`, some both."""
-    calls = message.get("tool_calls")
-    if not calls and "function_call" in message:
-        function = an_object(message["function_call"])
-        return [{"function": function}] if function else []
-    return objects([calls] if isinstance(calls, dict) else calls)
+def calls_of(message: dict[str, Any], calls: Any) -> list[dict[str, Any]]:
+    """Of a message or a delta, `calls` being its `tool_calls`. Old servers give the only call as
+    `function_call`, some both."""
+    if calls:
+        return objects([calls] if isinstance(calls, dict) else calls)
+    function = an_object(message.get("function_call"))
+    return [{"function": function}] if function else []
 
 
 def function_of(call: dict[str, Any]) -> dict[str, Any]:

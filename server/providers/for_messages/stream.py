@@ -113,8 +113,8 @@ class MessageStream:
         refusal = text_of(delta.get("refusal"))
         self._has_refused = self._has_refused or bool(refusal)
         self._take_text(text_of(delta.get("content")) + refusal)
-        if delta.get("tool_calls") or "function_call" in delta:
-            for call in calls_of(delta):
+        if (calls := delta.get("tool_calls")) or "function_call" in delta:
+            for call in calls_of(delta, calls):
                 self._take_call(call)
 
     def _take_text(self, text: str) -> None:
@@ -152,14 +152,14 @@ class MessageStream:
 
     def _take_call(self, delta: dict[str, Any]) -> None:
         name, arguments = parts_of(delta)
-        if name in self._tools:
+        if name and name in self._tools:
             name = self._tools[name]
         call, is_new = self._calls.find(delta, name, arguments)
         if is_new:
             self._append(call)
-        self.kept -= call.kept + call.ids_size
+        self.kept -= call.kept + call.lasting
         call.take(delta, name, arguments)
-        self.kept += call.kept + call.ids_size
+        self.kept += call.kept + call.lasting
 
     def _advance(self, to_the_end: bool = False) -> list[dict[str, Any]]:
         """What can be sent of the blocks, in their order."""
@@ -188,9 +188,10 @@ class MessageStream:
         return events
 
     def _stop(self, block: Block) -> list[dict[str, Any]]:
-        block.is_stopped = True
         if isinstance(block, Call):
-            self._has_broken_call = self._has_broken_call or block.is_broken
+            self.kept -= block.lasting
+            self._has_broken_call = block.stop() or self._has_broken_call
+            self.kept += block.lasting
         else:  # calls are still known by their index
             self.kept -= _BLOCK_BYTES
         if isinstance(block, Thinking):
