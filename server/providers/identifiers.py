@@ -66,6 +66,10 @@ class CallIds:
         self._waiting[call_id].append(fitting)
         return fitting
 
+    def is_waiting(self, call_id: str) -> bool:
+        """Is there a call of this ID without a result?"""
+        return bool(self._waiting[call_id])
+
     def of_result(self, call_id: str) -> str:
         if self._waiting[call_id]:
             self._answered[call_id] = self._waiting[call_id].popleft()

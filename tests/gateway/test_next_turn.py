@@ -285,6 +285,8 @@ HISTORIES: dict[str, dict[str, Any]] = {
     "an object": a_call("call_1", function={"name": "look", "arguments": {"at": 1}}),
     "no type": {**a_call("call_1"), "type": None},
     "an odd ID": a_call("functions.look:0"),
+    "an empty ID": a_call(""),
+    "no ID": {**a_call("call_1"), "id": None},
     "a long ID": a_call("call_" + "x" * 100),
     "JSON in JSON": a_call(
         "call_1", function={"name": "look", "arguments": json.dumps('{"at":1}')}

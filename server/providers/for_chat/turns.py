@@ -106,7 +106,10 @@ def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> li
         ]
     elif role == "tool":
         result: Block = {"type": "tool_result"}
-        result["tool_use_id"] = calls.ids.of_result(required_string(message, "tool_call_id", path))
+        # Some servers give no IDs, and clients send them back as they are.
+        if message.get("tool_call_id") or not calls.ids.is_waiting(""):
+            required_string(message, "tool_call_id", path)
+        result["tool_use_id"] = calls.ids.of_result(message.get("tool_call_id", ""))
         return [{**result, "content": blocks} if blocks else result]
     elif role == "user" and not blocks:
         raise fault(f"{path}.content", "must not be empty")
@@ -166,7 +169,7 @@ def _tool_use(call: Any, path: str, calls: _Calls) -> Block:
     here = f"{path}.function"
     return {
         "type": "tool_use",
-        "id": calls.ids.of_call(required_string(call, "id", path)),
+        "id": calls.ids.of_call(typed(call.get("id", ""), str, f"{path}.id")),
         "name": tool_for_anthropic(typed(called.get("name"), str, f"{here}.name")),
         "input": calls.arguments.read(called.get("arguments"), f"{here}.arguments"),
     }
