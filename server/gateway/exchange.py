@@ -95,8 +95,10 @@ class Exchange:
         is_known = progress.has_all_usage and None not in (used_by_input, produced)
         if produced is None or not progress.has_all_usage:
             # Anthropic reports the input first, and the output as far as it had got.
-            produced = max(produced or 0, output.tokens)
-        usage = Usage(attempt.prompt if used_by_input is None else used_by_input, produced)
+            produced = max(produced or 0, output.tokens, reported.reasoning)
+        if used_by_input is None:
+            used_by_input = max(attempt.prompt, reported.read + reported.written)
+        usage = Usage(used_by_input, produced)
         tokens = min(usage.total * attempt.weight, LARGEST)
         if not is_known and progress.state != "ended" and attempt.may_reason:
             # It broke off, and nobody knows what had been produced unseen.

@@ -157,19 +157,22 @@ class MessageUsage:
 def _counts(value: dict[str, Any], used_by_input: int | None) -> Counts:
     read, written, reasoning, missed = _parts(value)
     output = _larger(_amount(value, "completion_tokens"), _amount(value, "output_tokens"))
-    # A whole that is smaller than its parts is not the whole, nor is one that some leave out, as it
-    # would be 0 without them.
-    if (used_by_input or 0) < read + written + missed:
+    if used_by_input is None and missed:  # with what was read they are all
+        used_by_input = 0
+    # A whole that is smaller than its parts is not the whole.
+    if used_by_input is not None and used_by_input < read + written + missed:
         used_by_input = read + written + missed
-    if (output or 0) < reasoning:
+    if output is not None and output < reasoning:
         output = reasoning
     return Counts(used_by_input, output, _amount(value, "total_tokens"), read, written, reasoning)
 
 
 def _message_input(value: dict[str, Any]) -> int | None:
-    if _amount(value, "input_tokens") is None:
-        return None
-    return _sum(value, MESSAGE_INPUTS)
+    used_by_input = _sum(value, MESSAGE_INPUTS)
+    if _amount(value, "input_tokens") is not None:
+        return used_by_input
+    # Some leave zeros out.
+    return used_by_input or None if value.get("input_tokens") is None else None
 
 
 def _parts(value: dict[str, Any]) -> list[int]:

@@ -124,7 +124,10 @@ ENDINGS = {
     ),
     "no usage": Ending(lambda _random, _last: {"usage": "absent"}, case=_small_limit),
     "malformed usage": Ending(
-        lambda random, _last: {"malformed": random.choice(["12", 1.5, -3, True, 10**14])}
+        lambda random, _last: (
+            {"malformed": random.choice(["12", 1.5, -3, True, 10**14])}
+            | dict.fromkeys(("cached_tokens", "cache_write_tokens", "reasoning_tokens"), 0)
+        )
     ),
     "no end of the stream": Ending(lambda _random, _last: {"without_done": True}, of_whole=None),
     "no finish": Ending(lambda _random, _last: {"without_finish": True}, of_whole=None),

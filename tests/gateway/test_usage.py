@@ -62,9 +62,13 @@ OPENAI: dict[str, tuple[Quirk, int, int, bool]] = {
         *(INPUT, OUTPUT, False),
     ),
     "numbers with a rest": (usage(completion_tokens=12.5, total_tokens=None), INPUT, GUESS, True),
-    "all of the input cached, and no 0 written": (
+    "of the input what was cached alone": (
         usage(prompt_tokens=None, total_tokens=None, prompt_tokens_details={"cached_tokens": 70}),
-        *(70, OUTPUT, False),
+        *(70, OUTPUT, True),
+    ),
+    "of the input less than it must be": (
+        usage(prompt_tokens="12", total_tokens=None, prompt_tokens_details={"cached_tokens": 1}),
+        *(PROMPT, OUTPUT, True),
     ),
     "the input as hits and misses": (
         usage(
@@ -81,7 +85,7 @@ OPENAI: dict[str, tuple[Quirk, int, int, bool]] = {
             total_tokens=None,
             completion_tokens_details={"reasoning_tokens": 500},
         ),
-        *(INPUT, 500, False),
+        *(INPUT, 500, True),
     ),
 }
 NO_INPUT = {"cache_read_input_tokens": 0, "cache_creation_input_tokens": 0, "input_tokens": 0}
