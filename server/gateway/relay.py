@@ -50,6 +50,7 @@ class Relay:
         self._waiting: Iterable[bytes] | None = None
         """Events that have come and are not passed on yet."""
         self._tally = exchange.tally
+        self._output = exchange.tally.output
         self._progress = exchange.progress
         self._client = client
         self._portion = portion
@@ -183,7 +184,7 @@ class Relay:
     async def _last_part(self) -> bytes:
         """The next part of a stream that has finished, b"" when it has been waited for long enough:
         what may still come is usage, and without that the end alone."""
-        size, timeouts = self._tally.output.size, self._timeouts
+        size, timeouts = self._output.size, self._timeouts
         if size != self._finished_size:  # some say with each chunk that it is the last
             self._finished_size, self._until = size, None
         seconds = timeouts.leave if self._tally.is_complete else timeouts.last_usage
@@ -248,7 +249,7 @@ class Relay:
             return sse.COMMENT
         event = self._tally.see(data)
         piece = b"" if event is None else self._stream.event(data, event)
-        if self._tally.output.exceeds(self._most):
+        if self._output.size > self._most and self._output.exceeds(self._most):
             self._progress.fail(ProviderError("more than its limit"))
         if not piece and self._progress.goes_on:
             return self._silence

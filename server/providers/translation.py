@@ -166,11 +166,11 @@ def _member(spent: Mapping[str, int]) -> dict[str, Any]:
 
 
 def _chunks(chunks: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join(sse.frame(orjson.dumps(chunk)) for chunk in chunks)
+    return b"".join([sse.frame(orjson.dumps(chunk)) for chunk in chunks])
 
 
 def _framed(events: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join(sse.frame(orjson.dumps(event), _name(event)) for event in events)
+    return b"".join([sse.frame(orjson.dumps(event), event["type"]) for event in events])
 
 
 def _name(event: dict[str, Any]) -> str:

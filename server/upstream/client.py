@@ -38,6 +38,8 @@ REMEMBERED_URLS = 1_000
 # Of each response, and twice that in passing: where its reader is slow the provider has to wait.
 BUFFER_BYTES = 64 * 1024
 
+_JOINED_BYTES = 16 * 1024
+
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*")
 
 
@@ -108,7 +110,10 @@ class Upstream:
         protocol.owner = tenant_id
         response = Response(connection, protocol, self._responses, self._turns, self.timeouts)
         on_send()
-        transport.writelines((head, body))
+        if len(body) <= _JOINED_BYTES:
+            transport.write(head + body)  # one buffer costs uvloop less than two
+        else:
+            transport.writelines((head, body))
         del body  # which may be large, and the reply long in coming
         await response.begin(seconds)
         return response

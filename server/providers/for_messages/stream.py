@@ -77,7 +77,13 @@ class MessageStream:
                 self._end["finish_reason"] = word_of(reason)
         if chunk.get("usage") or "usage" in choice or "x_groq" in chunk:
             self._usage = self._usage.grown(of_chunk(chunk) or Counts())
-        self._take(an_object(choice.get("delta")))
+        delta = an_object(choice.get("delta"))
+        if len(delta) == 1 and isinstance(text := delta.get("content"), str):  # as nearly always
+            if self._is_open and len(self._blocks) == 1 and type(self._blocks[0]) is Block:
+                return [*events, *self._text_delta(text)]
+            self._take_text(text)
+        else:
+            self._take(delta)
         return events + self._advance()
 
     def finish(self) -> list[dict[str, Any]]:
@@ -100,9 +106,6 @@ class MessageStream:
         return [{"type": "message_start", "message": envelope(chunk)}]
 
     def _take(self, delta: dict[str, Any]) -> None:
-        if len(delta) == 1 and isinstance(text := delta.get("content"), str):  # as nearly always
-            self._take_text(text)
-            return
         if not DETAILS.isdisjoint(delta):
             self._take_details(details_of(delta))
         if thinking := thinking_of(delta):
@@ -116,6 +119,13 @@ class MessageStream:
         if (calls := delta.get("tool_calls")) or "function_call" in delta:
             for call in calls_of(delta, calls):
                 self._take_call(call)
+
+    def _text_delta(self, text: str) -> list[dict[str, Any]]:
+        """Of the block that is open: nothing of it waits."""
+        if not text:
+            return []
+        delta = {"type": "text_delta", "text": text}
+        return [{"type": "content_block_delta", "index": self._index, "delta": delta}]
 
     def _take_text(self, text: str) -> None:
         if text:
