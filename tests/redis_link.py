@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections import deque
 from contextlib import suppress
 
 from tests.acceptor import Acceptor
@@ -26,7 +27,7 @@ class RedisLink(Acceptor):
         self._changed = threading.Condition()
         self._held: bytes | None = None
         self._is_shut = False
-        self._waiting = 0
+        self._line: deque[object] = deque()
         self._may_pass = 0
 
     def hold(self, containing: bytes = b"") -> None:
@@ -47,7 +48,7 @@ class RedisLink(Acceptor):
 
     def is_waiting(self) -> bool:
         with self._changed:
-            return self._waiting > 0
+            return bool(self._line)
 
     def has_stopped(self) -> bool:
         """Has the flush come that `hold` is for?"""
@@ -65,21 +66,30 @@ class RedisLink(Acceptor):
         with suppress(OSError):
             while portion := source.recv(1024 * 1024):
                 if to_valkey and portion != LOOK:
-                    self._wait(portion)
-                target.sendall(portion)
+                    self._send_in_turn(portion, target)
+                else:
+                    target.sendall(portion)
         with suppress(OSError):
             target.shutdown(socket.SHUT_WR)
 
-    def _wait(self, portion: bytes) -> None:
+    def _send_in_turn(self, portion: bytes, target: socket.socket) -> None:
+        """Those of all connections in the order in which they came."""
+        turn = object()
         with self._changed:
             if self._held is not None and self._held in portion:
                 self._is_shut = True
-            self._waiting += 1
-            self._changed.wait_for(lambda: not self._is_shut or self._may_pass)
-            self._waiting -= 1
+            self._line.append(turn)
+            self._changed.wait_for(
+                lambda: self._line[0] is turn and (not self._is_shut or self._may_pass)
+            )
             if self._is_shut:
                 self._may_pass -= 1
             self.passed += portion
+            try:
+                target.sendall(portion)
+            finally:
+                self._line.popleft()
+                self._changed.notify_all()
 
     def __exit__(self, *of_exception: object) -> None:
         self.release()

@@ -1,6 +1,7 @@
 """The start ends where the ACL user of Redis lacks what the scripts need, and names it."""
 
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,9 +100,9 @@ async def test_a_full_redis_is_no_reason_not_to_start(own: Valkey) -> None:
 
 
 class FarAway(RedisLink):
-    def _wait(self, portion: bytes) -> None:
+    def _send_in_turn(self, portion: bytes, target: socket.socket) -> None:
         time.sleep(0.2)
-        super()._wait(portion)
+        super()._send_in_turn(portion, target)
 
 
 async def test_a_redis_far_away_is_no_reason_not_to_start(own: Valkey) -> None:
