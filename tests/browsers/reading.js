@@ -39,3 +39,16 @@ export async function refusal(promise) {
   }
   throw new Error("it was not refused");
 }
+
+// The cases in which a first request is refused; `create` makes one, with the text if one is given.
+export function refusals(create) {
+  const refused = (settings, ...text) => refusal(create(settings, ...text));
+  return {
+    wrongKey: (settings) => refused({ ...settings, key: "none" }),
+    unpaid: (settings) => refused({ ...settings, key: settings.poorKey }, settings.long),
+    limited: (settings) => refused({ ...settings, key: settings.limitedKey }),
+    noModel: (settings) => refused({ ...settings, ...settings.withoutModels }),
+    unknownTenant: (settings) => refused({ ...settings, tenant: "none" }),
+    redisAway: (settings) => refused({ ...settings, ...settings.away }),
+  };
+}

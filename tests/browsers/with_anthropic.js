@@ -1,6 +1,6 @@
 // The cases of Anthropic's SDK.
 import Anthropic from "@anthropic-ai/sdk";
-import { OF_LIBRARIES, refusal, said, spent } from "./reading.js";
+import { OF_LIBRARIES, refusal, refusals, said, spent } from "./reading.js";
 
 function client({ url, tenant, key }, others = {}) {
   return new Anthropic({
@@ -49,15 +49,9 @@ export async function aborted(settings) {
   return events;
 }
 
-export const wrongKey = (settings) => refusal(create(client({ ...settings, key: "none" })));
-export const unpaid = (settings) =>
-  refusal(create(client({ ...settings, key: settings.poorKey }), settings.long));
-export const limited = (settings) =>
-  refusal(create(client({ ...settings, key: settings.limitedKey })));
-export const noModel = (settings) =>
-  refusal(create(client({ ...settings, ...settings.withoutModels })));
+export const { wrongKey, unpaid, limited, noModel, unknownTenant, redisAway } = refusals(
+  (settings, ...text) => create(client(settings), ...text),
+);
 export const notServed = (settings) =>
   refusal(client(settings).messages.batches.list());
-export const unknownTenant = (settings) => refusal(create(client({ ...settings, tenant: "none" })));
-export const redisAway = (settings) => refusal(create(client({ ...settings, ...settings.away })));
 export const listedOrigin = (settings) => models({ ...settings, ...settings.listed });
