@@ -40,7 +40,6 @@ _ODD_HEADER = re.compile(
 )
 _CHUNK_HEADER = re.compile(rb"\r\n([0-9A-Fa-f]{1,8})(?:;[\t\x20-\x7e]*)?\r\n")
 _CHUNK_BYTES = 256
-_NONE: list[str] = []
 # A chunk of one byte costs as much as one of a thousand: beyond so many, there must be at least so
 # many bytes for each.
 _FREE_CHUNKS = 1_000

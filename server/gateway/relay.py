@@ -249,7 +249,7 @@ class Relay:
             return sse.COMMENT
         event = self._tally.see(data)
         piece = b"" if event is None else self._stream.event(data, event)
-        if self._output.size > self._most and self._output.exceeds(self._most):
+        if self._output.exceeds(self._most):
             self._progress.fail(ProviderError("more than its limit"))
         if not piece and self._progress.goes_on:
             return self._silence

@@ -4,6 +4,7 @@ One that does not fit becomes its hash: the same for the same one, in each turn 
 """
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter, defaultdict, deque
 from hashlib import sha256
 
@@ -29,7 +30,7 @@ def user_for_openai(user: str) -> str:
 
 def call_for_openai(call_id: str) -> str:
     """The ID of a call. Other servers of the protocol have longer ones."""
-    return call_id if len(call_id) <= _LONGEST_OF_OPENAI else f"id_{_hash(call_id)[:32]}"
+    return call_id if len(call_id) <= _LONGEST_OF_OPENAI else _short(call_id)
 
 
 def tool_for_anthropic(name: str) -> str:
@@ -44,6 +45,16 @@ def tool_for_openai(name: str) -> str:
     if len(name) <= _LONGEST_TOOL_OF_OPENAI and _OF_A_TOOL.fullmatch(name):
         return name
     return f"{_ODD.sub('_', name)[: _LONGEST_TOOL_OF_OPENAI - 9]}_{_hash(name)[:8]}"
+
+
+def to_letters(data: bytes) -> str:
+    """In letters that IDs and signatures may have."""
+    return urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def from_letters(text: str) -> bytes:
+    """Raises ValueError for what `to_letters` has not made."""
+    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 class CallIds:
@@ -61,7 +72,7 @@ class CallIds:
         fitting = _fitting(call_id)
         while fitting in self._used:
             self._times[call_id] += 1
-            fitting = f"id_{_hash(f'{call_id} {self._times[call_id]}')[:32]}"
+            fitting = _short(f"{call_id} {self._times[call_id]}")
         self._used.add(fitting)
         self._waiting[call_id].append(fitting)
         return fitting
@@ -77,7 +88,11 @@ class CallIds:
 
 
 def _fitting(call_id: str) -> str:
-    return call_id if _OF_A_CALL.fullmatch(call_id) else f"id_{_hash(call_id)[:32]}"
+    return call_id if _OF_A_CALL.fullmatch(call_id) else _short(call_id)
+
+
+def _short(call_id: str) -> str:
+    return f"id_{_hash(call_id)[:32]}"
 
 
 def _hash(text: str) -> str:

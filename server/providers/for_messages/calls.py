@@ -29,7 +29,7 @@ import orjson
 
 from server.providers.for_messages.blocks import FRAGMENT_BYTES, Block, Delta
 from server.providers.for_messages.brackets import Brackets
-from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, tool_use
+from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, function_of, tool_use
 from server.providers.for_messages.state import LONGEST_ID, thought_of
 from server.providers.reading import small, string
 from server.providers.tool_input import ToolInputs
@@ -202,9 +202,7 @@ def id_of(delta: dict[str, Any]) -> str:
 
 def parts_of(delta: dict[str, Any]) -> tuple[str, str]:
     """The name in a delta and the arguments, as text whatever they are; '' for none."""
-    function = delta.get("function")
-    if not isinstance(function, dict):
-        function = delta  # as function_of
+    function = function_of(delta)
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(arguments, str):
         value = ToolInputs().as_object(arguments)  # of none is anything parsed

@@ -7,11 +7,11 @@ texts that are to be joined, and at their end the signature.
 Sources: openrouter.ai/docs, preserving reasoning; docs.litellm.ai, reasoning content.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 import orjson
 
+from server.providers.identifiers import from_letters, to_letters
 from server.providers.reading import objects
 from server.structure import structure_of
 
@@ -78,7 +78,7 @@ def encoded(members: Members) -> str:
         text = orjson.dumps(members)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         return ""
-    return urlsafe_b64encode(text).decode().rstrip("=") if members and len(text) <= LONGEST else ""
+    return to_letters(text) if members and len(text) <= LONGEST else ""
 
 
 class Decoder:
@@ -90,7 +90,7 @@ class Decoder:
     def decoded(self, text: str) -> Members:
         """What was `encoded`; {} for anything else, as a client may have changed it."""
         try:
-            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            raw = from_letters(text)
             structure = structure_of(raw, self._values_left, _MOST_DEPTH)
             if structure is None:
                 return {}

@@ -11,14 +11,13 @@ Anthropic see history.py.
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
 from server.providers.for_messages.details import Decoder, Members, encoded
-from server.providers.identifiers import call_for_openai
+from server.providers.identifiers import call_for_openai, from_letters, to_letters
 from server.providers.reading import an_object, objects, string
 
 REASONING = ("reasoning_content", "reasoning")
@@ -72,8 +71,7 @@ def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
     thought = thought_of(call)
     kept = ""
     if thought and origin:
-        encoded = urlsafe_b64encode(thought.encode(errors="replace")).decode().rstrip("=")
-        kept = f"{_THOUGHT}{_tag(origin)}{encoded}"
+        kept = f"{_THOUGHT}{_tag(origin)}{to_letters(thought.encode(errors='replace'))}"
     if not kept and not call_id:
         return ""
     short = call_for_openai(call_id)
@@ -99,9 +97,8 @@ def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
         spelled = long[_TAG_LENGTH:]
     found: dict[str, Any] = {"id": _BYTES.sub(_unspelled, spelled) or call_id}
     if kept and origin and kept.startswith(_tag(origin)):
-        encoded = kept[_TAG_LENGTH:]
         try:
-            thought = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+            thought = from_letters(kept[_TAG_LENGTH:]).decode()
         except ValueError:
             return found
         found["extra_content"] = {"google": {"thought_signature": thought}}
