@@ -202,21 +202,16 @@ async def _stream(request: Request, call: StreamedCall) -> None:
             refusal = error
         else:
             response = await _begin(request, hold.held)
-            await response.send(await relay.piece())
-            http, is_read = request.http, request.http.protocol._can_write.is_set
-            while piece := await relay.piece():
-                if is_read():
-                    http.send_now(piece)
-                else:
-                    with relay.held(piece):
-                        await response.send(piece)
+            await response.send(relay.first())
+            while piece := await relay.pass_on(request.http.send_now):
+                with relay.held(piece):
+                    await response.send(piece)
     # After the settle, so that a client that has read the end finds its balance changed.
     settled = hold.settled
     if refusal is not None:
         refusal.headers |= settled.headers() if settled else {}
         raise refusal
-    await response.send(relay.end(settled.told() if settled else {}))
-    await response.eof()
+    await response.send(relay.end(settled.told() if settled else {}), end_stream=True)
 
 
 async def _begin(request: Request, held: Held) -> Reply:

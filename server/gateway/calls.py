@@ -27,7 +27,8 @@ from server.providers.errors import (
 )
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
-from server.upstream.response import MOST_ERROR_BYTES, Failed, Response, TimedOut, Unreachable
+from server.upstream.errors import Failed, TimedOut, Unreachable
+from server.upstream.response import MOST_ERROR_BYTES, Response
 from server.who import Ref, Who
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import islice
 
 import orjson
@@ -22,7 +24,8 @@ from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarg
 from server.providers.spent import comment
 from server.providers.wire import Wire
 from server.timeouts import Timeouts
-from server.upstream.response import MOST_ERROR_BYTES, Failed, Response, TimedOut, UpstreamError
+from server.upstream.errors import Failed, TimedOut, UpstreamError
+from server.upstream.response import MOST_ERROR_BYTES, Response
 from server.upstream.turns import LIGHT_BYTES
 
 log = logging.getLogger(__name__)
@@ -64,12 +67,12 @@ class Relay:
         """What waits is counted again when so many have come."""
         self._last_sizes = 0, 0
         """Bytes of the last two pieces that were counted: a slow client has not read either."""
-        self._first = b""
+        self._unsent = b""
+        self._send: Callable[[bytes], bool] | None = None
         self._silence = b""
         """What an event becomes that has nothing for the client."""
         self._finished_size = 0
-        self._until: float | None = None
-        """On the loop's clock, when a stream that has finished is over."""
+        self._until = math.inf
 
     async def begin(self) -> None:
         """Waits for the first piece. Raises ProviderError if it does not come."""
@@ -77,13 +80,13 @@ class Relay:
             raise await self._no_stream()
         loop = asyncio.get_running_loop()
         until, is_unsure = loop.time() + self._timeouts.last_usage, False
-        while self._progress.goes_on and (not self._first or is_unsure):
-            self._first += await self._next()
+        while self._progress.goes_on and (not self._unsent or is_unsure):
+            self._unsent += await self._next()
             # What may be no answer is kept, but not much of it, nor long: it may be a sign of life.
-            is_small = len(self._first) < SMALL_REPLY_BYTES and loop.time() < until
+            is_small = len(self._unsent) < SMALL_REPLY_BYTES and loop.time() < until
             is_unsure = self._tally.is_unsure and is_small
         refusal = self._progress.refusal
-        if refusal is not None and (not self._first or is_unsure):
+        if refusal is not None and (not self._unsent or is_unsure):
             raise refusal
         if self._response.is_early:
             # As long as the stream lasts its request would take memory that nobody counts.
@@ -100,13 +103,20 @@ class Relay:
                 self._tally.see(bytes(reply))
         return self._progress.refusal or ProviderError("no stream")
 
-    async def piece(self) -> bytes:
-        """The next piece of the client's stream as soon as it is here; b"" when only its end is
-        left. Nothing is raised: a failure is told there."""
-        piece, self._first = self._first, b""
-        while not piece and self._progress.goes_on:
-            piece = await self._next()
+    def first(self) -> bytes:
+        """The first piece of the client's stream."""
+        piece, self._unsent = self._unsent, b""
         return piece
+
+    async def pass_on(self, send: Callable[[bytes], bool]) -> bytes:
+        """Has each further piece sent as soon as it is here, and returns one that `send` did not
+        take; b"" when only the end is left. Nothing is raised: a failure is told there."""
+        self._send = send
+        while not self._unsent and self._progress.goes_on:
+            piece = await self._next()
+            if piece and not send(piece):
+                self._unsent = piece
+        return self.first()
 
     def held(self, piece: bytes) -> contextlib.AbstractContextManager[None]:
         """For a client that is slow to take `piece`: the provider is not read either. What has come
@@ -134,6 +144,7 @@ class Relay:
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""
+        self._send = None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not self._tally.is_complete and self._progress.goes_on:
@@ -152,23 +163,22 @@ class Relay:
         is_end, size = False, MOST_PARSED_BYTES
         try:
             if self._waiting is None:
+                if await self._flows():
+                    return b""
                 is_over = self._progress.state == "finished"
-                chunk = await (self._last_part() if is_over else self._response.part())
-                size = self._events.size + len(chunk)
-                self._came += len(chunk)
-                if self._came > self._most_bytes:
-                    raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
-                is_end = not chunk
-                self._waiting = self._events.flush() if is_end else self._events.feed(chunk)
+                chunk = await self._response.part(self._over_at() if is_over else math.inf)
+                size, is_end = self._read(chunk), not chunk
             if size > LIGHT_BYTES:
                 await self._response.turn()
-            events, self._waiting = self._waiting, None
-            piece = self._pass_on(events)
+            piece = self._pass_on()
             if is_end:
                 self._tally.cut()
             return piece
         except TimedOut:
-            self._fail(ProviderTimeout())
+            if self._progress.state == "finished":
+                self._tally.cut()
+            else:
+                self._fail(ProviderTimeout())
         except TooLarge:
             self._break_off()
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
@@ -181,21 +191,41 @@ class Relay:
             self._progress.fail(ProviderError())
         return b""
 
-    async def _last_part(self) -> bytes:
-        """The next part of a stream that has finished, b"" when it has been waited for long enough:
+    async def _flows(self) -> bool:
+        """Has each chunk passed on that needs nothing else; whether that has come to its end for
+        another reason than what comes next."""
+        if self._send is None or self._progress.state != "answering":
+            return False
+        return not await self._response.flow(partial(self._take, self._send))
+
+    def _take(self, send: Callable[[bytes], bool], chunk: bytes) -> bool:
+        """Passes on a chunk that has just come; whether the next may come so, too."""
+        if self._read(chunk) > LIGHT_BYTES:
+            return False
+        piece = self._pass_on()
+        if piece and not send(piece):
+            self._unsent = piece
+        return not self._unsent and self._waiting is None and self._progress.state == "answering"
+
+    def _read(self, chunk: bytes) -> int:
+        """Finds the events of a chunk, b"" at the end, which wait then. How many bytes had to be
+        looked at."""
+        size = self._events.size + len(chunk)
+        self._came += len(chunk)
+        if self._came > self._most_bytes:
+            raise TooLarge if self._progress.state != "waiting" else sse.NoEvents
+        self._waiting = self._events.feed(chunk) if chunk else self._events.flush()
+        return size
+
+    def _over_at(self) -> float:
+        """On the loop's clock, when a stream that has finished has been waited for long enough:
         what may still come is usage, and without that the end alone."""
         size, timeouts = self._output.size, self._timeouts
         if size != self._finished_size:  # some say with each chunk that it is the last
-            self._finished_size, self._until = size, None
+            self._finished_size, self._until = size, math.inf
         seconds = timeouts.leave if self._tally.is_complete else timeouts.last_usage
-        until = asyncio.get_running_loop().time() + seconds
-        self._until = until if self._until is None else min(self._until, until)
-        try:
-            async with asyncio.timeout_at(self._until):
-                return await self._response.part()
-        except TimeoutError:
-            self._tally.cut()
-            return b""
+        self._until = min(self._until, asyncio.get_running_loop().time() + seconds)
+        return self._until
 
     def _fail(self, failure: ProviderError) -> None:
         """The connection does."""
@@ -204,7 +234,9 @@ class Relay:
         else:
             self._progress.fail(failure)
 
-    def _pass_on(self, events: Iterable[bytes]) -> bytes:
+    def _pass_on(self) -> bytes:
+        """What the client gets of what waits."""
+        events, self._waiting = self._waiting or [], None
         if isinstance(events, list) and len(events) == 1:  # as nearly always
             piece = self._pass_one_on(events[0])
         else:

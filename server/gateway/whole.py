@@ -15,7 +15,8 @@ from server.metering.holding import Ending
 from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarge, can_be_parsed
 from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
 from server.providers.refusals import value_of
-from server.upstream.response import Response, TimedOut, TooLong, UpstreamError
+from server.upstream.errors import TimedOut, TooLong, UpstreamError
+from server.upstream.response import Response
 from server.upstream.turns import LIGHT_BYTES
 
 # What an answer begins with: not an error, a page, or the blanks that some send while they think.

@@ -24,10 +24,11 @@ from yarl import URL
 
 from server.timeouts import Timeouts
 from server.upstream.addresses import is_public
+from server.upstream.errors import Unreachable
 from server.upstream.names import Names
 from server.upstream.protocol import Protocol
 from server.upstream.resolver import Resolver, caller
-from server.upstream.response import Response, Unreachable
+from server.upstream.response import Response
 from server.upstream.tls import tls_context
 from server.upstream.turns import Turns
 

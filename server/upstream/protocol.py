@@ -6,6 +6,7 @@ its memory on a connection of the pool.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from aiohttp.client_proto import ResponseHandler
 
@@ -26,6 +27,8 @@ class Protocol(ResponseHandler):
     """A request has been sent, and its reply has not come to its end."""
     owner = ""
     """Whose turns it takes."""
+    on_data: Callable[[], None] | None = None
+    """Called when something of the reply has been parsed, at once."""
     _waiting = _NOTHING
     _is_next = False
     """Some of what waits will be parsed in the loop's next turn."""
@@ -45,17 +48,22 @@ class Protocol(ResponseHandler):
 
     def data_received(self, data: bytes) -> None:
         if not data:
-            super().data_received(data)  # aiohttp's own call to go on
+            self._parse(data)  # aiohttp's own call to go on
         elif not self.is_asked:
             self._refuse()
         elif self._waiting:
             self._waiting = memoryview(bytes(self._waiting) + data)
         elif len(data) <= LIGHT_BYTES or (len(data) <= PART_BYTES and not self._turns.is_over):
-            super().data_received(data)
+            self._parse(data)
         else:
             self._waiting = memoryview(data)
             self._pause_reading_for_buffer()
             self._go_on()
+
+    def _parse(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.on_data is not None:
+            self.on_data()
 
     def ask(self) -> None:
         """A request is about to be sent."""
@@ -99,7 +107,7 @@ class Protocol(ResponseHandler):
 
     def leave(self) -> None:
         """Nobody asks any more."""
-        self.is_asked = False
+        self.is_asked, self.on_data = False, None
         if self._is_held:
             self.release()
         if self._loss is not None:
@@ -119,7 +127,7 @@ class Protocol(ResponseHandler):
             self._refuse()
             return
         part, self._waiting = bytes(self._waiting[:PART_BYTES]), self._waiting[PART_BYTES:]
-        super().data_received(part)
+        self._parse(part)
         self._go_on()
         if not self._waiting:
             self._resume_reading_for_buffer()

@@ -13,6 +13,8 @@ from aiohttp.connector import Connection
 from multidict import CIMultiDictProxy
 
 from server.timeouts import Timeouts
+from server.upstream.errors import Failed, TimedOut, TooLong, UpstreamError
+from server.upstream.flow import Flow
 from server.upstream.protocol import MOST_HEADS, Protocol
 from server.upstream.turns import LIGHT_BYTES, Turns
 
@@ -30,35 +32,6 @@ _NO_REPLY = (
 )
 
 
-class UpstreamError(Exception):
-    """A call that failed; its text is a short reason, fit for logs. `body` is what had been read.
-
-    UpstreamError
-      Unreachable
-      Failed
-        TooLong
-      TimedOut
-    """
-
-    body: bytes | bytearray = b""
-
-
-class Unreachable(UpstreamError):
-    """Nothing was sent: no address, no connection, no TLS, or an address that is refused."""
-
-
-class Failed(UpstreamError):
-    """Something was sent, and no reply came, or not all of it."""
-
-
-class TooLong(Failed):
-    """More came than is taken."""
-
-
-class TimedOut(UpstreamError):
-    """Something was sent, and the reply or its next part did not come in time."""
-
-
 class Response:
     """The response to one request. It gives its connection back by itself when its body has come to
     its end, read or not; whoever wants no more of it before that closes it.
@@ -70,6 +43,7 @@ class Response:
     __slots__ = (
         "_connection",
         "_content",
+        "_flow",
         "_is_left",
         "_loop",
         "_lost",
@@ -104,6 +78,7 @@ class Response:
         self._loop = turns.loop
         self._content: aiohttp.StreamReader = aiohttp.streams.EMPTY_PAYLOAD
         self._lost: asyncio.Future[None] | None = None
+        self._flow: Flow | None = None
         self._is_left = False
         self._turns = turns
         self.give_up_at = math.inf
@@ -169,14 +144,15 @@ class Response:
         if self._turns.is_over:
             await self._turns.wait(self._owner)
 
-    async def part(self) -> bytes:
+    async def part(self, until: float = math.inf) -> bytes:
         """The next part of the body as soon as it is here, decompressed; b"" after the last one.
+        It is waited for `until`, on the loop's clock.
 
         Of a body that fails, all that came before that is returned first; then each call raises
         Failed or TimedOut. May be called again after it was cancelled.
         """
         content = self._content
-        self.give_up_at = self._loop.time() + self._timeouts.idle
+        self.give_up_at = min(until, self._loop.time() + self._timeouts.idle)
         if content._size > LIGHT_BYTES:
             await self.turn()
         try:
@@ -188,6 +164,32 @@ class Response:
             raise _failure(error) from None
         finally:
             self.give_up_at = math.inf
+
+    async def flow(self, take: Callable[[bytes], bool]) -> bool:
+        """Gives `take` each part in the moment in which it comes. Ends with False when `take` wants
+        no more so, and with True when what comes is for `part`: a large one, a failure or the end.
+        """
+        content = self._content
+        if content._size or content.is_eof() or content.exception() is not None:
+            return True
+        self._flow = flow = Flow(self._loop, content, take, self._wait_on)
+        self._protocol.on_data = flow.pour
+        self._wait_on()
+        try:
+            return await flow.over
+        finally:
+            self._end_flow()
+            self.give_up_at = math.inf
+
+    def _wait_on(self) -> None:
+        self.give_up_at = self._loop.time() + self._timeouts.idle
+
+    def _end_flow(self) -> None:
+        flow, self._flow = self._flow, None
+        if flow is not None:
+            flow.end()
+            if self._connection is not None:  # else it may be another's by now
+                self._protocol.on_data = None
 
     async def read(
         self, most: int, is_room_for: Callable[[int], bool] = lambda size: True
@@ -244,6 +246,7 @@ class Response:
         error = aiohttp.SocketTimeoutError()
         self._protocol.set_exception(error)
         self._content.set_exception(error)
+        self._end_flow()
 
     def _give_back(self) -> None:
         if self._has_unsent_bytes():
@@ -258,6 +261,7 @@ class Response:
     def _let_go(self) -> Connection | None:
         """The connection, which is no more this response's; None if it has none."""
         self._others.discard(self)
+        self._end_flow()
         connection, self._connection = self._connection, None
         if connection is not None:  # else it may be another's by now
             self._protocol.leave()
@@ -284,6 +288,7 @@ class Response:
         content = self._content
         if not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("connection lost"))
+        self._end_flow()
 
 
 def _failure(error: BaseException) -> UpstreamError:

@@ -10,8 +10,8 @@ import pytest
 from server.timeouts import Timeouts
 from server.upstream import names as look_ups
 from server.upstream.client import Upstream
+from server.upstream.errors import Unreachable
 from server.upstream.names import LOOK_UPS_OF_A_TENANT, Names
-from server.upstream.response import Unreachable
 from tests.processes import until
 from tests.silent_names import SilentNames
 

@@ -21,9 +21,10 @@ from aiohttp import web
 from server.timeouts import Timeouts
 from server.upstream.addresses import fault_of_host
 from server.upstream.client import Upstream
+from server.upstream.errors import Failed, TimedOut, Unreachable, UpstreamError
 from server.upstream.names import Names
 from server.upstream.protocol import PART_BYTES
-from server.upstream.response import Failed, Response, TimedOut, Unreachable, UpstreamError
+from server.upstream.response import Response
 from tests.certificate import OPENSSL, self_signed
 from tests.processes import until
 
