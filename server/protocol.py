@@ -2,8 +2,9 @@
 timeouts restart at each byte received.
 """
 
+import asyncio
 import re
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from typing import Any
 
@@ -27,10 +28,13 @@ class StrictProtocol(HttpProtocol):
     """
 
     HTTP_CLASS = StrictHttp
-    __slots__ = ("_timeouts", "_unread_since")
+    __slots__ = ("_timeouts", "_unread_since", "on_loss")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.on_loss: Callable[[asyncio.Task[None]], bool] | None = None
+        """Of a handler that may have to come to its end without its client: called with its task
+        when the connection is lost; False lets that be cancelled, as others are."""
         self._unread_since = 0.0
         self._timeouts: Timeouts = self.app.ctx.timeouts
 
@@ -39,6 +43,11 @@ class StrictProtocol(HttpProtocol):
         transport.set_write_buffer_limits(connections.UNREAD_BYTES)
         self._time = monotonic()  # as if something had come
         connections.make_room(self.connections)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._task is not None and self.on_loss is not None and self.on_loss(self._task):
+            self._task = None  # which Sanic would cancel
+        super().connection_lost(exc)
 
     def receive_more(self) -> Coroutine[Any, Any, None]:
         http = self._http

@@ -20,7 +20,7 @@ from server.errors import (
 from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
-from server.gateway.room import SMALL_REPLY_BYTES
+from server.gateway.room import SMALL_REPLY_BYTES, Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import Completed, complete
 from server.metering.errors import PaymentRequired, TokensHeld
@@ -171,26 +171,41 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             call.forget_bodies()
             portion.leave()
         return None
-    # Once it has tokens, it comes to its end without a client that has gone.
-    task = request.services.holding.run(complete(call, portion))
     try:
-        body, headers = await asyncio.shield(task)
+        body, headers = await _complete(request, call, portion)
         # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
         headers["request-id"] = str(request.id)
         if len(body) <= SMALL_REPLY_BYTES:
             return Reply(body, 200, headers, "application/json")
         await send_in_pieces(request, body, headers, "application/json")
         return None
-    except asyncio.CancelledError:
-        if call.leave():
-            task.cancel()
-        task.add_done_callback(_log_fault)
+    finally:
+        portion.leave()
+
+
+async def _complete(request: Request, call: Call, portion: Portion) -> Completed:
+    """Once the call has tokens, it comes to its end without a client that has gone."""
+    protocol, is_alone = request.connection, False
+
+    def go_on(task: asyncio.Task[None]) -> bool:
+        nonlocal is_alone
+        is_alone = not call.leave()
+        if is_alone:
+            request.services.holding.wait_for(task)
+        return is_alone
+
+    # A task of its own for the call would cost it 4 %.
+    protocol.on_loss = go_on
+    try:
+        return await complete(call, portion)
+    except Exception as error:
+        if is_alone and not isinstance(error, Refusal):
+            log.exception("A call failed")  # Sanic reports it to its client
         raise
     finally:
-        if task.done():
-            portion.leave()
-        else:
-            task.add_done_callback(lambda _: portion.leave())
+        protocol.on_loss = None
+        if is_alone:
+            raise asyncio.CancelledError  # as all whose client has gone
 
 
 async def _stream(request: Request, call: StreamedCall) -> None:
@@ -221,9 +236,3 @@ async def _begin(request: Request, held: Held) -> Reply:
     if request.version == "1.0":
         await response.begin_unchunked()
     return response
-
-
-def _log_fault(task: "asyncio.Task[Completed]") -> None:
-    """Of a call whose client has gone, so that nobody else will."""
-    if not task.cancelled() and task.exception() and not isinstance(task.exception(), Refusal):
-        log.error("A call failed", exc_info=task.exception())

@@ -28,6 +28,7 @@ from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter
 from server.openapi.route import Parameter
 from server.openapi.values import exactly
+from server.protocol import StrictProtocol
 from server.replies import JsonReply, Reply
 from server.services import Services
 from server.tenants.tenants import Tenant
@@ -178,6 +179,11 @@ class Request(StrictRequest):
     def http(self) -> StrictHttp:
         """What it came by."""
         return cast("StrictHttp", self.stream)
+
+    @property
+    def connection(self) -> StrictProtocol:
+        """What it came over."""
+        return cast("StrictProtocol", self.http.protocol)
 
 
 @cache

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from random import getrandbits
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self
 
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unreadable
@@ -24,8 +24,6 @@ from server.who import Ref, Who
 log = logging.getLogger(__name__)
 
 EXTENDED_AT_ONCE = 32
-
-T = TypeVar("T")
 
 
 class Ending(NamedTuple):
@@ -48,9 +46,9 @@ class Holding:
         self._calls: set[asyncio.Task[Any]] = set()
         self._settles: set[asyncio.Task[Any]] = set()
 
-    def run(self, call: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
-        """A call as a task that goes on without its caller; a shutdown waits for it."""
-        return _start(call, self._calls)
+    def wait_for(self, call: asyncio.Task[Any]) -> None:
+        """A call that goes on without its client; a shutdown waits for it."""
+        _keep(call, self._calls)
 
     def hold(
         self,
@@ -99,7 +97,7 @@ class Holding:
         self._open.discard(hold)
 
     def settle_later(self, settle: Coroutine[Any, Any, None]) -> None:
-        _start(settle, self._settles)
+        _keep(asyncio.create_task(settle), self._settles)
 
     async def _extend_all(self) -> None:
         """Moves the deadlines of all open holds, after a while. One task for all: most calls end
@@ -265,11 +263,10 @@ class Hold:
             pause = min(pause * 2, timeouts.settle_pause)
 
 
-def _start(work: Coroutine[Any, Any, T], tasks: set[asyncio.Task[Any]]) -> asyncio.Task[T]:
-    task = asyncio.create_task(work)
+def _keep(task: asyncio.Task[Any], tasks: set[asyncio.Task[Any]]) -> None:
+    """In `tasks`, until it is done."""
     tasks.add(task)
     task.add_done_callback(tasks.discard)
-    return task
 
 
 async def _pending(tasks: set[asyncio.Task[Any]], seconds: float) -> set[asyncio.Task[Any]]:

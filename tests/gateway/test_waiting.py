@@ -1,6 +1,7 @@
 """Two calls of a user at once: one that lacks what the other holds waits for it, and is not told to
 pay."""
 
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -17,7 +18,6 @@ from tests.endpoints import endpoint, text_config
 from tests.gateway.asking import PROTOCOLS, ask, raw, streaming, user_at
 from tests.gateway.uploads import MIB, upload
 from tests.hurried import Hurried
-from tests.metrics.scrape import scrape
 from tests.processes import Valkey, eventually
 from tests.raw import connect
 from tests.redis_link import RedisLink
@@ -265,7 +265,8 @@ def test_who_leaves_before_it_is_known_that_there_is_a_wait_waits_no_more(
         with connect(server.url) as connection:
             connection.sendall(raw(user, "A title #left"))
             eventually(link.has_stopped)
-        eventually(lambda: scrape(client).value("vibe_requests_total", status=499))
+            connection.shutdown(socket.SHUT_WR)
+            assert connection.recv(1) == b""  # the server has noticed
         link.release()
         assert user.settle(hold_id, 0).status_code == 200
         # Whoever waits is woken, and asks in this moment.
