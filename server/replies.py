@@ -8,6 +8,8 @@ from sanic.http import Http
 
 from server.http import StrictHttp
 
+_LINE = "%s: %s".__mod__
+
 
 class Reply(HTTPResponse):
     """A reply whose header values are ours or already checked, so that they need no escaping.
@@ -29,13 +31,12 @@ class Reply(HTTPResponse):
             self.headers.setdefault("content-type", self.content_type)
         if isinstance(self.stream, Http) and self.stream.request.version == "1.0":
             self.headers.pop("transfer-encoding", None)
-        return iter(
-            [
-                (name.encode(), str(value).encode("latin-1"))
-                for name, value in self.headers.items()
-                if name != "alt-svc"  # Sanic's, and empty
-            ]
-        )
+        self.headers.pop("alt-svc", None)  # Sanic's, and empty
+        lines = "\r\n".join(map(_LINE, self.headers.items()))
+        # One header to Sanic, which adds what is between a name and its value: to encode each
+        # name and value by itself takes twice as long.
+        name, _, rest = lines.encode("latin-1").partition(b": ")
+        return iter([(name, rest)])
 
 
 Body_co = TypeVar("Body_co", covariant=True)

@@ -78,7 +78,8 @@ async def read(
 
 
 async def _read_uncounted(stream: StrictHttp) -> bytearray:
-    text = bytearray()
+    if (text := stream.take_body()) is None:
+        text = bytearray()
     while stream.request_body:
         text += await stream.read() or b""
     _read_on(stream)
