@@ -152,13 +152,13 @@ class LimitedMeter(Meter):
                 raise NotSent(error.reason) from None
             raise
 
-    async def _run(
+    def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
-    ) -> tuple[Status, list[Any]]:
-        """As Store.run, but to the end when the client has gone: else whoever leaves at the right
-        moment would use up the limit, and pay nothing."""
+    ) -> asyncio.Future[list[Any]]:
+        """To the end when the client has gone: else whoever leaves at the right moment would use up
+        the limit, and pay nothing."""
         self._script = self._store.submit(name, keys, *args)
-        return read(await asyncio.shield(self._script))
+        return asyncio.shield(self._script)
 
     def _failed(self, error: BaseException) -> None:
         """The request's script took nothing, or has yet to tell what it took. After an unknown

@@ -1,7 +1,8 @@
 """Meter: what a user spends. Each call is one Lua script, one atomic step in Redis."""
 
+import asyncio
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from secrets import token_hex
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from server.metering.results import (
 )
 from server.store import keys
 from server.store.status import Status
-from server.store.store import Store
+from server.store.store import Store, read
 from server.who import Ref, Who
 
 HOLD_ID = re.compile(r"[0-9a-f]{32}")
@@ -54,7 +55,7 @@ class Meter:
 
         Raises InvalidApiKey, KeyReused, TooManyRequests, PaymentRequired: nothing was taken.
         """
-        status, values = await self._run(
+        reply = await self._run(
             "charge",
             keys.of_metered(who.user_id),
             who.tenant_id,
@@ -64,6 +65,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
+        status, values = read(reply)
         tokens_left, rate = metered(status, values, tokens)
         return ChargeResult(tokens_left, rate, status is Status.REPLAYED)
 
@@ -82,7 +84,7 @@ class Meter:
 
         They go back after `ttl_ms`. Raises as `charge`; TooManyRequests also for a 51st hold.
         """
-        status, values = await self._run(
+        reply = await self._run(
             "hold",
             keys.of_metered(who.user_id),
             who.tenant_id,
@@ -96,7 +98,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
-        return held_of(status, values, minimum)
+        return held_of(*read(reply), minimum)
 
     async def check(
         self,
@@ -126,9 +128,9 @@ class Meter:
 
     def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
-    ) -> Awaitable[tuple[Status, list[Any]]]:
-        """The script of a charge or a hold."""
-        return self._store.run(name, keys, *args)
+    ) -> asyncio.Future[list[Any]]:
+        """The script of a charge or a hold, for `read`: Store.run would be one more coroutine."""
+        return self._store.submit(name, keys, *args)
 
     async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
         """Moves the deadline of a gateway's hold to `ttl_ms` from now. Raises UnknownHold."""
@@ -160,7 +162,7 @@ class Meter:
         its deadline. Raises UnknownHold; InvalidApiKey if the user does not have the key or, for
         the gateway too, has expired.
         """
-        status, values = await self._store.run(
+        reply = await self._store.submit(
             "settle",
             keys.of_hold(who.user_id, hold_id),
             who.tenant_id,
@@ -172,6 +174,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
         )
+        status, values = read(reply)
         if status is Status.UNKNOWN_KEY:
             raise InvalidApiKey
         if status is Status.UNKNOWN_HOLD:

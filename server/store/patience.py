@@ -25,6 +25,7 @@ class Patience:
         self.seconds = seconds
         self._due = inf
         """When the loop should come around."""
+        self._stands_still_at = inf
         self._held_up = 0.0
         """How long it was kept from that until now."""
         self._turn: asyncio.TimerHandle | None = None
@@ -37,16 +38,17 @@ class Patience:
     def stop(self) -> None:
         if self._turn is not None:
             self._turn.cancel()
-        self._turn, self._due = None, inf
+        self._turn, self._due, self._stands_still_at = None, inf, inf
 
     def now(self) -> float:
-        stands_still_at = self._due + USUAL_SECONDS
         now = monotonic()
-        return (now if now < stands_still_at else stands_still_at) - self._held_up
+        return (now if now < self._stands_still_at else self._stands_still_at) - self._held_up
 
     def deadline(self) -> float:
         """Of a caller that comes now."""
-        return self.now() + self.seconds
+        now = monotonic()
+        now = now if now < self._stands_still_at else self._stands_still_at
+        return now - self._held_up + self.seconds
 
     def _come_around(self) -> None:
         now = monotonic()
@@ -54,6 +56,7 @@ class Patience:
         metrics.loop_came_around(late)
         self._held_up += max(late - USUAL_SECONDS, 0.0)
         self._due = now + TURN_SECONDS
+        self._stands_still_at = self._due + USUAL_SECONDS
         self._turn = asyncio.get_running_loop().call_later(TURN_SECONDS, self._come_around)
 
 

@@ -74,7 +74,8 @@ class Pipeline:
         self._queue = Queue()
         self._batch: list[Command] = []
         """What is being sent."""
-        self._wake = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None
+        """While the task that sends has nothing to do."""
         self._connection: AbstractConnection | None = None
         self._reconnect_soon = False
         self._down: str = ""
@@ -140,7 +141,7 @@ class Pipeline:
     def reconnect(self) -> None:
         """Makes a new connection before the next flush."""
         self._reconnect_soon = True
-        self._wake.set()
+        self._wake()
 
     def take_over(self, command: Command) -> None:
         """Queues a command that another pipeline could not get done."""
@@ -148,7 +149,7 @@ class Pipeline:
             command.fail(NotSent(self._down))
         else:
             self._queue.add_first(command)
-            self._wake.set()
+            self._wake()
 
     def _enqueue(self, command: Command, key: str = "") -> asyncio.Future[Any]:
         """`key`: of a GET."""
@@ -160,14 +161,20 @@ class Pipeline:
             self._queue.add(command)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
-        self._wake.set()
+        if self._idle is not None:
+            self._wake()
         return waiter
+
+    def _wake(self) -> None:
+        idle, self._idle = self._idle, None
+        if idle is not None and not idle.done():
+            idle.set_result(None)
 
     async def _step(self) -> None:
         if self._connection is not None and not self._queue:
             self._busy_since = math.inf
-            self._wake.clear()
-            await self._wake.wait()
+            self._idle = self._loop.create_future()
+            await self._idle
         self._busy_since = self._patience.now()
         if self._connection is None:
             await self._reconnect()

@@ -104,8 +104,7 @@ class Store:
     def submit(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> asyncio.Future[list[Any]]:
-        """As `run`, for a caller that must know of it whatever happens to itself: it is for `read`,
-        and not to be cancelled. Raises Unavailable, too."""
+        """As `run`, but what it answers is for `read`. Raises Unavailable, too."""
         pipeline = self._topology.fast(keys[0])
         return pipeline.run(self._scripts[name], len(keys), *keys, *args)
 
