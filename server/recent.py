@@ -18,6 +18,9 @@ class Recent(Generic[Value]):
         # Not a dict: that takes ever longer to find the first key, the more of them were removed.
         self._values: OrderedDict[str, Value] = OrderedDict()
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
+
     def get(self, key: str) -> Value | None:
         value = self._values.get(key)
         if value is not None:

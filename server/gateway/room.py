@@ -61,12 +61,12 @@ class Room:
 class Portion:
     """What one request or reply has; as a context manager it leaves at the end, unless kept."""
 
-    __slots__ = ("_is_kept", "_room", "_size", "owners")
+    __slots__ = ("_is_kept", "_room", "_size", "_tenant_id", "_user_id")
 
     def __init__(self, room: Room, tenant_id: str, user_id: str) -> None:
         self._room = room
-        # Neither can look like the other.
-        self.owners = (f"tenant {tenant_id}", f"user {user_id}")
+        self._tenant_id = tenant_id
+        self._user_id = user_id
         self._size = 0
         self._is_kept = False
 
@@ -81,6 +81,11 @@ class Portion:
     ) -> None:
         if not self._is_kept:
             self.leave()
+
+    @property
+    def owners(self) -> tuple[str, str]:
+        """Neither can look like the other."""
+        return f"tenant {self._tenant_id}", f"user {self._user_id}"
 
     @property
     def is_taken(self) -> bool:

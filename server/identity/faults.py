@@ -36,7 +36,7 @@ class FaultRates:
 
     def wait_ms(self, client: str) -> int:
         """Until it has no more than MOST_FAULTS; 0 if so."""
-        if self._levels.get(client) is None:  # as of nearly all
+        if client not in self._levels:  # as of nearly all
             return 0
         level, _ = self._level(client)
         return max(0, int((level - MOST_FAULTS) / _PER_MS))

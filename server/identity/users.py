@@ -59,10 +59,13 @@ class Users:
         )
         return login
 
+    def known(self, api_key: str) -> str | None:
+        """As `find`, if this worker has found it before."""
+        return self._user_ids.get(api_key)
+
     async def find(self, api_key: str) -> str:
         """The ID of the user that has this key or once had it. Raises InvalidApiKey."""
-        user_id = self._user_ids.get(api_key)
-        if user_id is not None:
+        if user_id := self.known(api_key):
             return user_id
         if not API_KEY.fullmatch(api_key):
             raise InvalidApiKey

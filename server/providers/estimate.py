@@ -41,6 +41,7 @@ _OF_ANY_SIZE = frozenset({str, list, dict})
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.
 _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
 _WORD_BYTES = 100
+_MAY_BE_UNBOUNDED = frozenset({"container", "mcp_servers", "tools", "web_search_options"})
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
@@ -139,6 +140,8 @@ def measure(body: dict[str, Any]) -> Prompt:
 
 
 def _unbounded_member(body: dict[str, Any]) -> str:
+    if _MAY_BE_UNBOUNDED.isdisjoint(body):  # as of most
+        return ""
     for name in ("web_search_options", "mcp_servers", "container"):
         if body.get(name) not in (None, []):
             return name

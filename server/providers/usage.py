@@ -8,7 +8,7 @@ tokens have a name with nearly each vendor.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from server.amounts import is_amount
+from server.amounts import LARGEST, is_amount
 from server.providers.reading import an_object, objects
 
 MESSAGE_INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -30,6 +30,7 @@ _PARTS = {
     **dict.fromkeys(("reasoning_tokens", "thinking_tokens"), _REASONING),
     "prompt_cache_miss_tokens": _MISSED,
 }
+_OF_PARTS = frozenset(_PARTS) | _DETAILS
 _KEPT = (*MESSAGE_INPUTS, *_WHOLES, *_PARTS)
 
 
@@ -178,6 +179,8 @@ def _message_input(value: dict[str, Any]) -> int | None:
 def _parts(value: dict[str, Any]) -> list[int]:
     """Read, written, reasoning, missed: of each the most that any name says."""
     found = [0, 0, 0, 0]
+    if _OF_PARTS.isdisjoint(value):
+        return found
     for name, given in value.items():
         if name in _PARTS:
             found[_PARTS[name]] = max(found[_PARTS[name]], _number(given) or 0)
@@ -196,6 +199,8 @@ def _amounts(value: dict[str, Any]) -> dict[str, int]:
 
 def _amount(value: dict[str, Any], name: str) -> int | None:
     found = value.get(name)
+    if type(found) is int and 0 <= found <= LARGEST:  # as nearly always
+        return found
     return None if found is None else _number(found)
 
 

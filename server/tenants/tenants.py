@@ -85,24 +85,22 @@ class Tenants:
         Raises InvalidTenant if there is none, and Unavailable if its stored config is not valid,
         unless it is loaded `to_repair` that.
         """
-        tenant = await self._read(tenant_id)
-        if tenant.parsed is None and not to_repair:
-            raise Unavailable(f"config of tenant {tenant_id} is not valid")
-        return tenant
-
-    async def _read(self, tenant_id: str) -> Tenant:
-        if not is_tenant_id(tenant_id):
+        last = self._last.get(tenant_id)
+        if last is None and not is_tenant_id(tenant_id):
             raise InvalidTenant
         try:
             raw = await self._store.get(keys.config(tenant_id))
         except Unreadable:
             raw = b""  # of another type: no JSON either
-        last = self._last.get(tenant_id)
-        if last is not None and last.raw == raw:
-            return last
         if raw is None:
             self._last.forget(tenant_id)
             raise InvalidTenant
+        tenant = last if last is not None and last.raw == raw else self._new(tenant_id, raw)
+        if tenant.parsed is None and not to_repair:
+            raise Unavailable(f"config of tenant {tenant_id} is not valid")
+        return tenant
+
+    def _new(self, tenant_id: str, raw: bytes) -> Tenant:
         is_new = self._seen.get(tenant_id) != hash(raw)
         tenant = Tenant(tenant_id, raw, _parse_stored(tenant_id, raw, is_new))
         self._last.put(tenant_id, tenant)
