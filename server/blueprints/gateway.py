@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from typing import Any
 
 import orjson
@@ -20,9 +21,9 @@ from server.errors import (
 from server.gateway.attempts import Attempt, least_cost, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
-from server.gateway.room import SMALL_REPLY_BYTES, Portion
+from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
-from server.gateway.whole import Completed, complete
+from server.gateway.whole import complete
 from server.metering.errors import PaymentRequired, TokensHeld
 from server.metering.results import Held
 from server.openapi.headers import RATE, SPENT
@@ -98,8 +99,8 @@ def _streamed(event: Any) -> Answer:
         rated=True,
     ),
 )
-async def chat(request: Request, tenant_id: TenantId) -> Reply | None:
-    return await _call(request, "openai")
+def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
+    return _call(request, "openai")
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -119,8 +120,8 @@ async def chat(request: Request, tenant_id: TenantId) -> Reply | None:
         rated=True,
     ),
 )
-async def message(request: Request, tenant_id: TenantId) -> Reply | None:
-    return await _call(request, "anthropic")
+def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
+    return _call(request, "anthropic")
 
 
 async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
@@ -171,40 +172,26 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             call.forget_bodies()
             portion.leave()
         return None
+    # A task of its own for the call would cost it 4 %.
+    connection = request.connection
+    connection.on_loss = call.go_on_alone
     try:
-        body, headers = await _complete(request, call, portion)
+        body, headers = await complete(call, portion)
         # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
         headers["request-id"] = str(request.id)
-        if len(body) <= SMALL_REPLY_BYTES:
+        if len(body) <= SMALL_REPLY_BYTES or call.is_alone:
             return Reply(body, 200, headers, "application/json")
+        connection.on_loss = None
         await send_in_pieces(request, body, headers, "application/json")
         return None
-    finally:
-        portion.leave()
-
-
-async def _complete(request: Request, call: Call, portion: Portion) -> Completed:
-    """Once the call has tokens, it comes to its end without a client that has gone."""
-    protocol, is_alone = request.connection, False
-
-    def go_on(task: asyncio.Task[None]) -> bool:
-        nonlocal is_alone
-        is_alone = not call.leave()
-        if is_alone:
-            request.services.holding.wait_for(task)
-        return is_alone
-
-    # A task of its own for the call would cost it 4 %.
-    protocol.on_loss = go_on
-    try:
-        return await complete(call, portion)
     except Exception as error:
-        if is_alone and not isinstance(error, Refusal):
+        if call.is_alone and not isinstance(error, Refusal):
             log.exception("A call failed")  # Sanic reports it to its client
         raise
     finally:
-        protocol.on_loss = None
-        if is_alone:
+        connection.on_loss = None
+        portion.leave()
+        if call.is_alone:
             raise asyncio.CancelledError  # as all whose client has gone
 
 

@@ -4,6 +4,7 @@ A whole reply (whole.py) and a streamed one (streams.py) each say when theirs is
 the call ends.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
@@ -65,6 +66,8 @@ class Call:
         self.timeouts = upstream.timeouts
         self.exchange: Exchange | None = None
         """The one that costs."""
+        self.is_alone = False
+        """Without a client, and going on."""
         self._holding = holding
         self._meter = meter
         self._upstream = upstream
@@ -81,13 +84,16 @@ class Call:
         self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end)
         return self._hold
 
-    def leave(self) -> bool:
-        """Its client has gone, and from now on it waits for no tokens. Whether it does so now, and
-        has to be cancelled."""
-        if self._hold is None:
-            return False
-        self._hold.may_wait = False
-        return self._hold.is_waiting
+    def go_on_alone(self, task: asyncio.Task[None]) -> bool:
+        """Its client has gone. Whether it comes to its end all the same, in `task`: not if it waits
+        for tokens, which it does no more from now on."""
+        if self._hold is not None:
+            self._hold.may_wait = False
+            if self._hold.is_waiting:
+                return False
+        self._holding.wait_for(task)
+        self.is_alone = True
+        return True
 
     async def try_each(self, held: Held, accept: Callable[[Exchange, Response], Awaitable[T]]) -> T:
         """What `accept` makes of the first response that it does not refuse by ProviderError; one

@@ -52,8 +52,10 @@ async def complete(call: Call, portion: Portion) -> Completed:
                 body = await call.try_each(hold.held, partial(_accept, portion))
             except Refusal as refusal:
                 failure = refusal
-    finally:
+                call.forget_bodies()
+    except BaseException:
         call.forget_bodies()
+        raise
     headers = hold.held.rate.headers()
     if hold.settled is not None:
         headers |= hold.settled.headers()
