@@ -6,8 +6,9 @@
   is the ledger's, by save(), since only that one finds out whether its key has the right type.
 
   The loader puts this in front of every script, without the functions that it does not use: each
-  run makes all of its functions anew, which costs more than many a command. So those that are
-  seldom needed are made within the one that needs them.
+  run makes all of its functions anew, which costs more than many a command, the more variables they
+  use of those around them. So those that are seldom needed are made within the one that needs them,
+  and the loader writes the values of CONSTANTS where they are used.
 
   Statuses are those of Status in server/store/status.py (a test holds the two together).
 ]]

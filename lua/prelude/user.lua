@@ -20,7 +20,8 @@ local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now
   -- As eight times is_amount, which costs more. To compare what is no number is an error by itself.
   if left < 0 or used < 0 or granted < 0 or overrun < 0 or entries < 0 or expires_ms < 0
     or limit < 0 or window < 0
-    or math.max(left, used, granted, overrun, entries, expires_ms, limit, window) > LARGEST
+    or left > LARGEST or used > LARGEST or granted > LARGEST or overrun > LARGEST
+    or entries > LARGEST or expires_ms > LARGEST or limit > LARGEST or window > LARGEST
     or left % 1 + used % 1 + granted % 1 + overrun % 1 + entries % 1 + expires_ms % 1
       + limit % 1 + window % 1 ~= 0 then
     error('the user has amounts that are none')

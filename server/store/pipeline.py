@@ -47,7 +47,6 @@ OVERDUE_SECONDS = 0.25
 # Redis answers, but cannot do its work now: the server's trouble, not a fault of the command.
 _CANNOT_NOW = ("LOADING", "OOM", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "BUSY", "MISCONF")
 
-
 Connect = Callable[[], Awaitable[AbstractConnection]]
 
 
@@ -103,8 +102,8 @@ class Pipeline:
         """The task that sends has not ended, and does not hang: each step has its timeout."""
         if self._task is None or self._task.done():
             return False
-        patience = self._patience
-        return patience.now() - self._busy_since < 2 * patience.seconds + RECONNECT_SECONDS
+        longest = 2 * self._patience.seconds + RECONNECT_SECONDS
+        return self._patience.now() - self._busy_since < longest
 
     async def close(self) -> None:
         """Ends at once; commands that still wait fail."""
@@ -131,9 +130,8 @@ class Pipeline:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queue.get_of(key)
         if command is None:
-            return self._enqueue(
-                Command(pack("GET", key), self._patience.deadline(), None, ()), key
-            )
+            packed = pack("GET", key)
+            return self._enqueue(Command(packed, self._patience.deadline(), None, ()), key)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter

@@ -12,6 +12,11 @@ EXPIRED = 100
 _PRELUDE = ("base", "ledger", "holds", "user", "rate", "once")
 """In this order: each uses those before it."""
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.DOTALL | re.MULTILINE)
+_CONSTANTS = re.compile(
+    r"^local ([A-Z][A-Z_]+(?:, [A-Z][A-Z_]+)*) = ('[^']*'|[\d, ]+)\n", re.MULTILINE
+)
+_WORD = re.compile(r"--\[\[.*?\]\]|--[^\n]*|'[^'\n]*'|\b[A-Z][A-Z_]+\b", re.DOTALL)
+"""Or a comment or a text, in which it is none."""
 _RUN = f"""\
 local reply = run()
 if reply.err then return reply end
@@ -30,7 +35,7 @@ def load_scripts() -> dict[str, Script]:
     scripts = {}
     for path in sorted(folder.glob("*.lua")):
         text = f"local function run() {path.read_text()}\nend\n{_RUN}"
-        whole = f"{_used(prelude, text)}\n{text}"
+        whole = _inlined(f"{_used(prelude, text)}\n{text}")
         scripts[path.stem] = Script(
             path.stem, whole, hashlib.sha1(whole.encode(), usedforsecurity=False).hexdigest()
         )
@@ -51,3 +56,12 @@ def _used(prelude: str, text: str) -> str:
     for name in functions.keys() - used:
         prelude = prelude.replace(functions[name], "")
     return prelude
+
+
+def _inlined(script: str) -> str:
+    """The script with the values of its constants in their place: a function that is made anew
+    looks for each variable that it uses of those around it, one after the other."""
+    values: dict[str, str] = {}
+    for names, given in _CONSTANTS.findall(script):
+        values |= zip(names.split(", "), given.split(", "), strict=True)
+    return _WORD.sub(lambda word: values.get(word[0], word[0]), _CONSTANTS.sub("", script))
