@@ -31,6 +31,7 @@ from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import Request, load_tenant
 from server.errors import ServiceUnavailable
+from server.gateway.places import Places
 from server.gateway.room import (
     REPLIES_BYTES,
     REQUESTS_BYTES,
@@ -110,6 +111,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         holding=Holding(timeouts),
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
         reply_room=Room(REPLIES_BYTES, SMALL_REPLY_BYTES),
+        places=Places(),
         upstream=Upstream(names, settings.allow_private_upstreams, timeouts),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(

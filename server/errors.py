@@ -27,7 +27,7 @@ Refusal
 │   ├── Unavailable       503  Redis cannot answer; whether it acted is unknown
 │   │   └── NotSent       503  as above, and it was never asked
 │   ├── Unreadable        503  what Redis has is not what we store; nothing was done
-│   ├── Overloaded        503  too many large requests at a time, of all or of one
+│   ├── Overloaded        503  too many calls or large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 ├── for want of tokens: server/metering/errors.py
 └── those of providers: server/providers/errors.py

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
@@ -29,6 +30,7 @@ class Services:
     holding: Holding
     request_room: Room
     reply_room: Room
+    places: Places
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits

@@ -7,6 +7,7 @@ import pytest
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS
 from server.blueprints.request import IDEMPOTENCY_KEY
 from server.errors import MOST_DETAILS, PayloadTooLarge
+from server.gateway.places import MOST_CALLS
 from server.gateway.room import (
     REPLIES_BYTES,
     REQUESTS_BYTES,
@@ -65,6 +66,8 @@ STATED = {
         f"when {MOST_OF_A_USER} of the user's calls, {MOST_OF_A_TENANT} of the tenant's, or "
         f"{MOST_IN_ALL} of all, wait",
         f"After {Timeouts().tokens_held:.0f} s it is refused",
+        f"{MOST_CALLS:,} calls under way at most",
+        f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
     ],
     "docs/operate.md": [
@@ -77,6 +80,7 @@ STATED = {
         f"a room of {REPLIES_BYTES // MIB} MiB",
         f"used last: {PARSED_BYTES // MIB} MiB",
         f"API keys, the last {REMEMBERED_KEYS:,}",
+        f"Calls under way are {MOST_CALLS:,} a worker at most",
         f"| {HOLDS} open holds |",
         f"| {ANONYMOUS_ENTRIES} entries",
         f"| {ANONYMOUS_KEYS}, of holds |",

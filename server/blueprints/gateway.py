@@ -145,8 +145,12 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
             attempts = await aside(portion.owners, _attempts, text, speaks, endpoints)
         meter = request.meter(attempts[0].ask.stream)
+        services.places.take(who.tenant_id)
         call = Call(services.holding, meter, services.upstream, caller, attempts, portion.keep())
-    return await _metered(request, call, is_stream=attempts[0].ask.stream)
+    try:
+        return await _metered(request, call, is_stream=attempts[0].ask.stream)
+    finally:
+        services.places.leave(who.tenant_id)
 
 
 def _attempts(

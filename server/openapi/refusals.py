@@ -92,7 +92,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer, or what it has is not readable", ["Retry-After"]),
-    Overloaded: ("too many large requests at a time, of all or of one", ["Retry-After"]),
+    Overloaded: ("too many calls or large requests at a time, of all or of one", ["Retry-After"]),
     RedisNearlyFull: ("Redis has little memory left, which is not for new users", ["Retry-After"]),
 }
 """When each is given, and its headers."""

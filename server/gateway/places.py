@@ -1,0 +1,31 @@
+"""Places: how many calls to providers may be under way in a worker, all together."""
+
+from collections import Counter
+
+from server.errors import Overloaded
+
+MOST_CALLS = 2_250
+"""Each takes some 42 KB, and a provider that says nothing keeps its own for ten minutes."""
+_SHARE = 8
+
+
+class Places:
+    """Of one worker. A tenant gets no more once it has eight times as many as are free: alone it
+    can have eight ninths of them, and whoever comes then still finds some."""
+
+    def __init__(self, places: int = MOST_CALLS) -> None:
+        self._free = places
+        self._taken: Counter[str] = Counter()
+
+    def take(self, tenant_id: str) -> None:
+        """Raises Overloaded."""
+        if self._taken[tenant_id] >= _SHARE * self._free:
+            raise Overloaded
+        self._taken[tenant_id] += 1
+        self._free -= 1
+
+    def leave(self, tenant_id: str) -> None:
+        self._free += 1
+        self._taken[tenant_id] -= 1
+        if not self._taken[tenant_id]:
+            del self._taken[tenant_id]
