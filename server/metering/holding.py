@@ -220,10 +220,9 @@ class Hold:
             self._ending = await self._find_ending()
         tokens, ref = self._ending
         tenant_id, user_id, _ = self._who
-        owner = Who(tenant_id, user_id, "")
         try:
             settled = await self._meter.settle(
-                owner, self._hold_id, tokens, "own", ref, self._may_have_settled
+                self._who, self._hold_id, tokens, "own", ref, self._may_have_settled
             )
         except InvalidApiKey:
             return  # a user that has expired has nothing to settle

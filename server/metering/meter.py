@@ -157,16 +157,16 @@ class Meter:
         """Replaces a hold by its cost, 0 to 10^13. A hold that was settled before is not settled
         again: the answer is that of its first settle.
 
-        The gateway (kind `own`) gives '' for the API key, and says whether it does it `again`,
-        after a try that Redis may have got. Its settle charges even when the hold has gone back at
-        its deadline. Raises UnknownHold; InvalidApiKey if the user does not have the key or, for
-        the gateway too, has expired.
+        The gateway (kind `own`) needs no API key, which may be revoked by then, and says whether it
+        does it `again`, after a try that Redis may have got. Its settle charges even when the hold
+        has gone back at its deadline. Raises UnknownHold; InvalidApiKey if the user does not have
+        the key or, for the gateway too, has expired.
         """
         reply = await self._store.submit(
             "settle",
             keys.of_hold(who.user_id, hold_id),
             who.tenant_id,
-            who.api_key,
+            who.api_key if kind == "api" else "",
             hold_id,
             tokens,
             kind,

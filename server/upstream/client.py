@@ -159,14 +159,19 @@ class _Target:
             f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {self.request.headers['Host']}\r\n"
             "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: vibe-server\r\n"
         )
+        # Those of the last request: nearly all to an endpoint have the same.
+        self._headers: Mapping[str, str] = {}
+        self._head_with_headers = b""
 
     def head(self, headers: Mapping[str, str], length: int) -> bytes:
         """Raises ValueError for a header that cannot be sent."""
-        lines = [f"{name}: {value}" for name, value in headers.items()]
-        if not all(map(_HEADER.fullmatch, lines)):
-            raise ValueError("header")
-        lines.append(f"Content-Length: {length}\r\n\r\n")
-        return (self._head + "\r\n".join(lines)).encode("latin-1")
+        if headers != self._headers or not self._head_with_headers:
+            lines = [f"{name}: {value}" for name, value in headers.items()]
+            if not all(map(_HEADER.fullmatch, lines)):
+                raise ValueError("header")
+            head = self._head + "\r\n".join([*lines, "Content-Length: "])
+            self._headers, self._head_with_headers = dict(headers), head.encode("latin-1")
+        return b"%b%d\r\n\r\n" % (self._head_with_headers, length)
 
 
 def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
