@@ -169,7 +169,9 @@ class Call:
         used: Ref = {"input": cost.usage.input, "output": cost.usage.output}
         if cost.is_estimate:
             used["estimated"] = True
-        ending = Ending(cost.tokens, {**ref_of(exchange.attempt, self.caller.ref), **used})
+        is_first = exchange.attempt is self._attempts[0]
+        ref = self._ref if is_first else ref_of(exchange.attempt, self.caller.ref)
+        ending = Ending(cost.tokens, {**ref, **used})
         self._report(exchange, outcome, cost.tokens)
         return ending
 

@@ -58,10 +58,10 @@ class Counter(Family):
     kind = "counter"
 
     def add(self, labels: Labels = (), amount: float = 1.0) -> None:
-        numbers = self.values.get(labels)
-        if numbers is None:
-            numbers = self._new(labels)
-        numbers[0] += amount
+        try:
+            self.values[labels][0] += amount
+        except KeyError:
+            self._new(labels)[0] += amount
 
 
 class Gauge(Counter):
@@ -83,8 +83,9 @@ class Histogram(Family):
         super().__init__(name, about, *labels, bounded=bounded)
 
     def observe(self, value: float, labels: Labels = ()) -> None:
-        numbers = self.values.get(labels)
-        if numbers is None:
+        try:
+            numbers = self.values[labels]
+        except KeyError:
             numbers = self._new(labels)
         numbers[bisect_left(self.bounds, value)] += 1.0
         numbers[-1] += value

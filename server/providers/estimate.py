@@ -127,8 +127,8 @@ def measure(body: dict[str, Any]) -> Prompt:
         elif type(value) in _OF_ANY_SIZE:
             unread += len(orjson.dumps(value))
     size += max(unread - UNREAD_BYTES, 0)
-    attachments, unbounded = 0, _unbounded_member(body)
-    for path, part in _parts(body.get("messages")):
+    attachments, unbounded, messages = 0, _unbounded_member(body), body.get("messages")
+    for path, part in _parts(messages) if _has_parts(messages) else ():
         payload, is_bounded = _attachment(part)
         if payload is None:
             continue
@@ -153,12 +153,19 @@ def _unbounded_member(body: dict[str, Any]) -> str:
     return ""
 
 
+def _has_parts(messages: Any) -> bool:
+    """Is a message more than a text? Most are not, and then there is nothing to walk through."""
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict) and isinstance(message.get("content"), list):
+            return True
+    return False
+
+
 def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
     waiting: list[tuple[str, Any]] = []
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
-        # Most are text, and then there is nothing to walk through.
         if isinstance(content, list):
             waiting.append((f"messages.{number}.content", content))
     while waiting:

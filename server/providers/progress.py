@@ -99,6 +99,7 @@ class Progress:
         if state is None:
             return
         self.state = state
-        self.goes_on = bool(_NEXT[state])
-        if state in ("refused", "broken"):
-            self.failure = failure or ProviderError("incomplete")
+        if not _NEXT[state]:
+            self.goes_on = False
+            if state != "ended":
+                self.failure = failure or ProviderError("incomplete")

@@ -106,8 +106,10 @@ class ChatCompletions:
         return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
-        sent = {name: value for name, value in body.items() if name not in LIMITS}
-        sent |= {"model": model, form.limit_field: limit}
+        sent = body.copy()
+        for name in LIMITS:
+            sent.pop(name, None)
+        sent["model"], sent[form.limit_field] = model, limit
         if form.stream:
             sent["stream"] = True
         if form.stream and form.stream_options:

@@ -124,7 +124,8 @@ class Upstream:
         reply, a 408 to an idle client for example. Raises as aiohttp does, and Unreachable."""
         for _ in range(CONNECT_TRIES):
             connection = await self._connector.connect(target.request, [], self._timeout)
-            if connection.protocol is not None and not connection.protocol.should_close:
+            # What comes unasked ends its connection (protocol.py).
+            if connection.protocol is not None and connection.protocol.is_connected():
                 return connection
             connection.close()
         raise Unreachable("speaks unasked")
