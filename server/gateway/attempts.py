@@ -1,5 +1,6 @@
 """Attempts: the endpoints that a call may go to, each with what it may cost there."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from server.amounts import LARGEST
@@ -105,6 +106,12 @@ class _Translated:
         self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
         self._origins: set[str] = set()
+        self._tools: dict[Translation, Mapping[str, str]] = {}
+
+    def tools(self, translation: Translation) -> Mapping[str, str]:
+        if translation not in self._tools:
+            self._tools[translation] = translation.tools(self.body)
+        return self._tools[translation]
 
     def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""
@@ -147,7 +154,7 @@ def _attempt(
     return Attempt(
         target,
         translation,
-        Source(target.name, translation.tools(translated.body)),
+        Source(target.name, translated.tools(translation)),
         body,
         target.wire.may_reason(body, target.model, endpoint.reasoning),
         prompt_tokens,

@@ -16,7 +16,7 @@ _LONGEST_TOOL_OF_OPENAI = 64
 _OF_A_TOOL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOOL}}}")
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
 # A telephone number has no letter, an e-mail address an @: Anthropic refuses both.
-_NO_NAME = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9_-]{1,64}")
+_NO_NAME = re.compile(r"(?=[^A-Za-z]{0,63}[A-Za-z])[A-Za-z0-9_-]{1,64}")
 _OF_A_USER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -36,7 +36,7 @@ def call_for_openai(call_id: str) -> str:
 def tool_for_anthropic(name: str) -> str:
     """The name of a tool that an answer has called. Models make up some that no request can offer,
     as `multi_tool_use.parallel`, and a conversation must go on after that."""
-    return name if _OF_A_TOOL.fullmatch(name) else _ODD.sub("_", name)[:LONGEST_TOOL] or "_"
+    return name if _OF_A_TOOL.fullmatch(name) else _ODD.sub("_", name[:LONGEST_TOOL]) or "_"
 
 
 def tool_for_openai(name: str) -> str:
@@ -44,7 +44,8 @@ def tool_for_openai(name: str) -> str:
     its hash keeps it apart from others."""
     if len(name) <= _LONGEST_TOOL_OF_OPENAI and _OF_A_TOOL.fullmatch(name):
         return name
-    return f"{_ODD.sub('_', name)[: _LONGEST_TOOL_OF_OPENAI - 9]}_{_hash(name)[:8]}"
+    beginning = _ODD.sub("_", name[: _LONGEST_TOOL_OF_OPENAI - 9])
+    return f"{beginning}_{_hash(name)[:8]}"
 
 
 def to_letters(data: bytes) -> str:

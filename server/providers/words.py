@@ -80,7 +80,7 @@ def is_failure(value: dict[str, Any]) -> bool:
     """Does it look like one? For what has nothing of an answer."""
     numbers = (value.get(name) for name in _NUMBERS)
     return (
-        any(_A_FAILURE.search(string(value.get(name))) for name in _STATES)
+        any(_is_of_a_failure(string(value.get(name))) for name in _STATES)
         or any(type(number) is int and number >= 400 for number in numbers)
         or any(value.get(name) is False for name in ("success", "ok"))
         or bool(an_object(value.get("base_resp")).get("status_code"))
@@ -89,7 +89,12 @@ def is_failure(value: dict[str, Any]) -> bool:
 
 
 def _is_of_failures(name: str) -> bool:
-    return name.lower() in _OF_FAILURES or _A_FAILURE.search(name) is not None
+    return name.lower() in _OF_FAILURES or _is_of_a_failure(name)
+
+
+def _is_of_a_failure(text: str) -> bool:
+    # A longer one is no name, and to look through it would hold everybody else up.
+    return _A_FAILURE.search(text[:_LONGEST_NAME]) is not None
 
 
 def without_secrets(text: str, api_key: str) -> str:

@@ -49,6 +49,10 @@ BODIES: dict[str, Callable[[], bytes]] = {
         % (mark_of("main", "reasoning_content", {}).encode(), b"x" * 1_500),
         b']},{"role":"user","content":"Hi"}]}',
     ),
+    "name_of_a_tool": lambda: (
+        b'{"max_tokens":5,"messages":[{"role":"user","content":"Hi"}],'
+        b'"tools":[{"input_schema":{},"name":"' + b"a." * (LARGEST // 2 - 100) + b'"}]}'
+    ),
     "brackets_in_a_text": lambda: _ASKED + b'"' + b"[{" * (LARGEST // 2 - 50) + b'"' + _ANSWERED,
 }
 
@@ -67,7 +71,14 @@ def _send(name: str, group: dict[str, int], path: str, victim: Victim) -> None:
 # The poor ones are refused once it is known that they have no tokens; those of the rich are read,
 # translated and sent.
 _OF_THE_POOR = ("text_blocks", "nested", "escaped", "names")
-_OF_THE_RICH = ("text_blocks", "tools", "thoughts", "digits", "brackets_in_a_text")
+_OF_THE_RICH = (
+    "text_blocks",
+    "tools",
+    "thoughts",
+    "digits",
+    "name_of_a_tool",
+    "brackets_in_a_text",
+)
 ATTACKS = [
     *(Attack(f"poor_{name}", partial(_send, name, POOR, MESSAGES)) for name in _OF_THE_POOR),
     *(Attack(f"rich_{name}", partial(_send, name, RICH, MESSAGES), True) for name in _OF_THE_RICH),

@@ -123,6 +123,19 @@ def _inputs() -> Answer:
     return chunked([event], EVENTS)
 
 
+def _ids_of_calls() -> Answer:
+    """With letters that have to be spelled otherwise."""
+    calls = (b'{"id":"%d%b","name":"f"}' % (number, b".a" * 500) for number in range(3_900))
+    event = b'data: {"choices":[{"index":0,"delta":{"tool_calls":[%b]}}]}\n\n' % b",".join(calls)
+    return chunked([event], EVENTS)
+
+
+def _long_kinds() -> Answer:
+    """Of events that nobody knows, and that may be failures."""
+    event = b'data: {"object":"%b"}\n\n' % (b"x" * 4_000_000)
+    return endless(lambda: repeat(event))
+
+
 def _usage_in_choices() -> Answer:
     event = filled(b'data: {"choices":[', b'{"index":0,"usage":{}}', b"]}\n\n", 60_000)
     return endless(lambda: repeat(event))
@@ -258,6 +271,8 @@ ATTACKS = [
         Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))
         for name, text in {"brackets_in_arguments": b"[", "strings_in_arguments": b'\\"'}.items()
     ),
+    Attack("ids_translated", partial(_call, _ids_of_calls, 2, stream=True, path=MESSAGES)),
+    Attack("long_kinds", partial(_call, _long_kinds, 2, stream=True, limit=10**6)),
     Attack("inputs_translated", partial(_call, _inputs, 2, stream=True, path=MESSAGES)),
     Attack("tiny_events_translated", partial(_call, _tiny_events, 2, stream=True, path=MESSAGES)),
     Attack(

@@ -100,6 +100,7 @@ def test_so_many_endpoints_of_a_call_get_back_what_they_gave(client: httpx.Clien
 
 IDS = ["functions.look:0", "a b", "ünï", "call-1.2", "-", "vsid_x", "x" * 60 + ":1", "0"]
 IDS += ["chatcmpl-tool-" + "0a" * 16, "call_1__thought__" + "AY89+a/b==" * 200]
+IDS += ["a." * 500, "x" * 90 + "üñ-.:/ +=~", "-" * 100 + "é" * 1_000, "-" + "x" * 90]
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import sha256
+from string import ascii_letters, digits
 from typing import Any
 
 from server.providers.for_messages.details import Decoder, Members, encoded
@@ -25,13 +26,18 @@ REASONING = ("reasoning_content", "reasoning")
 _MARK = "vibe-server."
 SPELLED = "vsid_"
 _PLAIN = re.compile(rf"(?!{SPELLED})[A-Za-z0-9_-]+")
-_ODD = re.compile(r"[^A-Za-z0-9_]+")
+_UNCHANGED = f"{ascii_letters}{digits}_".encode()
 _BYTES = re.compile(r"(?:-[0-9a-f]{2})+")
 _THOUGHT, _LONG, _AGAIN = "-x", "-l", "-n"
 """Before the thought's signature, before an ID that is long, and before a number where an answer
 has an ID more than once; no byte is spelled so."""
 LONGEST_ID = 64 * 1024
 """Of those that servers give: LiteLLM has the signatures of thoughts in them."""
+_LONGEST_SPELLED = 20 * LONGEST_ID
+"""Of those that are made of one of these and of a signature as long, whatever letters they have."""
+_SHORT = 64
+_MOST_KINDS = 8
+_HYPHEN = ord("-")
 _TAG_LENGTH = 8
 
 
@@ -76,9 +82,9 @@ def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
         return ""
     short = call_for_openai(call_id)
     if short != call_id and origin:
-        kept = f"{_LONG}{_tag(origin)}{_ODD.sub(_spelled, call_id)}{kept}"
+        kept = f"{_LONG}{_tag(origin)}{_spelled(call_id)}{kept}"
     is_plain = not kept and _PLAIN.fullmatch(short)
-    spelled = SPELLED + _ODD.sub(_spelled, short)
+    spelled = SPELLED + _spelled(short)
     found = short if is_plain else spelled + kept
     if found in used:
         found = f"{spelled}{_AGAIN}{len(used)}{kept}"
@@ -88,7 +94,7 @@ def id_for_client(call: dict[str, Any], origin: str, used: set[str]) -> str:
 
 def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
     """The members of a chat completion's call that its ID was made of, as `origin` takes it."""
-    if not call_id.startswith(SPELLED):
+    if not call_id.startswith(SPELLED) or len(call_id) > _LONGEST_SPELLED:
         return {"id": call_for_openai(call_id)}
     spelled, _, kept = call_id.removeprefix(SPELLED).partition(_THOUGHT)
     spelled, _, long = spelled.partition(_LONG)
@@ -139,8 +145,17 @@ def _tag(origin: str) -> str:
     return sha256(origin.encode()).hexdigest()[:_TAG_LENGTH]
 
 
-def _spelled(odd: re.Match[str]) -> str:
-    return "".join(f"-{byte:02x}" for byte in odd[0].encode(errors="replace"))
+def _spelled(text: str) -> str:
+    """Each byte but letters, digits and _ as `-` and two digits. Of a long text in which many are
+    so, or many different ones, all are: a step for each would hold everybody else up."""
+    data = text.encode(errors="replace")
+    odd = data.translate(None, _UNCHANGED)
+    is_mostly_odd = 4 * len(odd) > len(data)
+    if len(data) > _SHORT and (is_mostly_odd or len(set(odd)) > _MOST_KINDS):
+        return f"-{data.hex('-')}"
+    for kind in sorted(set(odd), key=lambda kind: kind != _HYPHEN):  # first what others become
+        data = data.replace(bytes((kind,)), b"-%02x" % kind)
+    return data.decode()
 
 
 def _unspelled(spelled: re.Match[str]) -> str:
