@@ -113,8 +113,16 @@ class LimitedMeter(Meter):
                 settling.add_done_callback(_ended_for_nobody)
                 raise
         self._taking.close()
-        settled = await super().settle(who, hold_id, tokens, kind, ref, again)
-        self._taking.cost(settled.tokens)
+        try:
+            settled = await super().settle(who, hold_id, tokens, kind, ref, again)
+        except asyncio.CancelledError:
+            if self._script is not None:
+                self._script.add_done_callback(self._settled_alone)
+            raise
+        taken = settled.tokens
+        if settled.replayed and self._taking.tokens is not None:
+            taken = min(taken, self._taking.tokens.units)  # it may be more than was there to take
+        self._taking.cost(taken)
         return settled
 
     async def _settle_of_user(self, who: Who, hold_id: str, tokens: int, ref: Ref) -> SettleResult:
@@ -183,6 +191,13 @@ class LimitedMeter(Meter):
         elif values[6:]:  # it may have held less than was taken
             held = held_of(status, values, 0)
             self._taking.cost(held.tokens - held.lapsed)
+
+    def _settled_alone(self, settle: asyncio.Future[list[Any]]) -> None:
+        """One that will be repeated, and then says no more how much it took."""
+        if settle.exception() is None:
+            status, values = read(settle.result())
+            if status is Status.OK:
+                self._taking.cost(values[0])
 
 
 def _ended_for_nobody(settling: asyncio.Task[SettleResult]) -> None:

@@ -129,7 +129,8 @@ class Meter:
     def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> asyncio.Future[list[Any]]:
-        """The script of a charge or a hold, for `read`: Store.run would be one more coroutine."""
+        """The script of a charge, a hold or a settle, for `read`: Store.run would be one more
+        coroutine."""
         return self._store.submit(name, keys, *args)
 
     async def extend(self, who: Who, hold_id: str, ttl_ms: int) -> None:
@@ -162,7 +163,7 @@ class Meter:
         has gone back at its deadline. Raises UnknownHold; InvalidApiKey if the user does not have
         the key or, for the gateway too, has expired.
         """
-        reply = await self._store.submit(
+        reply = await self._run(
             "settle",
             keys.of_hold(who.user_id, hold_id),
             who.tenant_id,

@@ -15,8 +15,21 @@ import pytest
 from tests.api import Api, User
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint, text_config
-from tests.gateway.asking import PROTOCOLS, TOKENS, ask, estimate, stream, streaming, turns, used
+from tests.gateway.asking import (
+    PROTOCOLS,
+    TOKENS,
+    ask,
+    estimate,
+    raw,
+    stream,
+    streaming,
+    turns,
+    used,
+)
+from tests.metering.limits import counted
 from tests.processes import Server, Valkey, eventually
+from tests.raw import connect
+from tests.redis_link import RedisLink
 from tests.stored import now_ms
 
 MESSAGE = "Tenant limit reached"
@@ -131,6 +144,36 @@ def test_a_provider_that_fails_costs_nothing(client: httpx.Client, double: Doubl
     assert ask(user, PROMPT, max_tokens=40).status_code == 502
     assert ask(user, PROMPT, max_tokens=40).status_code == 200
     assert user.charge(ESTIMATE + 30).status_code == 200
+
+
+@pytest.mark.parametrize("left", [0, 1_000])
+def test_who_leaves_a_stream_at_its_end_uses_up_what_is_taken(
+    client: httpx.Client, double: Double, valkey: Valkey, tmp_path: Path, left: int
+) -> None:
+    """Of a call that costs more than was held: not what the balance did not cover."""
+    double.script("some", Answer(input_tokens=20_000, output_tokens=30))
+    with (
+        RedisLink(valkey) as link,
+        Server(
+            tmp_path / "out",
+            REDIS_URL=link.redis_url,
+            REDIS_TIMEOUT="5",
+            ALLOW_PRIVATE_UPSTREAMS="1",
+        ) as server,
+        httpx.Client(base_url=server.url, timeout=20) as linked,
+    ):
+        user = limited(linked, double, tokens_per_day=1_000_000)
+        assert user.charge(TOKENS - 500 - left).status_code == 200
+        with connect(server.url) as leaving:
+            link.hold(b"settle")
+            leaving.sendall(raw(user, PROMPT, stream=True, max_tokens=400))
+            eventually(link.has_stopped)
+        for _ in range(2):  # then the only worker has noticed
+            assert linked.get("/livez").status_code == 200
+        link.release()
+        eventually(lambda: user.balance()["tokensHeld"] == 0)
+        assert used(user) == TOKENS
+        eventually(lambda: counted(valkey, user.api) == TOKENS)
 
 
 def test_streams_at_the_same_time(
