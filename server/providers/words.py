@@ -110,7 +110,8 @@ def has_secrets(value: dict[str, Any], api_key: str) -> bool:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         return True
-    return len(text) > _LONGEST_TEXT or without_secrets(text, api_key) != text
+    written = orjson.dumps(api_key).decode()[1:-1]  # as it stands in a JSON text
+    return len(text) > _LONGEST_TEXT or without_secrets(text, written) != text
 
 
 def _describe(value: Any, depth: int) -> dict[str, Any]:

@@ -167,3 +167,14 @@ def test_what_is_not_understood_tells_no_secrets(client: httpx.Client, asked: st
         assert reply.status_code == 200
         assert list(data_of(reply.text.splitlines()))
         assert PROVIDER_KEY not in reply.text
+
+
+@pytest.mark.parametrize("key", ['a"quoted"-0123', "back\\slash-0123"])
+def test_what_is_not_understood_tells_no_key_that_json_escapes(
+    client: httpx.Client, key: str
+) -> None:
+    odd = {"choices": [], "x_info": {"given": [f"the key {key}"]}}
+    with RawProvider(sending(HEAD + framed(odd, chunk("Hi", "stop", usage=USAGE)) + DONE)) as raw:
+        events = stream(user_at(client, raw.url, api_key=key), "Hi")
+    assert events[-1] == "[DONE]"
+    assert not any("x_info" in event for event in events)
