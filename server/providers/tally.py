@@ -4,7 +4,7 @@ from functools import reduce
 from typing import Any
 
 from server.providers.counting import NoAnswer, Tally
-from server.providers.endings import ending_of
+from server.providers.endings import Ending, ending_of
 from server.providers.reading import an_object, objects, small
 from server.providers.texts import count_block, count_message
 from server.providers.usage import (
@@ -88,10 +88,8 @@ class ChatTally(Tally):
             self._begun.add(_index_of(choice, position))
 
     def _finish(self, choice: dict[str, Any], position: int, event: dict[str, Any]) -> None:
-        _judge_choice(choice)
-        if event.get("type") == "ping":
-            return
-        if ending_of(choice.get("finish_reason")) is None or len(self._finished) >= self._choices:
+        ending = _judge_choice(choice)
+        if event.get("type") == "ping" or ending is None or len(self._finished) >= self._choices:
             return
         self._finished.add(_index_of(choice, position))
         if len(self._finished) >= self._choices:
@@ -191,7 +189,9 @@ def _index_of(choice: dict[str, Any], position: int = 0) -> int | str:
     return index if type(index) is int else repr(small(index))[:_LONGEST_INDEX]
 
 
-def _judge_choice(choice: dict[str, Any]) -> None:
-    """Raises NoAnswer."""
-    if is_error(choice.get("error")) or ending_of(choice.get("finish_reason")) == "failed":
+def _judge_choice(choice: dict[str, Any]) -> Ending | None:
+    """Why it ended. Raises NoAnswer."""
+    ending = ending_of(choice.get("finish_reason"))
+    if is_error(choice.get("error")) or ending == "failed":
         raise NoAnswer(choice.get("error") or {})
+    return ending

@@ -136,6 +136,14 @@ def _long_kinds() -> Answer:
     return endless(lambda: repeat(event))
 
 
+def _reasons() -> Answer:
+    """Of ever more choices than were asked for, in words that nobody knows."""
+    event = filled(
+        b'data: {"choices":[', b'{"finish_reason":"%b"}' % (b"aA bB-" * 16), b"]}\n\n", 690_000
+    )
+    return endless(lambda: repeat(event))
+
+
 def _usage_in_choices() -> Answer:
     event = filled(b'data: {"choices":[', b'{"index":0,"usage":{}}', b"]}\n\n", 60_000)
     return endless(lambda: repeat(event))
@@ -256,6 +264,7 @@ ATTACKS = [
     _streamed("tiny_events", _tiny_events),
     _streamed("endless_tools", _endless_tools),
     _streamed("usage_in_choices", _usage_in_choices),
+    _streamed("reasons_of_choices", _reasons),
     _streamed("no_line_ends", _no_line_ends),
     _streamed("only_comments", _only_comments),
     Attack("replies_unread", partial(_call, _long_text, 40, is_read=False), True),
@@ -269,7 +278,11 @@ ATTACKS = [
     Attack("tools_translated", partial(_call, _endless_tools, 2, stream=True, path=MESSAGES)),
     *(
         Attack(name, partial(_call, partial(_arguments, text), 2, stream=True, path=MESSAGES))
-        for name, text in {"brackets_in_arguments": b"[", "strings_in_arguments": b'\\"'}.items()
+        for name, text in {
+            "brackets_in_arguments": b"[",
+            "strings_in_arguments": b'\\"',
+            "blanks_in_arguments": b"{}" + b" " * 1000,
+        }.items()
     ),
     Attack("ids_translated", partial(_call, _ids_of_calls, 2, stream=True, path=MESSAGES)),
     Attack("long_kinds", partial(_call, _long_kinds, 2, stream=True, limit=10**6)),

@@ -1,11 +1,9 @@
 """Brackets: noticing the end of a JSON text, if no number or word, that comes in fragments."""
 
-import re
-
 from server.providers.bounds import MOST_EVENT_VALUES, TooLarge
 
 # Nowhere in JSON but between two texts.
-_BESIDE = re.compile(r"[}\]]\s*[{\[]")
+_BESIDE = ("}{", "}[", "]{", "][")
 
 
 class Brackets:
@@ -40,7 +38,7 @@ class Brackets:
         if has_strings:
             text = self._outside_of_strings(text)
         opened, closed = (text.count(a) + text.count(b) for a, b in ("{[", "}]"))
-        if (self.are_closed and (opened or has_strings)) or (opened and _BESIDE.search(text)):
+        if (self.are_closed and (opened or has_strings)) or (opened and closed and _has_two(text)):
             self.has_more = True
         if opened or closed or has_strings:
             self._open += opened - closed
@@ -53,3 +51,9 @@ class Brackets:
         outside = parts[int(self._is_in_string) :: 2]
         self._is_in_string ^= len(parts) % 2 == 0
         return "".join(outside)
+
+
+def _has_two(text: str) -> bool:
+    # A pattern would go through the blanks step by step, of which there may be millions.
+    dense = "".join(text.split())
+    return any(beside in dense for beside in _BESIDE)
