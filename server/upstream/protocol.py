@@ -130,6 +130,7 @@ class Protocol(ResponseHandler):
         self._parse(part)
         self._go_on()
         if not self._waiting:
+            self._waiting = _NOTHING  # an empty part of what has come would keep all of it
             self._resume_reading_for_buffer()
 
     def _end_if_lost(self) -> None:

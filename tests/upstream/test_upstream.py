@@ -326,6 +326,34 @@ async def test_no_more_comes_while_a_response_is_held(client: Upstream) -> None:
         assert len(await held.read(10**6)) == 1001
 
 
+async def test_what_has_been_read_of_a_body_is_not_kept(client: Upstream) -> None:
+    size, count = 200_000, 20
+
+    async def pause(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n" + bytes(size))
+        await asyncio.sleep(60)
+
+    async def read() -> Response:
+        response = await client.post(listener.url, {}, b"")
+        left = size
+        while left:
+            left -= len(await response.part())
+        return response
+
+    async with Listener(pause) as listener:
+        (await read()).close()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            responses = [await read() for _ in range(count)]
+            kept, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        for response in responses:
+            response.close()
+    assert kept < count * 50_000
+
+
 async def test_a_connection_is_not_used_again_that_answered_before_it_had_the_request(
     client: Upstream,
 ) -> None:
