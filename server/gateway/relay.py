@@ -192,8 +192,8 @@ class Relay:
         return b""
 
     async def _flows(self) -> bool:
-        """Has each chunk passed on that needs nothing else; whether that has come to its end for
-        another reason than what comes next."""
+        """Has small chunks passed on in the moment in which they come. Whether that ended for what is
+        here now, and not for what comes next."""
         if self._send is None or self._progress.state != "answering":
             return False
         return not await self._response.flow(partial(self._take, self._send))
