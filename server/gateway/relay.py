@@ -73,6 +73,7 @@ class Relay:
         """What an event becomes that has nothing for the client."""
         self._finished_size = 0
         self._until = math.inf
+        """On the loop's clock, when a stream that has finished has been waited for long enough."""
 
     async def begin(self) -> None:
         """Waits for the first piece. Raises ProviderError if it does not come."""
@@ -175,10 +176,10 @@ class Relay:
                 self._tally.cut()
             return piece
         except TimedOut:
-            if self._progress.state == "finished":
-                self._tally.cut()
-            else:
+            if asyncio.get_running_loop().time() < self._until:
                 self._fail(ProviderTimeout())
+            else:
+                self._tally.cut()
         except TooLarge:
             self._break_off()
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
@@ -192,8 +193,8 @@ class Relay:
         return b""
 
     async def _flows(self) -> bool:
-        """Has small chunks passed on in the moment in which they come. Whether that ended for what is
-        here now, and not for what comes next."""
+        """Has small chunks passed on in the moment in which they come. Whether that ended for what
+        is here now, and not for what comes next."""
         if self._send is None or self._progress.state != "answering":
             return False
         return not await self._response.flow(partial(self._take, self._send))
@@ -218,8 +219,7 @@ class Relay:
         return size
 
     def _over_at(self) -> float:
-        """On the loop's clock, when a stream that has finished has been waited for long enough:
-        what may still come is usage, and without that the end alone."""
+        """`_until` as it is now: what may still come is usage, and without that the end alone."""
         size, timeouts = self._output.size, self._timeouts
         if size != self._finished_size:  # some say with each chunk that it is the last
             self._finished_size, self._until = size, math.inf
