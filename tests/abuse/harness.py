@@ -26,7 +26,7 @@ from tests.processes import ROOT, Server, Valkey, eventually
 USERS = 50
 PAUSE_SECONDS = 0.5
 """Between two requests of an honest user, in the mean."""
-MEASURED_SECONDS = 1.5
+MEASURED_SECONDS = 1.25
 LARGE_BYTES = 2 * 1024 * 1024
 RECOVERY_SECONDS = 20
 HONEST = {"tokens": 10**9, "rate_limit": 10_000, "rate_limit_window": 1}
