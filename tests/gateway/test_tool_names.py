@@ -54,6 +54,32 @@ def test_an_endpoint_gets_one_that_it_takes(client: httpx.Client, name: str) -> 
     assert told[0].startswith(re.sub("[^A-Za-z0-9_-]", "_", name)[:55])
 
 
+@pytest.mark.parametrize(
+    ("names", "status"),
+    [
+        ([f"{number:03}{'x' * 125}" for number in range(512)], 200),
+        ([f"{number:03}{'x' * 125}" for number in range(513)], 400),
+        (["x" * 70_000], 400),
+        (["a." * 30_000, "b." * 3_000], 400),
+        (["x" * 64] * 2_000, 200),  # which are sent as they are
+    ],
+)
+def test_those_to_be_given_back_are_not_kept_beyond_a_bound(
+    client: httpx.Client, names: list[str], status: int
+) -> None:
+    tools = [{"name": name, "input_schema": {"type": "object"}} for name in names]
+    body = {"max_tokens": 100, "messages": turns("Hi"), "tools": tools}
+    with answering({"content": "Yes."}, streamed=False) as provider:
+        user = user_at(client, provider.url, tokens=10**9)
+        reply = user.api.post(PATHS["anthropic"], body, user.headers)
+        assert reply.status_code == status, reply.text
+        assert len(provider.requests) == (status == 200)
+    if status == 400:
+        error = reply.json()["error"]
+        assert error["message"] == "tools has names with more than 65,536 characters together"
+        assert user.balance()["tokensUsed"] == 0
+
+
 def test_those_that_begin_alike_are_told_apart(client: httpx.Client) -> None:
     with answering({"content": "Yes."}, streamed=False) as provider:
         user = user_at(client, provider.url)

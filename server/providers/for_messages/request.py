@@ -24,6 +24,8 @@ from server.providers.reading import objects, string
 from server.providers.tool_schema import completed
 
 MOST_STOPS = 4
+MOST_RENAMED = 64 * 1024
+"""Characters of the names of a call's tools that are sent by others."""
 
 _KNOWN = (
     *("messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p"),
@@ -62,9 +64,13 @@ def to_chat(messages: dict[str, Any], origin: str = "") -> dict[str, Any]:
 
 
 def renamed_tools(messages: dict[str, Any]) -> dict[str, str]:
-    """The names of tools that OpenAI does not take, by those that they are sent by."""
+    """The names of tools that OpenAI does not take, by those that they are sent by. Raises
+    Unsupported: they are kept for as long as the call lasts, and could be as large as its body."""
     names = [string(tool.get("name")) for tool in objects(messages.get("tools"))]
-    return {sent: name for name in names if (sent := tool_for_openai(name)) != name}
+    renamed = {sent: name for name in names if (sent := tool_for_openai(name)) != name}
+    if sum(map(len, renamed.values())) > MOST_RENAMED:
+        raise fault("tools", f"has names with more than {MOST_RENAMED:,} characters together")
+    return renamed
 
 
 def _refuse_edits(management: Any) -> None:
