@@ -1,7 +1,6 @@
 """More connections than a worker wants: who has said nothing for longest goes. And what those take
 that do not read."""
 
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from server.connections import AT_ONCE, MOST_CONNECTIONS
+from tests.descriptors import many_descriptors
 from tests.hurried import Hurried
 from tests.metrics.scrape import scrape
 from tests.processes import Valkey, eventually
@@ -29,14 +29,12 @@ SLOW = b"GET /think HTTP/1.1\r\nHost: test\r\n\r\n"
 
 @pytest.fixture
 def server(valkey: Valkey, tmp_path: Path) -> Iterator[Hurried]:
-    """Of one worker, which may open as much as this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 2 * MOST_CONNECTIONS:
-        pytest.skip("this machine gives too few descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Hurried(tmp_path / "out", valkey.url, {}) as server:
+    """Of one worker."""
+    with (
+        many_descriptors(2 * MOST_CONNECTIONS),
+        Hurried(tmp_path / "out", valkey.url, {}) as server,
+    ):
         yield server
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def is_closed(connection: socket.socket) -> bool:

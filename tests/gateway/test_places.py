@@ -1,6 +1,5 @@
 """More calls under way than a worker has places for."""
 
-import resource
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from server.gateway.places import MOST_CALLS
+from tests.descriptors import many_descriptors
 from tests.doubles import Double
 from tests.gateway.asking import ask, raw, user_at
 from tests.hurried import Hurried
@@ -24,14 +24,9 @@ OF_A_TENANT = MOST_CALLS * 8 // 9
 
 @pytest.fixture
 def server(valkey: Valkey, tmp_path: Path) -> Iterator[Hurried]:
-    """Of one worker, which may open as much as this process."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 3 * MOST_CALLS:
-        pytest.skip("this machine gives too few descriptors")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    with Hurried(tmp_path / "out", valkey.url, {}) as server:
+    """Of one worker."""
+    with many_descriptors(3 * MOST_CALLS), Hurried(tmp_path / "out", valkey.url, {}) as server:
         yield server
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @contextmanager
