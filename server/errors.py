@@ -11,7 +11,7 @@ Refusal
 ├── OriginNotAllowed      403  the tenant's logins are not for this page
 ├── NotFound              404
 │   ├── UnknownHold       404
-│   └── NoModel           404  no endpoint for the model
+│   └── NoModel           404  no endpoint offers the model
 ├── MethodNotAllowed      405
 ├── RequestTimeout        408
 ├── TenantExists          409

@@ -18,7 +18,7 @@ from server.errors import (
     TooManyRequests,
     Unsupported,
 )
-from server.gateway.attempts import Attempt, least_cost, plan
+from server.gateway.attempts import Attempt, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
 from server.gateway.room import SMALL_REPLY_BYTES
@@ -65,7 +65,7 @@ _REFUSALS = [
 ]
 _COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
-times the endpoint's `weight`. The output limit is cut to what the balance affords; 402 where that \
+times the model's weights. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
 endpoint speaks the other protocol; what cannot be, is refused with 400 and named. \
 At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, nested \
@@ -130,7 +130,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
 
     async def ask() -> None:
         try:
-            await services.meter.check(who, "hold", least_cost(endpoints))
+            await services.meter.check(who, "hold", endpoints.least_cost if endpoints else 2)
         except PaymentRequired as refusal:
             if not refusal.is_held:  # else the hold waits for it
                 raise
@@ -159,7 +159,7 @@ def _attempts(
     """Those of a call with this body, which is emptied. Raises Refusal."""
     asked, wire = body.parse(text), WIRES[speaks]
     ask = wire.ask(asked)
-    targets = find_targets(endpoints, ask.model, speaks)
+    targets = find_targets(endpoints, ask.model)
     try:
         return plan(asked, wire, ask, measure(asked), targets)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes

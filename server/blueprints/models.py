@@ -1,6 +1,6 @@
 """The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
 from sanic import Blueprint
@@ -13,6 +13,7 @@ from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
 from server.replies import JsonReply, Reply
+from server.tenants.models import THOUSAND, Weights
 
 blueprint = Blueprint("models", url_prefix="/v1")
 
@@ -20,7 +21,24 @@ _Name = Annotated[str, Field(description="what to ask for", examples=["gpt-4o"])
 _NameOrNone = Annotated[str | None, Field(description="what to ask for", examples=["gpt-4o"])]
 
 
-class Model(TypedDict):
+_Weight = Annotated[float, Field(ge=0.001, le=1000, examples=[16.7])]
+
+
+class ModelWeights(TypedDict):
+    """tokens charged per token of input, of input that was read from a cache, and of output"""
+
+    input: _Weight
+    cached: _Weight
+    output: _Weight
+
+
+class _Priced(TypedDict):
+    vibe: NotRequired[
+        Annotated[ModelWeights, Field(description="what it costs, unless a token for each")]
+    ]
+
+
+class Model(_Priced):
     id: _Name
     object: Literal["model"]
     created: Literal[0]
@@ -32,7 +50,7 @@ class ModelList(TypedDict):
     data: list[Model]
 
 
-class AnthropicModel(TypedDict):
+class AnthropicModel(_Priced):
     type: Literal["model"]
     id: _Name
     display_name: _Name
@@ -82,15 +100,22 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
 
 def _of_openai(found: list[endpoints.Model]) -> ModelList:
     data: list[Model] = [
-        {"id": name, "object": "model", "created": 0, "owned_by": owner} for name, owner in found
+        {"id": name, "object": "model", "created": 0, "owned_by": owner, **_priced(weights)}
+        for name, owner, weights in found
     ]
     return {"object": "list", "data": data}
 
 
 def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModelList:
     data: list[AnthropicModel] = [
-        {"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
-        for name, _ in found
+        {
+            "type": "model",
+            "id": name,
+            "display_name": name,
+            "created_at": "1970-01-01T00:00:00Z",
+            **_priced(weights),
+        }
+        for name, _, weights in found
     ]
     return {
         "data": data,
@@ -98,3 +123,14 @@ def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModelList:
         "first_id": found[0].name if found else None,
         "last_id": found[-1].name if found else None,
     }
+
+
+def _priced(weights: Weights) -> _Priced:
+    if weights == (THOUSAND, THOUSAND, THOUSAND):
+        return {}
+    told: ModelWeights = {
+        "input": weights.input / THOUSAND,
+        "cached": weights.cached / THOUSAND,
+        "output": weights.output / THOUSAND,
+    }
+    return {"vibe": told}

@@ -11,7 +11,7 @@ from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Source, Translation
 from server.providers.wire import Form, Wire
-from server.tenants.endpoints import TextEndpoints
+from server.tenants.models import THOUSAND, Weights, in_tokens
 
 _TOO_MANY_LOGPROBS = (
     "The logprobs of so many tokens can be too large for a reply in one piece: ask for a stream, a "
@@ -41,21 +41,18 @@ class Attempt(NamedTuple):
     body: dict[str, Any]
     may_reason: bool
     prompt: int
+    weights: Weights
     limit: int
     ask: Ask
     least: int
     most: int
 
-    @property
-    def weight(self) -> int:
-        return self.target.endpoint.weight
-
     def limit_within(self, held: int) -> int | None:
         """The output limit to send when `held` tokens are held; None if they do not suffice."""
         if held < self.least:
             return None
-        affordable = held - self.prompt * self.weight
-        return min(self.limit, affordable // (self.weight * self.ask.choices))
+        affordable = held * THOUSAND - self.prompt * self.weights.of_prompt
+        return min(self.limit, affordable // (self.weights.output * self.ask.choices))
 
     @property
     def form(self) -> Form:
@@ -66,12 +63,6 @@ class Attempt(NamedTuple):
     def request(self, limit: int, form: Form) -> bytes:
         """The body to send."""
         return self.target.wire.request(self.body, self.target.model, limit, form)
-
-
-def least_cost(endpoints: TextEndpoints | None) -> int:
-    """What a call costs at least, whatever it asks for: a token in and a token out."""
-    weights = [endpoint.weight for endpoint in endpoints.endpoints.values()] if endpoints else []
-    return 2 * min(weights, default=1)
 
 
 def plan(
@@ -144,8 +135,8 @@ def _attempt(
     if prompt.unbounded and not endpoint.unbounded:
         message = f"{prompt.unbounded} may cost more than can be known beforehand"
         raise Unsupported(prompt.unbounded, message)
-    weight, prompt_tokens = endpoint.weight, prompt.tokens(endpoint.image_tokens)
-    limit = endpoint.max_output if ask.limit is None else ask.limit
+    weights, prompt_tokens = endpoint.weights(target.model), prompt.tokens(endpoint.image_tokens)
+    limit = endpoint.limit(target.model) if ask.limit is None else ask.limit
     budget = ask.thinking_budget
     if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
@@ -158,8 +149,14 @@ def _attempt(
         body,
         target.wire.may_reason(body, target.model, endpoint.reasoning),
         prompt_tokens,
+        weights,
         limit,
         ask,
-        min(weight * (prompt_tokens + output * ask.choices), LARGEST),
-        min(weight * (prompt_tokens + limit * ask.choices), LARGEST),
+        _most_cost(weights, prompt_tokens, output * ask.choices),
+        _most_cost(weights, prompt_tokens, limit * ask.choices),
     )
+
+
+def _most_cost(weights: Weights, prompt: int, output: int) -> int:
+    """In tokens."""
+    return min(in_tokens(weights.of_prompt * prompt + weights.output * output), LARGEST)

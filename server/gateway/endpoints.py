@@ -4,8 +4,9 @@ from itertools import islice
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
-from server.providers.wire import WIRES, ProtocolName, Wire
+from server.providers.wire import WIRES, Wire
 from server.tenants.endpoints import TextEndpoint, TextEndpoints
+from server.tenants.models import Weights
 
 MOST_FALLBACKS = 10
 """Of one call: each costs a request and a line in the log, and a config has room for thousands."""
@@ -30,29 +31,26 @@ class Model(NamedTuple):
 
     name: str
     owner: str
+    weights: Weights
 
 
-def find_targets(text: TextEndpoints | None, model: str, client: ProtocolName) -> list[Target]:
-    """The endpoint for `model` ('' for any), asked for in the protocol `client`; then those to fall
-    back on.
+def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
+    """The endpoint for `model`, the default one's for ''; then those to fall back on.
 
-    Raises NoModel if there is none, Unsupported if a model must be named.
+    Raises NoModel if none offers it, Unsupported if a model must be named.
     """
     if text is None or not text.endpoints:
         raise NoModel("This tenant has no text provider")
-    name, wanted = _find(text, model, client)
-    endpoint = text.endpoints[name]
-    wanted = wanted or endpoint.default_model or ""
-    if not wanted:
-        raise Unsupported("model", "model is required: the endpoint has no default_model")
-    if endpoint.url is None:
+    name, wanted = _find(text, model)
+    url = text.endpoints[name].url
+    if url is None:
         raise NoModel(f"The endpoint {name!r} has no url")
-    targets = [_target(text, name, endpoint.url, wanted)]
+    targets = [_target(text, name, url, wanted)]
     for other in dict.fromkeys(text.fallback):
         if len(targets) > MOST_FALLBACKS:
             break
         fallback = text.endpoints[other]
-        wanted_there = wanted if wanted in fallback.models else fallback.default_model
+        wanted_there = wanted if wanted in fallback.named_models else fallback.default_model
         if other != name and wanted_there and fallback.url is not None:
             targets.append(_target(text, other, fallback.url, wanted_there))
     return targets
@@ -60,29 +58,38 @@ def find_targets(text: TextEndpoints | None, model: str, client: ProtocolName) -
 
 def find_models(text: TextEndpoints | None) -> list[Model]:
     """The first MOST_MODELS of the configured models."""
-    offered = text.offered if text is not None else {}
-    return [Model(shown, name) for shown, (name, _) in islice(offered.items(), MOST_MODELS)]
+    if text is None:
+        return []
+    return [
+        Model(shown, name, text.endpoints[name].weights(model))
+        for shown, (name, model) in islice(text.offered.items(), MOST_MODELS)
+    ]
 
 
-def _find(text: TextEndpoints, model: str, client: ProtocolName) -> tuple[str, str]:
-    """The endpoint's name, and the model without it."""
+def _find(text: TextEndpoints, model: str) -> tuple[str, str]:
+    """The endpoint's name, and the model as that knows it."""
     if model in text.offered:  # what the list of models says comes first
         return text.offered[model]
+    if not model:
+        return _default(text)
     name, slash, rest = model.partition("/")
-    if slash and name in text.endpoints:
-        return name, rest
-    return _for_unknown(text, model, client), model
+    endpoint = text.endpoints.get(name) if slash else None
+    if endpoint is not None:
+        known = endpoint.known(rest) if rest else endpoint.default_model
+        if known:
+            return name, known
+    raise NoModel(f"The model {model[:100]!r} is not offered here")
 
 
-def _for_unknown(text: TextEndpoints, model: str, client: ProtocolName) -> str:
-    """The endpoint's name: for a model that no config names, one that speaks the client's protocol,
-    which is likely to have it, before the default one. For '' the default one."""
-    names, akin = text.in_order, text.speaking[client] if model else []
-    if text.default is not None:
-        return akin[0] if akin else text.default
-    if len(names) == 1 or len(akin) == 1:
-        return (akin or names)[0]
-    raise NoModel(f"No endpoint has the model {model[:100]!r}, and none is the default")
+def _default(text: TextEndpoints) -> tuple[str, str]:
+    """For a request that names no model."""
+    name = text.in_order[0]
+    if text.default is None and len(text.endpoints) > 1:
+        raise NoModel("The request names no model, and no endpoint is the default")
+    wanted = text.endpoints[name].default_model
+    if not wanted:
+        raise Unsupported("model", "model is required: the endpoint has no default_model")
+    return name, wanted
 
 
 def _target(text: TextEndpoints, name: str, url: str, model: str) -> Target:

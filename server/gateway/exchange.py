@@ -11,6 +11,7 @@ from server.gateway.attempts import Attempt
 from server.providers.errors import ProviderError
 from server.providers.usage import Counts, Usage
 from server.providers.wire import Form
+from server.tenants.models import in_tokens
 from server.who import Ref
 
 _LONGEST_MODEL = 100
@@ -89,7 +90,7 @@ class Exchange:
         """What to settle the hold to, if nothing more comes."""
         attempt, progress, output = self.attempt, self.progress, self.tally.output
         reported = progress.usage or Counts()
-        if reported.sum * attempt.weight > LARGEST:
+        if in_tokens(reported.sum * attempt.weights.largest) > LARGEST:
             reported = Counts()
         used_by_input, produced = reported.believed(output.least_report, output.tokens)
         is_known = progress.has_all_usage and None not in (used_by_input, produced)
@@ -99,7 +100,8 @@ class Exchange:
         if used_by_input is None:
             used_by_input = max(attempt.prompt, reported.read + reported.written)
         usage = Usage(used_by_input, produced)
-        tokens = min(usage.total * attempt.weight, LARGEST)
+        cached = min(reported.read, usage.input)
+        tokens = min(attempt.weights.cost(usage.input, cached, usage.output), LARGEST)
         if not is_known and progress.state != "ended" and attempt.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)

@@ -31,7 +31,7 @@ _WRONG = f"must be an integer from 1 to {LARGEST}"
 _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": AnthropicError}
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
-    NoModel: NoModel("This tenant has no text provider"),
+    NoModel: NoModel("The model 'o1-pro' is not offered here"),
     PaymentRequired: PaymentRequired(29_202, 2_000, 0, {}),
     TokensHeld: TokensHeld(PaymentRequired(29_202, 2_000, 58_000, {})),
     Invalid: Invalid("Invalid request", [{"path": "tokens", "message": _WRONG}]),

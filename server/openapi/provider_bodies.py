@@ -33,8 +33,8 @@ class _Asked(TypedDict):
         Annotated[
             str | None,
             Field(
-                description="as configured, or `<endpoint>/<model>`; absent: that of the default "
-                "endpoint"
+                description="one that the list of models has, or `<endpoint>/<model>`; absent: "
+                "that of the default endpoint"
             ),
         ]
     ]

@@ -65,7 +65,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
     OriginNotAllowed: ("the tenant's `allowed_origins` do not list the page's", ()),
     NotFound: ("there is none in this tenant", ()),
-    NoModel: ("no endpoint has the model, and none is the default", ()),
+    NoModel: ("no endpoint offers the model", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),

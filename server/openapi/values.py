@@ -67,7 +67,8 @@ _CONFIG = {
             "endpoints": {
                 "openai": {
                     "url": "https://api.openai.com/v1/chat/completions",
-                    "default_model": "gpt-4o",
+                    "default_model": "gpt-4o-mini",
+                    "models": [{"name": "gpt-4o", "weight": 16.7}],
                     "api_key": "sk-abc123",
                 },
                 "anthropic": {

@@ -117,6 +117,10 @@ def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:
         raise Invalid("Invalid config", [_detail(fault) for fault in faults]) from None
 
 
+_NO_PARTS = ("[key]", "[name]", "[object]")
+"""Of pydantic's paths, which the config's have not."""
+
+
 def _detail(fault: ErrorDetails) -> Detail:
-    path = ".".join(str(part)[:100] for part in fault["loc"] if part != "[key]")
+    path = ".".join(str(part)[:100] for part in fault["loc"] if part not in _NO_PARTS)
     return {"path": path, "message": fault["msg"].removeprefix("Value error, ")}

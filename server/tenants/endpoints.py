@@ -1,12 +1,23 @@
 """The endpoints of a tenant's config: the upstreams that its users' calls may go to."""
 
 import re
+from collections import Counter
 from functools import cached_property
 from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from server.providers.wire import ProtocolName
+from server.tenants.models import (
+    ANY,
+    THOUSAND,
+    MaxOutput,
+    Model,
+    OfferedModel,
+    Weight,
+    Weights,
+    in_tokens,
+)
 from server.tenants.strict import Name, Strict, Text
 
 # What aiohttp and servers take as a header's value alike: no spaces at its ends, ASCII.
@@ -24,16 +35,22 @@ class Endpoint(Strict):
     api_key: _Sendable | None = None
     default_model: Text | None = None
     protocol: ProtocolName | None = None
-    weight: int = Field(1, ge=1, le=1_000, description="tokens charged per token used")
+    weight: Weight = Field(
+        THOUSAND,
+        description="tokens charged per token used, with up to three decimals",
+        json_schema_extra={"default": 1},
+    )
 
 
 class TextEndpoint(Endpoint):
     """An upstream for chat completions or messages."""
 
-    models: list[Text] = Field([], description="further models to ask it for")
-    max_output: int = Field(
-        4_096, ge=1, le=10_000_000, description="output limit in tokens where a call has none"
+    models: list[Model] = Field(
+        [],
+        description="further models that it offers, and what its `default_model` costs; `*`: any "
+        "may be asked for, as `<endpoint>/<model>`",
     )
+    max_output: MaxOutput = Field(4_096, description="output limit in tokens where a call has none")
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
     )
@@ -62,9 +79,62 @@ class TextEndpoint(Endpoint):
         return "anthropic" if is_anthropic else "openai"
 
     @cached_property
-    def named_models(self) -> frozenset[str]:
-        """Those that the config names."""
-        return frozenset({*self.models, self.default_model or ""} - {""})
+    def named_models(self) -> dict[str, None]:
+        """Those that the config names, in order, the default one first."""
+        names = [model if isinstance(model, str) else model.name for model in self.models]
+        named = dict.fromkeys([self.default_model or "", *names])
+        return {name: None for name in named if name not in ("", ANY)}
+
+    @cached_property
+    def takes_any(self) -> bool:
+        """May it be asked for models that the config does not name?"""
+        return ANY in self.models
+
+    def known(self, model: str) -> str | None:
+        """The model to ask it for, None if it does not offer that. Where any may be asked for, one
+        that is named counts as itself however it is written: it has a price."""
+        if model in self.named_models:
+            return model
+        return self._folded.get(_fold(model), model) if self.takes_any and model != ANY else None
+
+    def weights(self, model: str) -> Weights:
+        return self._priced.get(model, self._own_weights)
+
+    def limit(self, model: str) -> int:
+        """The output limit, in tokens, where a call has none."""
+        offered = self._described.get(model)
+        return (offered and offered.max_output) or self.max_output
+
+    @cached_property
+    def _folded(self) -> dict[str, str]:
+        return {_fold(name): name for name in self.named_models}
+
+    @cached_property
+    def least_cost(self) -> int:
+        """Of a token in and a token out, in tokens."""
+        weights = [self._own_weights, *self._priced.values()]
+        return in_tokens(min(one.of_prompt + one.output for one in weights))
+
+    @cached_property
+    def _own_weights(self) -> Weights:
+        return Weights(self.weight, self.weight, self.weight)
+
+    @cached_property
+    def _priced(self) -> dict[str, Weights]:
+        return {name: one.weights(self.weight) for name, one in self._described.items()}
+
+    @cached_property
+    def _described(self) -> dict[str, OfferedModel]:
+        return {one.name: one for one in self.models if isinstance(one, OfferedModel)}
+
+    @field_validator("models")
+    @classmethod
+    def _say_one_thing(cls, models: list[Model]) -> list[Model]:
+        described = [model.name for model in models if isinstance(model, OfferedModel)]
+        twice = [name for name, count in Counter(described).items() if count > 1]
+        if twice or ANY in described:
+            raise ValueError(f"{(twice or [ANY])[0]!r} cannot be described so")
+        return models
 
     @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:
@@ -75,6 +145,10 @@ class TextEndpoint(Endpoint):
         if self.limit_field is not None:
             return self.limit_field
         return "max_completion_tokens" if _OPENAI.match(self.url or "") else "max_tokens"
+
+
+def _fold(model: str) -> str:
+    return model.strip().casefold()
 
 
 _AnyEndpoint = TypeVar("_AnyEndpoint", bound=Endpoint)
@@ -110,13 +184,9 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return {name: self.endpoints[name].speaks(name) for name in self.in_order}
 
     @cached_property
-    def speaking(self) -> dict[ProtocolName, list[str]]:
-        """The names of those that can be asked, in order, by their protocol."""
-        found: dict[ProtocolName, list[str]] = {"openai": [], "anthropic": []}
-        for name, protocol in self.protocols.items():
-            if self.endpoints[name].url is not None:
-                found[protocol].append(name)
-        return found
+    def least_cost(self) -> int:
+        """What a call costs at least, in tokens, whatever it asks for."""
+        return min((endpoint.least_cost for endpoint in self.endpoints.values()), default=1)
 
     @cached_property
     def offered(self) -> dict[str, tuple[str, str]]:
@@ -125,10 +195,9 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         found: dict[str, tuple[str, str]] = {}
         for name in self.in_order:
             endpoint = self.endpoints[name]
-            for model in dict.fromkeys([endpoint.default_model, *endpoint.models]):
-                if model:
-                    shown = f"{name}/{model}" if model in found else model
-                    found.setdefault(shown, (name, model))
+            for model in endpoint.named_models:
+                shown = f"{name}/{model}" if model in found else model
+                found.setdefault(shown, (name, model))
         return found
 
     @field_validator("fallback")

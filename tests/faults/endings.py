@@ -95,7 +95,7 @@ class Case:
     def body(self) -> dict[str, Any]:
         random = Random(self.seed)
         words = " ".join(random.choice(WORDS) for _ in range(random.randint(20, 60)))
-        members: dict[str, Any] = {"model": f"{self.first_endpoint}/m", "max_tokens": self.limit}
+        members: dict[str, Any] = {"model": f"{self.first_endpoint}/", "max_tokens": self.limit}
         if self.stream:
             members["stream"] = True
             if self.asked == "openai":

@@ -238,20 +238,20 @@ def test_the_sdks_give_an_app_all_of_it(gateway: Server, client: httpx.Client) -
         of_anthropic = anthropic.Anthropic(base_url=base, api_key=user.api_key)
         with pytest.raises(openai.APIStatusError) as payment:
             of_openai.chat.completions.create(
-                model="m", messages=[{"role": "user", "content": "Hi"}]
+                model="openai-model", messages=[{"role": "user", "content": "Hi"}]
             )
         assert "; 3 are left" in payment.value.message
         assert payment.value.body["tokensLeft"] == 3  # type: ignore[index]
         with pytest.raises(openai.NotFoundError) as missing:
-            of_openai.responses.create(model="m", input="Hi")
+            of_openai.responses.create(model="openai-model", input="Hi")
         assert f"use {CHAT}" in missing.value.message
         with pytest.raises(anthropic.APIStatusError) as due:
             of_anthropic.messages.create(
-                model="m", max_tokens=5, messages=[{"role": "user", "content": "Hi"}]
+                model="openai-model", max_tokens=5, messages=[{"role": "user", "content": "Hi"}]
             )
         assert "; 3 are left" in due.value.message
         with pytest.raises(anthropic.NotFoundError) as uncounted:
             of_anthropic.messages.count_tokens(
-                model="m", messages=[{"role": "user", "content": "Hi"}]
+                model="openai-model", messages=[{"role": "user", "content": "Hi"}]
             )
         assert f"use {MESSAGES}" in uncounted.value.message

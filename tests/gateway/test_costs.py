@@ -48,9 +48,9 @@ NAMES: dict[str, tuple[dict[str, Any], str | None, str | None]] = {
     "another": ({"models": ["other"]}, "other", "other"),
     "by its endpoint": ({"models": ["other"]}, "main/other", "other"),
     "a long one": ({"models": ["m" * 2_000]}, "m" * 2_000, "m" * 100),
-    "a stranger's": ({"models": ["other"]}, "m" * 90, None),
-    "a stranger's by its endpoint": ({"models": ["other"]}, "main/" + "m" * 90, None),
-    "a part of one": ({"models": ["other"]}, "othe", None),
+    "a described one": ({"models": [{"name": "other"}]}, "other", "other"),
+    "a stranger's": ({"models": ["other", "*"]}, "main/" + "m" * 90, None),
+    "a part of one": ({"models": ["other", "*"]}, "main/othe", None),
 }
 
 

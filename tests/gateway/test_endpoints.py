@@ -25,17 +25,14 @@ def two(double: Double, other: Double) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize(
     ("model", "where", "sent"),
     [
-        ("first/any", 0, "any"),
-        ("second/any", 1, "any"),
-        ("second/org/any", 1, "org/any"),
-        ("second/alpha", 1, "alpha"),
+        ("second/beta-mini", 1, "beta-mini"),
+        ("second/org/gamma", 1, "org/gamma"),
+        ("second/beta", 1, "beta"),
         ("second/", 1, "beta"),
         ("beta-mini", 1, "beta-mini"),
         ("alpha-mini", 0, "alpha-mini"),
         ("beta", 0, "beta"),  # both have it, and the default endpoint is asked first
         ("org/gamma", 1, "org/gamma"),
-        ("unknown", 0, "unknown"),
-        ("unknown/model", 0, "unknown/model"),
         (None, 0, "alpha"),
         ("", 0, "alpha"),
     ],
@@ -48,6 +45,48 @@ def test_endpoint_and_model(
     models = [[call.body["model"] for call in one.calls()] for one in (double, other)]
     assert models == ([[sent], []] if where == 0 else [[], [sent]])
     assert ledger(user)[0]["ref"]["endpoint"] == ("first", "second")[where]
+
+
+NOT_OFFERED = [
+    *("unknown", "unknown/alpha", "first/unknown", "second/alpha", "first/first/alpha"),
+    *("ALPHA", "alpha ", " alpha", "alpha\n", "first/ALPHA", "First/alpha", "first//alpha"),
+    *("alpha/", "/alpha", "/", "*", "first/*", "gamma", "alpha\u200b", "\uff41lpha"),
+    *("openai/alpha", "models/alpha", "ft:alpha", "alpha:online", "alpha-mini-2026-01-01"),
+]
+
+
+@pytest.mark.parametrize("asked", PROTOCOLS)
+def test_a_model_that_is_not_offered_is_404(
+    client: httpx.Client, double: Double, other: Double, asked: str
+) -> None:
+    user = user_of(client, two(double, other), ["second"])
+    for model in NOT_OFFERED:
+        reply = ask(user, "Hi", asked, model=model)
+        assert reply.status_code == 404, (model, reply.text)
+        assert reply.json()["error"]["code"] == "model_not_found"
+        assert reply.headers["x-should-retry"] == "false"
+    for value in (["alpha"], {"name": "alpha"}, 1, True):
+        assert ask(user, "Hi", asked, model=value).status_code == 400
+    assert double.calls() == other.calls() == []
+    assert user.balance()["rateRemaining"] == 10_000
+
+
+def test_any_model_of_an_endpoint_that_is_open(
+    client: httpx.Client, double: Double, other: Double
+) -> None:
+    """By the endpoint's name alone."""
+    endpoints = two(double, other)
+    endpoints["second"]["models"].append("*")
+    user = user_of(client, endpoints)
+    names = ["second/any", "second/org/any", "second/alpha", "second/beta", "beta-mini"]
+    for model in names:
+        assert ask(user, "Hi", model=model).status_code == 200
+    sent = [call.body["model"] for call in other.calls()]
+    assert sent == ["any", "org/any", "alpha", "beta", "beta-mini"]
+    for model in ("any", "first/any", "*", "second/*"):
+        assert ask(user, "Hi", model=model).status_code == 404
+    listed = user.api.get("/v1/models", user.headers).json()["data"]
+    assert "*" not in [model["id"] for model in listed]
 
 
 # Endpoints by name: their protocol, default model and further models. The first is the default one.
@@ -64,10 +103,9 @@ SLASHES: dict[str, tuple[str, list[str]]] = {
         ("anthropic/claude-x", "openrouter", "anthropic/claude-x"),
         ("openrouter/claude-x", "openrouter", "claude-x"),
         ("openrouter/auto", "anthropic", "openrouter/auto"),
-        ("openrouter/any", "openrouter", "any"),
-        ("anthropic/any", "anthropic", "any"),
-        ("anthropic/", "openrouter", "anthropic/"),
         ("a/b/c", "openrouter", "a/b/c"),
+        ("anthropic/openrouter/auto", "anthropic", "openrouter/auto"),
+        ("anthropic/", "openrouter", "anthropic/"),
         ("a/anthropic/claude-x", "a", "anthropic/claude-x"),
         ("openrouter/anthropic/claude-x", "openrouter", "anthropic/claude-x"),
         ("b/c", "a", "b/c"),
@@ -97,51 +135,6 @@ def test_each_listed_model_is_its_owners(client: httpx.Client, double: Double) -
         assert ledger(user)[0]["ref"]["endpoint"] == model["owned_by"], model
 
 
-def mixed(double: Double, *order: str) -> dict[str, dict[str, Any]]:
-    """Endpoints in this order, each named by its protocol, perhaps with a digit after it."""
-    return {name: endpoint(double.url, name.rstrip("12"), models=["known"]) for name in order}
-
-
-@pytest.mark.parametrize(
-    ("order", "asked", "model", "where"),
-    [
-        (("openai", "anthropic"), "anthropic", "claude-new", "anthropic"),
-        (("anthropic", "openai"), "openai", "gpt-new", "openai"),
-        (("openai", "anthropic"), "openai", "claude-new", "openai"),
-        (("openai1", "openai2", "anthropic"), "openai", "gpt-new", "openai1"),
-        (("openai", "anthropic1", "anthropic2"), "anthropic", "claude-new", "anthropic1"),
-        (("openai1", "openai2"), "anthropic", "claude-new", "openai1"),
-        (("openai", "anthropic"), "anthropic", "known", "openai"),
-        (("openai", "anthropic"), "anthropic", "openai/claude-new", "openai"),
-        (("openai", "anthropic"), "anthropic", None, "openai"),
-    ],
-)
-def test_an_unknown_model_is_asked_for_in_its_clients_protocol(
-    client: httpx.Client,
-    double: Double,
-    order: tuple[str, ...],
-    asked: str,
-    model: str | None,
-    where: str,
-) -> None:
-    user = user_of(client, mixed(double, *order))
-    assert ask(user, "Hi", asked, model=model).status_code == 200
-    assert ledger(user)[0]["ref"]["endpoint"] == where
-
-
-def test_without_a_default_the_only_one_of_the_protocol_is_asked(
-    client: httpx.Client, double: Double
-) -> None:
-    value = config(anonymous=_RICH)
-    for order, status in ((("openai", "anthropic"), 200), (("openai", "openai1"), 404)):
-        providers = {"text": {"endpoints": mixed(double, *order)}}
-        user = Api.new_tenant(client, value | {"providers": providers}).login()
-        assert ask(user, "Hi", "anthropic", model="claude-new").status_code == status
-    without_url = {"openai": endpoint(double.url), "anthropic": {"protocol": "anthropic"}}
-    user = user_of(client, without_url)
-    assert ask(user, "Hi", "anthropic", model="claude-new").status_code == 200
-
-
 def test_a_client_with_edits_of_thinking_is_served_by_any_model(
     client: httpx.Client, double: Double
 ) -> None:
@@ -153,7 +146,7 @@ def test_a_client_with_edits_of_thinking_is_served_by_any_model(
         "thinking": {"type": "adaptive"},
         "metadata": {"user_id": "user_" + "a" * 64 + "_account__session_" + "b" * 76},
     }
-    reply = ask(user, "Hi", "anthropic", model="claude-new", **members)
+    reply = ask(user, "Hi", "anthropic", **members)
     assert reply.status_code == 200, reply.text
     assert len(double.calls()[0].body["user"]) <= 64
 
@@ -162,7 +155,7 @@ def test_a_client_with_edits_of_thinking_is_served_by_any_model(
 def test_a_model_must_be_named_where_there_is_no_default(
     client: httpx.Client, double: Double, protocol: str
 ) -> None:
-    user = user_at(client, double.url, default_model=None)
+    user = user_at(client, double.url, default_model=None, models=["any"])
     reply = ask(user, "Hi", protocol)
     assert (reply.status_code, reply.json()["error"]["type"]) == (400, "invalid_request_error")
     assert "model" in reply.json()["error"]["message"]
@@ -199,7 +192,7 @@ def test_the_only_endpoint_needs_not_be_called_the_default(
 ) -> None:
     providers = {"text": {"endpoints": {"only": endpoint(double.url)}}}
     user = Api.new_tenant(client, config(anonymous=_RICH) | {"providers": providers}).login()
-    assert ask(user, "Hi", model="unknown").status_code == 200
+    assert ask(user, "Hi").status_code == 200
 
 
 _RICH = {"tokens": 100_000, "rate_limit": 100, "rate_limit_window": 60}

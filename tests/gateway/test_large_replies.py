@@ -242,14 +242,14 @@ def test_one_tenants_replies_leave_room_for_those_of_others(
         caller = threading.Thread(target=lambda: replies.append(ask(user, "Hi")))
         caller.start()
         assert held.is_sent.wait(20)  # and read, but for what sockets keep
-        reply = ask(user, "Hi", model="quick/m", max_tokens=OUTPUT)
+        reply = ask(user, "Hi", model="quick/", max_tokens=OUTPUT)
         assert (reply.status_code, reply.headers["x-tokens-charged"]) == (502, str(PROMPT + OUTPUT))
         other = user_at(client, quick.url)
         assert ask(other, "Hi").headers["x-tokens-charged"] == "25"
         held.go_on.set()
         caller.join()
         assert replies[0].headers["x-tokens-charged"] == "25"
-        reply = ask(user, "Hi", model="quick/m")
+        reply = ask(user, "Hi", model="quick/")
         assert reply.headers["x-tokens-charged"] == "25"
 
 
@@ -264,11 +264,11 @@ def test_one_users_replies_leave_room_for_those_of_others_of_the_tenant(
         caller = threading.Thread(target=lambda: ask(user, "Hi"))
         caller.start()
         assert held.is_sent.wait(20)
-        assert ask(user, "Hi", model="quick/m").status_code == 502
-        assert ask(other, "Hi", model="quick/m").status_code == 200
+        assert ask(user, "Hi", model="quick/").status_code == 502
+        assert ask(other, "Hi", model="quick/").status_code == 200
         held.go_on.set()
         caller.join()
-        assert ask(user, "Hi", model="quick/m").status_code == 200
+        assert ask(user, "Hi", model="quick/").status_code == 200
 
 
 def event(data: bytes) -> bytes:

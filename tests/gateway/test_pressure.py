@@ -199,7 +199,8 @@ def test_unseen_reasoning_costs_the_whole_hold(
 ) -> None:
     endpoint, request, may_reason = REASONING[name]
     prompt = double.script("x", Answer(stop_at=2, reasoning_tokens=40))
-    user = user_at(client, double.url, **endpoint)
+    models = ["o4-mini", "our-own", "gpt-4o-mini"]
+    user = user_at(client, double.url, models=models, **endpoint)
     with streaming(user, prompt, max_tokens=60, **request) as reply:
         lines = reply.iter_lines()
         while "One" not in next(lines):

@@ -135,12 +135,17 @@ def test_the_sdks_give_it_to_an_app(gateway: Server, client: httpx.Client) -> No
         turns: list[Any] = [{"role": "user", "content": "Hi"}]
         chat = of_openai.chat.completions
         *_, last = chat.create(
-            model="m", messages=turns, stream=True, stream_options={"include_usage": True}
+            model="openai-model",
+            messages=turns,
+            stream=True,
+            stream_options={"include_usage": True},
         )
         assert last.model_extra == {"vibe": spent(user)}
-        for _ in chat.create(model="m", messages=turns, stream=True):
+        for _ in chat.create(model="openai-model", messages=turns, stream=True):
             pass
-        with of_anthropic.messages.stream(model="m", max_tokens=50, messages=turns) as events:
+        with of_anthropic.messages.stream(
+            model="openai-model", max_tokens=50, messages=turns
+        ) as events:
             found = [event for event in events if event.type == "message_delta"]
             assert events.get_final_message().stop_reason == "end_turn"
         left = spent(user)["tokensLeft"]

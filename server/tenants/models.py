@@ -1,0 +1,95 @@
+"""The models that an endpoint of a tenant's config offers, and what they cost.
+
+Weights are tokens charged per token used. A config writes them with up to three decimals; here they
+are thousandths, so that costs are exact.
+"""
+
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
+
+from server.tenants.strict import Strict, Text
+
+THOUSAND = 1_000
+"""Of a weight of 1."""
+LARGEST_WEIGHT = 1_000 * THOUSAND
+ANY = "*"
+"""In an endpoint's `models`: it may be asked for any, as `<endpoint>/<model>`."""
+
+
+def _thousandths(value: Any) -> int:
+    if type(value) not in (int, float):
+        raise ValueError("must be a number")
+    # Python writes a float as it stood in the JSON, where it has so few digits.
+    exact = Decimal(str(value)) * THOUSAND
+    if not 1 <= exact <= LARGEST_WEIGHT or exact % 1:
+        raise ValueError("must be a number from 0.001 to 1000, with three decimals at most")
+    return int(exact)
+
+
+Weight = Annotated[
+    int,
+    BeforeValidator(_thousandths),
+    WithJsonSchema({"type": "number", "minimum": 0.001, "maximum": 1000}),
+]
+MaxOutput = Annotated[int, Field(ge=1, le=10_000_000)]
+
+
+class Weights(NamedTuple):
+    """Of a model, in thousandths: of the input, of what of it was read from a cache, and of the
+    output."""
+
+    input: int
+    cached: int
+    output: int
+
+    @property
+    def of_prompt(self) -> int:
+        """The most that a token of a prompt can cost: nobody knows what of it is cached."""
+        return max(self.input, self.cached)
+
+    @property
+    def largest(self) -> int:
+        return max(self)
+
+    def cost(self, used_by_input: int, cached: int, output: int) -> int:
+        """In tokens; `cached` of the input were read from a cache."""
+        fresh = used_by_input - cached
+        return in_tokens(fresh * self.input + cached * self.cached + output * self.output)
+
+
+def in_tokens(thousandths: int) -> int:
+    """Rounded up."""
+    return -(-thousandths // THOUSAND)
+
+
+class OfferedModel(Strict):
+    """A model; what it does not say is as the endpoint says, and its other weights as `weight`."""
+
+    name: Text = Field(description="as the endpoint knows it")
+    weight: Weight | None = Field(None, description="tokens charged per token used")
+    input_weight: Weight | None = Field(None, description="per token of input, cache writes too")
+    cached_weight: Weight | None = Field(None, description="per token of input read from a cache")
+    output_weight: Weight | None = Field(None, description="per token of output")
+    max_output: MaxOutput | None = Field(
+        None, description="output limit in tokens where a call has none"
+    )
+
+    def weights(self, otherwise: int) -> Weights:
+        """`otherwise`: the endpoint's weight."""
+        weight = self.weight or otherwise
+        return Weights(
+            self.input_weight or weight, self.cached_weight or weight, self.output_weight or weight
+        )
+
+
+def _kind(model: Any) -> str:
+    return "[name]" if isinstance(model, str) else "[object]"
+
+
+Model = Annotated[
+    Annotated[Text, Tag("[name]")] | Annotated[OfferedModel, Tag("[object]")],
+    Discriminator(_kind),
+]
+"""By its name alone, or with what it costs."""
