@@ -16,15 +16,24 @@
   ARGV[9] old_once_field  as servers before this one hashed it
   ARGV[10] ledger_size    entries that are kept
   ARGV[11] ref            for the ledger, JSON
+  ARGV[12] groups         the policy of each group of the config: lines of its name, a tab and the
+                          policy's number; '' where no policy matters
+  ARGV[13] verdicts       what each policy says of this call: lines of its number, a tab, and the
+                          most tokens that it may hold, a blank and the user's open holds of kind
+                          own that there may be; or nothing after the tab
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
-           deadline_ms, lapsed}, the last four only with a hold
+           deadline_ms, lapsed, policy}, the last five only with a hold
     OK              lapsed: tokens of earlier holds that count for the same day of the tenant's
                     limit, and went back at their deadline; each is told once
-    REPLAYED        the hold and tokens_left of the first reply, without lapsed
+                    policy: the number of the group's, 0 where none matters
+    REPLAYED        the hold and tokens_left of the first reply, without lapsed and policy
     UNKNOWN_KEY     {status} alone
+    UNKNOWN_GROUP   the config has no such group any more
+    NOT_ALLOWED     after retry_after_ms comes policy, and nothing else
     KEY_REUSED      the Idempotency-Key came with other values
     RATE_LIMITED
     TOO_MANY_KEYS   retry_after_ms until an Idempotency-Key expires
+    TOO_MANY_CALLS  as many holds of kind own are open as the policy lets a user have
     TOO_MANY_HOLDS  retry_after_ms until one is past its deadline
     NO_TOKENS       after retry_after_ms comes tokens_held, and nothing else
 ]]
@@ -33,6 +42,7 @@ local tenant, api_key = ARGV[1], ARGV[2]
 local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
 local old_once_field, ledger_size, ref = ARGV[9], tonumber(ARGV[10]), ARGV[11]
+local groups, verdicts = ARGV[12], ARGV[13]
 
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
@@ -46,6 +56,21 @@ local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
 local function reply(status, tokens_left, retry_after_ms, hold)
   return {status, tokens_left, user.rateLimit, user.rateLimitWindow, rate.remaining, rate.reset_ms,
           retry_after_ms, unpack(hold or {})}
+end
+
+local policy, most, concurrent = 0, wanted, nil
+if groups ~= '' then
+  local function after_tab(lines, name)
+    local _, tab = string.find(lines, '\n' .. name .. '\t', 1, true)
+    return tab and string.match(lines, '[^\n]*', tab + 1)
+  end
+  policy = after_tab(groups, user.group)
+  if not policy then return reply(UNKNOWN_GROUP, user.tokensLeft, 0) end
+  local verdict = after_tab(verdicts, policy)
+  policy = tonumber(policy)
+  if verdict == '' then return reply(NOT_ALLOWED, user.tokensLeft, 0, {policy}) end
+  most, concurrent = string.match(verdict, '^(%d+) (%d+)$')
+  most, concurrent = tonumber(most), tonumber(concurrent)
 end
 
 local once
@@ -72,11 +97,17 @@ end
 if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
+if concurrent then
+  for _, hold in pairs(user.holds) do
+    if hold[3] == 'own' then concurrent = concurrent - 1 end
+  end
+  if concurrent <= 0 then return reply(TOO_MANY_CALLS, user.tokensLeft, 0) end
+end
 local holds_wait_ms = wait_for_a_hold_ms(user, now)
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
 if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0, {held(user)}) end
 
-local tokens = math.min(wanted, user.tokensLeft)
+local tokens = math.min(wanted, most, user.tokensLeft)
 user.tokensLeft = user.tokensLeft - tokens
 user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
 append(user, now, 'hold', -tokens, ref)
@@ -93,4 +124,4 @@ end
 save()
 admit(rate_key, rate, window_ms)
 if once then once.remember(to_keep) end
-return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms, lapsed})
+return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms, lapsed, policy})

@@ -29,7 +29,7 @@ Refusal
 │   ├── Unreadable        503  what Redis has is not what we store; nothing was done
 │   ├── Overloaded        503  too many calls or large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
-├── for want of tokens: server/metering/errors.py
+├── of those who may not, or not now: server/metering/errors.py
 └── those of providers: server/providers/errors.py
 """
 

@@ -13,7 +13,7 @@ from server.metering.results import Balance, Entry, Op, iso_time
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import TenantId, Time, UserId
 from server.replies import JsonReply
-from server.tenants.config import MOST_REQUESTS, RateLimit, RateLimitWindow
+from server.tenants.groups import MOST_REQUESTS, RateLimit, RateLimitWindow
 
 blueprint = Blueprint("accounts")
 

@@ -16,7 +16,7 @@ from server.errors import OriginNotAllowed, RedisNearlyFull, TooManyRequests
 from server.openapi.route import Answer, Doc
 from server.openapi.values import ApiKey, TenantId, UserId
 from server.replies import JsonReply
-from server.tenants.config import RateLimit, RateLimitWindow
+from server.tenants.groups import RateLimit, RateLimitWindow
 
 blueprint = Blueprint("auth", url_prefix="/auth")
 

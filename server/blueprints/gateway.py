@@ -21,10 +21,11 @@ from server.errors import (
 from server.gateway.attempts import Attempt, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
+from server.gateway.policy import judge
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
-from server.metering.errors import PaymentRequired, TokensHeld
+from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.metering.results import Held
 from server.openapi.headers import RATE, SPENT
 from server.openapi.provider_bodies import (
@@ -59,7 +60,8 @@ blueprint = Blueprint("gateway", url_prefix="/v1")
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
 _REFUSALS = [
-    *(Unsupported, NoModel, PaymentRequired, TooManyRequests, TenantLimited, TokensHeld),
+    *(Unsupported, NotAllowed, NoModel, PaymentRequired),
+    *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
@@ -145,8 +147,10 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
             attempts = await aside(portion.owners, _attempts, text, speaks, endpoints)
         meter = request.meter(attempts[0].ask.stream)
+        judged = judge(request.tenant.config.policies, attempts)
         services.places.take(who.tenant_id)
-        call = Call(services.holding, meter, services.upstream, caller, attempts, portion.keep())
+        upstream, kept = services.upstream, portion.keep()
+        call = Call(services.holding, meter, upstream, caller, attempts, judged, kept)
     try:
         return await _metered(request, call, is_stream=attempts[0].ask.stream)
     finally:

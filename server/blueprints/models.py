@@ -9,6 +9,8 @@ from typing_extensions import TypeAliasType, TypedDict
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
 from server.gateway.room import SMALL_REPLY_BYTES
+from server.metering.errors import NotAllowed
+from server.metering.rules import UNKNOWN_GROUP
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
@@ -74,18 +76,22 @@ Models = TypeAliasType("Models", ModelList | AnthropicModelList)
     ctx_speaks="openai",
     ctx_doc=Doc(
         "Gateway",
-        "The configured models",
+        "The models that the user may ask for",
         [Answer("the models; in Anthropic's shape with `anthropic-version`", Models)],
         about="Not rate limited, and answers at a balance of 0 too. "
         f"The first {endpoints.MOST_MODELS:,} that the config names.",
         credential="user",
         parameters=[ANTHROPIC_VERSION],
+        refusals=[NotAllowed],
     ),
 )
 async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     who = await request.who()
-    await request.services.accounts.balance(who)
-    found = endpoints.find_models(request.tenant.config.providers.text)
+    balance = await request.services.accounts.balance(who)
+    policy = request.tenant.config.policies.find(balance.group)
+    if policy is None:
+        raise NotAllowed(*UNKNOWN_GROUP)
+    found = endpoints.find_models(request.tenant.config.providers.text, policy)
     models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""

@@ -30,9 +30,9 @@ class Attempt(NamedTuple):
     `source` is that of its reply. `body` is what `translation` made of the client's, and empty when
     it is not needed any more; `may_reason`: it may produce reasoning that a stream does not show.
     `prompt` is an estimate in the endpoint's tokens, `limit` the asked for or configured output
-    limit of a choice, in tokens. `most` is what the call can cost here, and `least` what must be
-    held for it to make sense: the prompt, a token of each choice, and the thinking that was asked
-    for, which providers want to be below the limit.
+    limit of a choice, in tokens, and `least_limit` the one that makes sense: a token, and the
+    thinking that was asked for, which providers want to be below the limit. `least` tokens must be
+    held for that.
     """
 
     target: Target
@@ -43,16 +43,21 @@ class Attempt(NamedTuple):
     prompt: int
     weights: Weights
     limit: int
+    least_limit: int
     ask: Ask
     least: int
-    most: int
 
-    def limit_within(self, held: int) -> int | None:
-        """The output limit to send when `held` tokens are held; None if they do not suffice."""
+    def most_within(self, limit: int) -> int:
+        """What the call can cost here with this output limit, in tokens."""
+        return _most_cost(self.weights, self.prompt, limit * self.ask.choices)
+
+    def limit_within(self, held: int, limit: int) -> int | None:
+        """The output limit to send, at most `limit`, when `held` tokens are held; None if they do
+        not suffice."""
         if held < self.least:
             return None
         affordable = held * THOUSAND - self.prompt * self.weights.of_prompt
-        return min(self.limit, affordable // (self.weights.output * self.ask.choices))
+        return min(limit, affordable // (self.weights.output * self.ask.choices))
 
     @property
     def form(self) -> Form:
@@ -140,7 +145,7 @@ def _attempt(
     budget = ask.thinking_budget
     if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
-    output = min(budget + 1 if budget < limit else 1, limit)
+    least_limit = min(budget + 1 if budget < limit else 1, limit)
     body = translated.by(translation, target.name if endpoint.returns_state else "")
     return Attempt(
         target,
@@ -151,9 +156,9 @@ def _attempt(
         prompt_tokens,
         weights,
         limit,
+        least_limit,
         ask,
-        _most_cost(weights, prompt_tokens, output * ask.choices),
-        _most_cost(weights, prompt_tokens, limit * ask.choices),
+        _most_cost(weights, prompt_tokens, least_limit * ask.choices),
     )
 
 

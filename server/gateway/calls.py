@@ -14,6 +14,7 @@ from server import metrics
 from server.errors import Refusal
 from server.gateway.attempts import Attempt, forget_bodies
 from server.gateway.exchange import Exchange, ref_of
+from server.gateway.policy import Judged
 from server.gateway.room import Portion
 from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending, Hold, Holding
@@ -59,6 +60,7 @@ class Call:
         upstream: Upstream,
         caller: Caller,
         attempts: list[Attempt],
+        judged: Judged,
         portion: Portion,
     ) -> None:
         """`portion` is of the room, and is what the bodies of the attempts take."""
@@ -72,16 +74,16 @@ class Call:
         self._meter = meter
         self._upstream = upstream
         self._attempts = attempts
+        self._judged = judged
         self._portion = portion
         self._ref = ref_of(attempts[0], caller.ref)
         self._hold: Hold | None = None
 
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
-        most = max(attempt.most for attempt in self._attempts)
-        least = self._attempts[0].least
-        who = self.caller.who
-        self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end)
+        rules, _, most = self._judged
+        least, who = self._attempts[0].least, self.caller.who
+        self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end, rules)
         return self._hold
 
     def go_on_alone(self, task: asyncio.Task[None]) -> bool:
@@ -104,7 +106,12 @@ class Call:
         """
         first: Refusal | None = None
         until = monotonic() + self.timeouts.first_byte
-        limits = [attempt.limit_within(held.tokens) for attempt in self._attempts]
+        limits = [
+            None if limit is None else attempt.limit_within(held.tokens, limit)
+            for attempt, limit in zip(
+                self._attempts, self._judged.verdicts[held.policy].limits, strict=True
+            )
+        ]
         left = len(limits) - limits.count(None)
         for attempt, limit in zip(self._attempts, limits, strict=True):
             if limit is None:

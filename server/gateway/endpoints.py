@@ -7,6 +7,7 @@ from server.errors import NoModel, Unsupported
 from server.providers.wire import WIRES, Wire
 from server.tenants.endpoints import TextEndpoint, TextEndpoints
 from server.tenants.models import Weights
+from server.tenants.policies import Policy
 
 MOST_FALLBACKS = 10
 """Of one call: each costs a request and a line in the log, and a config has room for thousands."""
@@ -41,7 +42,10 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
     """
     if text is None or not text.endpoints:
         raise NoModel("This tenant has no text provider")
-    name, wanted = _find(text, model)
+    found = text.find(model) if model else _default(text)
+    if found is None:
+        raise NoModel(f"The model {model[:100]!r} is not offered here")
+    name, wanted = found
     url = text.endpoints[name].url
     if url is None:
         raise NoModel(f"The endpoint {name!r} has no url")
@@ -56,29 +60,15 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
     return targets
 
 
-def find_models(text: TextEndpoints | None) -> list[Model]:
-    """The first MOST_MODELS of the configured models."""
-    if text is None:
+def find_models(text: TextEndpoints | None, policy: Policy) -> list[Model]:
+    """The first MOST_MODELS of the configured models that users of this policy may ask for."""
+    if text is None or not policy.has_text or policy.prompts_only:
         return []
+    usable = (one for one in text.offered.items() if policy.may_use(*one[1]))
     return [
         Model(shown, name, text.endpoints[name].weights(model))
-        for shown, (name, model) in islice(text.offered.items(), MOST_MODELS)
+        for shown, (name, model) in islice(usable, MOST_MODELS)
     ]
-
-
-def _find(text: TextEndpoints, model: str) -> tuple[str, str]:
-    """The endpoint's name, and the model as that knows it."""
-    if model in text.offered:  # what the list of models says comes first
-        return text.offered[model]
-    if not model:
-        return _default(text)
-    name, slash, rest = model.partition("/")
-    endpoint = text.endpoints.get(name) if slash else None
-    if endpoint is not None:
-        known = endpoint.known(rest) if rest else endpoint.default_model
-        if known:
-            return name, known
-    raise NoModel(f"The model {model[:100]!r} is not offered here")
 
 
 def _default(text: TextEndpoints) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from server.recent import Recent
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.tenants.config import ANONYMOUS, Group
+from server.tenants.groups import ANONYMOUS, Group
 from server.who import Ref
 
 REMEMBERED_KEYS = 50_000

@@ -8,7 +8,7 @@ from server.metering.results import Balance, Entry, GrantResult, iso_time
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.tenants.config import Group, is_temporary
+from server.tenants.groups import Group, is_temporary
 from server.who import Ref, Who
 
 

@@ -17,7 +17,7 @@ from server.metering.results import Entry
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
-from server.tenants.config import is_temporary
+from server.tenants.groups import is_temporary
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,11 @@
-"""The refusals for want of tokens; server/errors.py has the others.
+"""The refusals for want of tokens, or by the group's policy; server/errors.py has the others.
 
 Refusal
 ├── PaymentRequired       402  the balance does not cover it
+├── NotAllowed            403  a provider call that the user's group may not make
 └── TooManyRequests       429
-    └── TokensHeld        429  not now: other calls of the user hold what is missing
+    ├── TokensHeld        429  not now: other calls of the user hold what is missing
+    └── TooManyCalls      429  not now: as many as the group may have are under way
 """
 
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from collections.abc import Mapping
 from server.errors import Refusal, TooManyRequests
 
 HELD_RETRY_MS = 5_000
+"""When another call ends nobody knows."""
 
 
 class PaymentRequired(Refusal):
@@ -40,6 +43,28 @@ class PaymentRequired(Refusal):
         left, held = self.tokens_left, self.tokens_held
         told = f"This call needs at least {self.needed:,} tokens; {left:,} {_are(left)} left"
         return f"{told}, {held:,} {_are(held)} held by other calls" if held else told
+
+
+class NotAllowed(Refusal):
+    """`code` says what of the call it is."""
+
+    label = "not_allowed"
+    status = 403
+    is_final = True
+
+    def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        self.code = code
+        self.message = message
+        super().__init__(headers=headers)
+
+
+class TooManyCalls(TooManyRequests):
+    label = "too_many_calls"
+    message = "Too many calls at the same time"
+    code = "too_many_calls"
+
+    def __init__(self, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(HELD_RETRY_MS, headers)
 
 
 class TokensHeld(TooManyRequests):

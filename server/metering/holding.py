@@ -16,6 +16,7 @@ from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unre
 from server.metering.errors import PaymentRequired
 from server.metering.meter import Meter
 from server.metering.results import Held, SettleResult
+from server.metering.rules import NO_RULES, Rules
 from server.metering.waiting import Waiting
 from server.tasks import keep_going
 from server.timeouts import Timeouts
@@ -58,6 +59,7 @@ class Holding:
         least: int,
         ref: Ref,
         end: Callable[[], Awaitable[Ending]],
+        rules: Rules = NO_RULES,
     ) -> "Hold":
         """Holds `most` tokens, or what is left of them but at least `least`, while the body of
         `async with` runs, and then settles to what `end` returns. Where the user's other holds have
@@ -68,7 +70,7 @@ class Holding:
         settle. Entering raises as Meter.hold, and TokensHeld; a hold whose outcome is unknown is
         released, and the body does not run.
         """
-        return Hold(self, meter, who, most, least, ref, end)
+        return Hold(self, meter, who, most, least, ref, end, rules)
 
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
@@ -131,6 +133,7 @@ class Hold:
         least: int,
         ref: Ref,
         end: Callable[[], Awaitable[Ending]],
+        rules: Rules,
     ) -> None:
         self.settled: SettleResult | None = None
         self.is_waiting = False
@@ -144,6 +147,7 @@ class Hold:
         self._least = least
         self._ref = ref
         self._end = end
+        self._rules = rules
         self._ending: Ending | None = None
         self._may_have_settled = False
         # New, but no secret: over HTTP nobody can settle it.
@@ -173,6 +177,7 @@ class Hold:
             "own",
             self._ref,
             hold_id=self._hold_id,
+            rules=self._rules,
         )
 
     async def _wait(self, refusal: PaymentRequired) -> Held:

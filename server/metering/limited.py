@@ -11,6 +11,7 @@ from server.metering.block import Taken
 from server.metering.leases import TenantLeases
 from server.metering.meter import Kind, Meter, held_of, new_hold_id
 from server.metering.results import ChargeResult, Checked, Held, SettleResult
+from server.metering.rules import NO_RULES, Rules
 from server.metering.taking import Taking
 from server.store import keys
 from server.store.status import Status
@@ -64,6 +65,7 @@ class LimitedMeter(Meter):
         ref: Ref,
         idempotency_key: str | None = None,
         hold_id: str | None = None,
+        rules: Rules = NO_RULES,
     ) -> Held:
         """As Meter.hold; it is cut to what is left of tokens_per_day, too, and raises TenantLimited
         below `minimum`. Not with an Idempotency-Key, which is kept with what was `wanted`."""
@@ -80,7 +82,7 @@ class LimitedMeter(Meter):
                 hold_id = new_hold_id()[: -len(mark)] + mark
         try:
             held = await super().hold(
-                who, wanted, minimum, ttl_ms, kind, ref, idempotency_key, hold_id
+                who, wanted, minimum, ttl_ms, kind, ref, idempotency_key, hold_id, rules
             )
         except BaseException as error:
             self._failed(error)

@@ -17,7 +17,9 @@ from server.metering.results import (
     Held,
     Rate,
     SettleResult,
+    rate_of,
 )
+from server.metering.rules import NO_RULES, REFUSED_BY_RULES, Rules
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store, read
@@ -79,10 +81,12 @@ class Meter:
         ref: Ref,
         idempotency_key: str | None = None,
         hold_id: str | None = None,
+        rules: Rules = NO_RULES,
     ) -> Held:
         """Sets aside `wanted` tokens, or what is left of them but at least `minimum`.
 
-        They go back after `ttl_ms`. Raises as `charge`; TooManyRequests also for a 51st hold.
+        They go back after `ttl_ms`. Raises as `charge`; TooManyRequests also for a 51st hold, and
+        by the `rules` NotAllowed and TooManyCalls.
         """
         reply = await self._run(
             "hold",
@@ -97,8 +101,13 @@ class Meter:
             *keys.once_fields("hold", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
+            rules.groups,
+            rules.verdicts,
         )
-        return held_of(*read(reply), minimum)
+        status, values = read(reply)
+        if status in REFUSED_BY_RULES:
+            raise rules.refusal(status, values)
+        return held_of(status, values, minimum)
 
     async def check(
         self,
@@ -192,9 +201,10 @@ def new_hold_id() -> str:
 def held_of(status: Status, values: list[Any], minimum: int) -> Held:
     """As `metered`, of a hold."""
     tokens_left, rate = metered(status, values, minimum)
-    made_id, tokens, deadline_ms, *lapsed = values[6:]
+    made_id, tokens, deadline_ms, *rest = values[6:]
+    lapsed, policy = rest or (0, 0)
     replayed = status is Status.REPLAYED
-    return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed, sum(lapsed))
+    return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed, lapsed, policy)
 
 
 def metered(status: Status, values: list[Any], needed: int) -> tuple[int, Rate]:
@@ -202,8 +212,7 @@ def metered(status: Status, values: list[Any], needed: int) -> tuple[int, Rate]:
     is a refusal."""
     if status is Status.UNKNOWN_KEY:
         raise InvalidApiKey
-    tokens_left, limit, window, remaining, reset_ms, retry_after_ms = values[:6]
-    rate = Rate(limit, window, remaining, reset_ms)
+    tokens_left, rate, retry_after_ms = values[0], rate_of(values), values[5]
     if status is Status.KEY_REUSED:
         raise KeyReused(headers={TOKENS_LEFT: str(tokens_left)})
     if status in _TOO_MANY:

@@ -37,6 +37,11 @@ class Rate(NamedTuple):
         return {**self.headers(), TOKENS_LEFT: str(tokens_left)}
 
 
+def rate_of(values: list[Any]) -> Rate:
+    """Of what a script that admits answers after its status."""
+    return Rate(*values[1:5])
+
+
 @lru_cache(1000)
 def _policy(limit: int, window: int) -> str:
     return f'"requests";q={limit};w={window}'
@@ -60,7 +65,7 @@ class Checked(NamedTuple):
 
 class Held(NamedTuple):
     """An open hold of `tokens`; `lapsed`: tokens of earlier ones that went back at their deadline,
-    and count for the same day of the tenant's limit."""
+    and count for the same day of the tenant's limit; `policy`: the number of the user's."""
 
     hold_id: str
     tokens: int
@@ -69,6 +74,7 @@ class Held(NamedTuple):
     rate: Rate
     replayed: bool
     lapsed: int
+    policy: int
 
 
 class SettleResult(NamedTuple):

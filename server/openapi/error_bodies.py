@@ -19,7 +19,7 @@ from server.errors import (
     TooManyWrongTokens,
     Unsupported,
 )
-from server.metering.errors import PaymentRequired, TokensHeld
+from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.route import Route
 from server.openapi.schemas import Json, Schemas
@@ -32,6 +32,7 @@ _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": Anthropi
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
     NoModel: NoModel("The model 'o1-pro' is not offered here"),
+    NotAllowed: NotAllowed("model_not_allowed", "The user's group may not use this model"),
     PaymentRequired: PaymentRequired(29_202, 2_000, 0, {}),
     TokensHeld: TokensHeld(PaymentRequired(29_202, 2_000, 58_000, {})),
     Invalid: Invalid("Invalid request", [{"path": "tokens", "message": _WRONG}]),

@@ -30,7 +30,7 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
-from server.metering.errors import PaymentRequired, TokensHeld
+from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
 from server.providers.errors import (
@@ -64,6 +64,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
     OriginNotAllowed: ("the tenant's `allowed_origins` do not list the page's", ()),
+    NotAllowed: ("the user's group may not do this", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
@@ -83,6 +84,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         ["Retry-After"],
     ),
     TooManyFaults: ("too many requests were refused of late", ["Retry-After"]),
+    TooManyCalls: (
+        "as many calls of the user are under way as its group may have",
+        (*RATE, *LEFT, "Retry-After"),
+    ),
     TenantLimited: ("over a limit of the tenant's `limits`", ["Retry-After"]),
     ProviderRefused: ("the provider refuses the request", (*RATE, *SPENT)),
     ProviderBusy: ("the provider's limit is reached, which is the tenant's", (*RATE, *SPENT)),

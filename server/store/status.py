@@ -18,3 +18,6 @@ class Status(IntEnum):
     MISMATCH = 11
     UNKNOWN_HOLD = 12
     TOO_MANY_HOLDS = 13
+    NOT_ALLOWED = 14
+    UNKNOWN_GROUP = 15
+    TOO_MANY_CALLS = 16

@@ -13,15 +13,13 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from server.amounts import LARGEST, Tokens
+from server.amounts import LARGEST
 from server.errors import Detail, Invalid
 from server.tenants.endpoints import Providers
+from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
-from server.tenants.strict import TO_BE_STORED, GroupName, Strict
-
-MOST_REQUESTS = 10_000
-RateLimit = Annotated[int, Field(ge=1, le=MOST_REQUESTS, description="requests per window")]
-RateLimitWindow = Annotated[int, Field(ge=1, le=86_400, description="seconds")]
+from server.tenants.policies import Policies
+from server.tenants.strict import TO_BE_STORED, Strict
 
 
 def _checked_origin(origin: str, info: ValidationInfo) -> str:
@@ -39,34 +37,6 @@ _Origin = Annotated[
         {"type": "string", "pattern": r"^[a-z][a-z0-9+.-]{0,20}://[a-z0-9_.:\[\]-]{1,270}$|^null$"}
     ),
 ]
-
-
-class Group(Strict):
-    """What a user of this group gets: a balance, and `rate_limit` requests in a window."""
-
-    tokens: Tokens = Field(description="the balance at login or on a move to this group")
-    rate_limit: RateLimit
-    rate_limit_window: RateLimitWindow
-
-
-ANONYMOUS = "anonymous"
-"""The group that each new user joins."""
-
-
-def is_temporary(group: str) -> bool:
-    """Do users of this group expire, with their keys? All others are permanent."""
-    return group == ANONYMOUS
-
-
-class UserGroups(Strict):
-    """Any groups by name; `anonymous`, which each new user joins, must be one of them."""
-
-    __pydantic_extra__: dict[GroupName, Group]
-
-    anonymous: Group
-
-    def find(self, name: str) -> Group | None:
-        return self.anonymous if name == ANONYMOUS else self.__pydantic_extra__.get(name)
 
 
 class Limits(Strict):
@@ -106,6 +76,10 @@ class TenantConfig(Strict):
         description="origins whose pages may call and log in, as browsers send them; absent: any",
         examples=[["https://app.example.com", "http://localhost:5173"]],
     )
+
+    @cached_property
+    def policies(self) -> Policies:
+        return Policies(self.user_groups.by_name, self.providers.text)
 
 
 def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:

@@ -200,6 +200,18 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
                 found.setdefault(shown, (name, model))
         return found
 
+    def find(self, model: str) -> tuple[str, str] | None:
+        """The endpoint's name, and the model as that knows it, by a name that clients ask for;
+        None if it is not offered."""
+        if model in self.offered:  # what the list of models says comes first
+            return self.offered[model]
+        name, slash, rest = model.partition("/")
+        endpoint = self.endpoints.get(name) if slash else None
+        if endpoint is None:
+            return None
+        known = endpoint.known(rest) if rest else endpoint.default_model
+        return (name, known) if known else None
+
     @field_validator("fallback")
     @classmethod
     def _exist(cls, fallback: list[str], info: ValidationInfo) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from server.metering.accounts import Accounts
 from server.store.store import Store
-from server.tenants.config import Group
+from server.tenants.groups import Group
 from tests.api import ADMIN, Api
 from tests.processes import Server, Valkey, eventually
 from tests.redis_link import RedisLink

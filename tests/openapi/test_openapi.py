@@ -47,7 +47,7 @@ def test_calls_say_which_refusals_are_final_always_or_at_times() -> None:
                 for status, reply in operation["responses"].items()
                 if "X-Should-Retry" in reply["headers"]
             }
-            always, at_times = ("401", "402"), ("404", "429", "4XX", "502", "504")
+            always, at_times = ("401", "402", "403"), ("404", "429", "4XX", "502", "504")
             assert found == dict.fromkeys(always, True) | dict.fromkeys(at_times, False), label
 
 

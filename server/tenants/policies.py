@@ -1,0 +1,84 @@
+"""Policies: what the users of each group may ask of providers.
+
+Groups that may do the same share a policy. A request is judged once by each policy, before anybody
+knows whose it is; then the script that finds the user picks what holds for its group.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from server.tenants.endpoints import TextEndpoints
+from server.tenants.groups import Group
+from server.tenants.models import ANY
+
+_Models = frozenset[tuple[str, str]]
+
+
+class Policy(NamedTuple):
+    """Bounds are in tokens, and None where there is none.
+
+    `models`: endpoints and models of theirs, None for all that is offered; `open`: endpoints of
+    which any model may be asked for. `has_text`: chats and messages of the user's own wording.
+    """
+
+    models: _Models | None
+    open: frozenset[str]
+    max_output: int | None
+    max_input: int | None
+    concurrent: int | None
+    has_text: bool
+    prompts_only: bool
+
+    def may_use(self, endpoint: str, model: str) -> bool:
+        return self.models is None or (endpoint, model) in self.models or endpoint in self.open
+
+
+class Policies:
+    """Those of a config."""
+
+    def __init__(self, groups: Mapping[str, Group], text: TextEndpoints | None) -> None:
+        by_policy: dict[Policy, int] = {}
+        self._numbers: dict[str, int] = {}
+        for name, group in groups.items():
+            self._numbers[name] = by_policy.setdefault(_policy(group, text), len(by_policy))
+        self.each = list(by_policy)
+        """By their numbers."""
+        self.of_groups = lines({name: str(number) for name, number in self._numbers.items()})
+        """The number of each group's policy, for the script."""
+
+    def find(self, group: str) -> Policy | None:
+        """None for a group that the config has not."""
+        number = self._numbers.get(group)
+        return None if number is None else self.each[number]
+
+
+def lines(values: Mapping[str, str]) -> str:
+    """For scripts, which find a name's value without parsing all. A name with a character of
+    control, from before there were rules for names, could say what others have, and is left out."""
+    return "".join(f"\n{name}\t{value}" for name, value in values.items() if name.isprintable())
+
+
+def _policy(group: Group, text: TextEndpoints | None) -> Policy:
+    models, opened = _allowed(group.models, text)
+    return Policy(
+        models,
+        opened,
+        group.max_output,
+        group.max_input,
+        group.concurrent,
+        group.endpoints is None or "text" in group.endpoints,
+        group.prompts_only,
+    )
+
+
+def _allowed(
+    names: list[str] | None, text: TextEndpoints | None
+) -> tuple[_Models | None, frozenset[str]]:
+    """A model's name means it wherever it is offered; `<endpoint>/<model>` means it there alone."""
+    if names is None or text is None or ANY in names:
+        return None, frozenset()
+    wanted = frozenset(names)
+    models = {found for name in wanted if (found := text.find(name)) is not None}
+    models |= {found for found in text.offered.values() if found[1] in wanted}
+    opened = {name for name in text.endpoints if f"{name}/{ANY}" in wanted}
+    return frozenset(models), frozenset(opened)
