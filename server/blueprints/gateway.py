@@ -21,6 +21,7 @@ from server.errors import (
 from server.gateway.attempts import Attempt, plan
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
+from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
@@ -49,6 +50,7 @@ from server.providers.errors import (
     ProviderTimeout,
 )
 from server.providers.estimate import measure
+from server.providers.identifiers import user_of_tenant
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import Reply
 from server.tenants.endpoints import TextEndpoints
@@ -142,10 +144,10 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         if len(text) <= body.ASIDE_BYTES:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
-            attempts = _attempts(text, speaks, endpoints)
+            attempts = _attempts(text, caller, endpoints)
         else:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            attempts = await aside(portion.owners, _attempts, text, speaks, endpoints)
+            attempts = await aside(portion.owners, _attempts, text, caller, endpoints)
         meter = request.meter(attempts[0].ask.stream)
         judged = judge(request.tenant.config.policies, attempts)
         services.places.take(who.tenant_id)
@@ -157,15 +159,15 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         services.places.leave(who.tenant_id)
 
 
-def _attempts(
-    text: bytearray, speaks: ProtocolName, endpoints: TextEndpoints | None
-) -> list[Attempt]:
+def _attempts(text: bytearray, caller: Caller, endpoints: TextEndpoints | None) -> list[Attempt]:
     """Those of a call with this body, which is emptied. Raises Refusal."""
-    asked, wire = body.parse(text), WIRES[speaks]
-    ask = wire.ask(asked)
+    sent, wire = body.parse(text), caller.wire
+    ask = wire.ask(sent)
     targets = find_targets(endpoints, ask.model)
+    user = user_of_tenant(caller.who.tenant_id, caller.who.user_id)
+    betas = caller.headers.get("anthropic-beta", "")
     try:
-        return plan(asked, wire, ask, measure(asked), targets)
+        return plan(Asked(sent, wire, ask, measure(sent), betas, user), targets)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
 

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
+from server.gateway.options import Asked, refuse_options, with_ours
 from server.providers.ask import Ask
 from server.providers.bounds import MOST_REPLY_BYTES
-from server.providers.estimate import Prompt
 from server.providers.translation import TRANSLATIONS, Source, Translation
-from server.providers.wire import Form, Wire
+from server.providers.wire import Form
 from server.tenants.models import THOUSAND, Weights, in_tokens
 
 _TOO_MANY_LOGPROBS = (
@@ -70,18 +70,16 @@ class Attempt(NamedTuple):
         return self.target.wire.request(self.body, self.target.model, limit, form)
 
 
-def plan(
-    body: dict[str, Any], client: Wire, ask: Ask, prompt: Prompt, targets: list[Target]
-) -> list[Attempt]:
+def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
     """An attempt for each target that can serve it.
 
     Raises Unsupported if the first one cannot; of those to fall back on they are left out.
     """
-    translated = _Translated(body)
-    attempts = [_attempt(translated, client, ask, prompt, targets[0])]
+    translated = _Translated(asked.body)
+    attempts = [_attempt(translated, asked, targets[0])]
     for target in targets[1:]:
         try:
-            attempts.append(_attempt(translated, client, ask, prompt, target))
+            attempts.append(_attempt(translated, asked, target))
         except Unsupported:
             continue
     return attempts
@@ -129,24 +127,19 @@ class _Translated:
         raise Unsupported(*self._refused[translation])
 
 
-def _attempt(
-    translated: "_Translated",
-    client: Wire,
-    ask: Ask,
-    prompt: Prompt,
-    target: Target,
-) -> Attempt:
-    endpoint, translation = target.endpoint, TRANSLATIONS[client.operation, target.wire.operation]
-    if prompt.unbounded and not endpoint.unbounded:
-        message = f"{prompt.unbounded} may cost more than can be known beforehand"
-        raise Unsupported(prompt.unbounded, message)
-    weights, prompt_tokens = endpoint.weights(target.model), prompt.tokens(endpoint.image_tokens)
+def _attempt(translated: _Translated, asked: Asked, target: Target) -> Attempt:
+    endpoint, ask, prompt = target.endpoint, asked.ask, asked.prompt
+    refuse_options(asked, target)
+    translation = TRANSLATIONS[asked.client.operation, target.wire.operation]
+    weights = endpoint.weights(target.model)
+    prompt_tokens = prompt.tokens(endpoint.image_tokens, endpoint.forced_size)
     limit = endpoint.limit(target.model) if ask.limit is None else ask.limit
     budget = ask.thinking_budget
     if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     least_limit = min(budget + 1 if budget < limit else 1, limit)
     body = translated.by(translation, target.name if endpoint.returns_state else "")
+    body = with_ours(body, target, asked.user)
     return Attempt(
         target,
         translation,

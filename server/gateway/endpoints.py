@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
 from server.providers.wire import WIRES, Wire
-from server.tenants.endpoints import TextEndpoint, TextEndpoints
+from server.tenants.endpoint import TextEndpoint
+from server.tenants.endpoints import TextEndpoints
 from server.tenants.models import Weights
 from server.tenants.policies import Policy
 

@@ -141,7 +141,10 @@ ANTHROPIC_BETA = Parameter(
     "header",
     Annotated[
         str,
-        Field(description="passed on to such endpoints", examples=["context-1m-2025-08-07"]),
+        Field(
+            description="passed on to such endpoints, but for those that cost more",
+            examples=["interleaved-thinking-2025-05-14"],
+        ),
     ],
 )
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from server.providers.options import has_long_cache
 from server.providers.reading import an_object, string
 
 PROMPT_BYTES = 3
@@ -49,15 +50,23 @@ _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "me
 class Prompt(NamedTuple):
     """What a request sends: bytes of JSON without attachments, and how many those are.
 
-    `unbounded`: the path of a member whose cost nobody can bound beforehand, '' if there is none.
+    `unbounded_paths`: members whose cost nobody can bound beforehand, of each kind the first.
+    `has_long_cache`: it asks for a cache that costs more than the usual one.
     """
 
     size: int
     attachments: int
-    unbounded: str
+    unbounded_paths: tuple[str, ...]
+    has_long_cache: bool
 
-    def tokens(self, image_tokens: int) -> int:
-        return -(-self.size // PROMPT_BYTES) + self.attachments * image_tokens
+    @property
+    def unbounded(self) -> str:
+        """The first of such paths, '' if there is none."""
+        return self.unbounded_paths[0] if self.unbounded_paths else ""
+
+    def tokens(self, image_tokens: int, more: int = 0) -> int:
+        """`more`: bytes that are sent beside it."""
+        return -(-(self.size + more) // PROMPT_BYTES) + self.attachments * image_tokens
 
 
 class Output:
@@ -120,37 +129,46 @@ def _least(characters: int, size: int) -> int:
 def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
     size = unread = 0
+    may_cache = False
     for name, value in body.items():
         if name not in _NOT_READ:
-            length = len(orjson.dumps(value))
+            text = orjson.dumps(value)
+            length = len(text)
+            may_cache = may_cache or b"ttl" in text.lower()
             size += length if name not in _WORDS else max(length - _WORD_BYTES, 0)
         elif type(value) in _OF_ANY_SIZE:
             unread += len(orjson.dumps(value))
     size += max(unread - UNREAD_BYTES, 0)
-    attachments, unbounded, messages = 0, _unbounded_member(body), body.get("messages")
+    attachments, unbounded, messages = 0, _unbounded_members(body), body.get("messages")
+    of_part = ""
     for path, part in _parts(messages) if _has_parts(messages) else ():
         payload, is_bounded = _attachment(part)
-        if payload is None:
-            continue
-        attachments += 1
-        size -= payload
-        if not is_bounded:
-            unbounded = unbounded or path
-    return Prompt(size, attachments, unbounded)
+        if payload is not None:
+            attachments += 1
+            size -= payload
+        if not is_bounded or part.get("file_id") is not None:
+            of_part = of_part or path
+    if of_part:
+        unbounded.append(of_part)
+    return Prompt(size, attachments, tuple(unbounded), may_cache and has_long_cache(body))
 
 
-def _unbounded_member(body: dict[str, Any]) -> str:
+def _unbounded_members(body: dict[str, Any]) -> list[str]:
     if _MAY_BE_UNBOUNDED.isdisjoint(body):  # as of most
-        return ""
-    for name in ("web_search_options", "mcp_servers", "container"):
-        if body.get(name) not in (None, []):
-            return name
+        return []
+    names = ("web_search_options", "mcp_servers", "container")
+    found = [name for name in names if body.get(name) not in (None, [])]
     tools = body.get("tools")
     for number, tool in enumerate(tools if isinstance(tools, list) else ()):
-        kind = tool.get("type") if isinstance(tool, dict) else None
-        if isinstance(kind, str) and not kind.startswith(_CLIENT_TOOLS):
-            return f"tools.{number}"
-    return ""
+        if isinstance(tool, dict) and not _is_of_client(tool):
+            return [*found, f"tools.{number}"]
+    return found
+
+
+def _is_of_client(tool: dict[str, Any]) -> bool:
+    # Another "Type" may be the one that a server reads.
+    kinds = [kind for name, kind in tool.items() if name.casefold() == "type" and kind is not None]
+    return all(isinstance(kind, str) and kind.startswith(_CLIENT_TOOLS) for kind in kinds)
 
 
 def _has_parts(messages: Any) -> bool:

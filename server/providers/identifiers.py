@@ -98,3 +98,8 @@ def _short(call_id: str) -> str:
 
 def _hash(text: str) -> str:
     return sha256(text.encode(errors="replace")).hexdigest()
+
+
+def user_of_tenant(tenant_id: str, user_id: str) -> str:
+    """What providers know a user by, who may ban it: nobody else's choice, and no name."""
+    return _hash(f"{tenant_id}:{user_id}")
