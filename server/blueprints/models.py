@@ -132,7 +132,7 @@ def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModelList:
 
 
 def _priced(weights: Weights) -> _Priced:
-    if weights == (THOUSAND, THOUSAND, THOUSAND):
+    if weights[:3] == (THOUSAND, THOUSAND, THOUSAND):
         return {}
     told: ModelWeights = {
         "input": weights.input / THOUSAND,

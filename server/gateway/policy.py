@@ -16,6 +16,7 @@ _ANY_NUMBER = 50
 
 Fault = tuple[str, str]
 """The code and the message of a refusal."""
+_NO_FAULT = "", ""
 
 
 class Verdict(NamedTuple):
@@ -34,40 +35,41 @@ class Judged(NamedTuple):
     verdicts: list[Verdict]
     most: int
 
-    @property
-    def is_for_all(self) -> bool:
-        """May any group make the call?"""
-        return all(verdict.fault is None for verdict in self.verdicts)
-
 
 def judge(policies: Policies, attempts: list[Attempt]) -> Judged:
-    verdicts = [_verdict(policy, attempts) for policy in policies.each]
     told, most = "", attempts[0].least
-    for number, (verdict, policy) in enumerate(zip(verdicts, policies.each, strict=True)):
-        told += f"\n{number}\t"
-        if verdict.fault is None:
-            told += f"{verdict.most} {policy.concurrent or _ANY_NUMBER}"
-            most = max(most, verdict.most)
-    faults = [verdict.fault or ("", "") for verdict in verdicts]
+    verdicts: list[Verdict] = []
+    faults: list[Fault] = []
+    for number, policy in enumerate(policies.each):
+        verdict = _verdict(policy, attempts)
+        verdicts.append(verdict)
+        faults.append(verdict.fault or _NO_FAULT)
+        if verdict.fault is not None:
+            told += f"\n{number}\t"
+            continue
+        told += f"\n{number}\t{verdict.most} {policy.concurrent or _ANY_NUMBER}"
+        if verdict.most > most:
+            most = verdict.most
     return Judged(Rules(policies.of_groups, told, faults), verdicts, most)
 
 
 def _verdict(policy: Policy, attempts: list[Attempt]) -> Verdict:
-    fault = _fault(policy, attempts[0])
-    if fault is not None:
-        return Verdict(fault, 0, ())
-    limits = [_limit(policy, attempt) for attempt in attempts]
-    pairs = zip(attempts, limits, strict=True)
-    most = max(attempt.most_within(limit) for attempt, limit in pairs if limit is not None)
+    limits: list[int | None] = []
+    most = 0
+    for attempt in attempts:
+        limit = attempt.limit
+        if not policy.is_open:
+            fault = _fault(policy, attempt)
+            if fault is not None:
+                if not limits:
+                    return Verdict(fault, 0, ())
+                limits.append(None)
+                continue
+            if policy.max_output is not None:
+                limit = min(limit, policy.max_output // attempt.ask.choices)
+        limits.append(limit)
+        most = max(most, attempt.most_within(limit))
     return Verdict(None, most, limits)
-
-
-def _limit(policy: Policy, attempt: Attempt) -> int | None:
-    if _fault(policy, attempt) is not None:
-        return None
-    if policy.max_output is None:
-        return attempt.limit
-    return min(attempt.limit, policy.max_output // attempt.ask.choices)
 
 
 def _fault(policy: Policy, attempt: Attempt) -> Fault | None:

@@ -20,6 +20,7 @@ from server.tenants.models import (
     Weight,
     Weights,
     in_tokens,
+    weights_of,
 )
 from server.tenants.strict import Strict, Text
 
@@ -152,7 +153,7 @@ class TextEndpoint(Endpoint):
 
     @cached_property
     def _own_weights(self) -> Weights:
-        return Weights(self.weight, self.weight, self.weight)
+        return weights_of(self.weight, self.weight, self.weight)
 
     @cached_property
     def _priced(self) -> dict[str, Weights]:

@@ -38,16 +38,13 @@ MaxOutput = Annotated[int, Field(ge=1, le=10_000_000)]
 
 class Weights(NamedTuple):
     """Of a model, in thousandths: of the input, of what of it was read from a cache, and of the
-    output."""
+    output. `of_prompt` is the most that a token of a prompt can cost, as nobody knows before what
+    of it is cached."""
 
     input: int
     cached: int
     output: int
-
-    @property
-    def of_prompt(self) -> int:
-        """The most that a token of a prompt can cost: nobody knows what of it is cached."""
-        return max(self.input, self.cached)
+    of_prompt: int
 
     @property
     def largest(self) -> int:
@@ -62,6 +59,10 @@ class Weights(NamedTuple):
 def in_tokens(thousandths: int) -> int:
     """Rounded up."""
     return -(-thousandths // THOUSAND)
+
+
+def weights_of(of_input: int, cached: int, output: int) -> Weights:
+    return Weights(of_input, cached, output, max(of_input, cached))
 
 
 class OfferedModel(Strict):
@@ -79,7 +80,7 @@ class OfferedModel(Strict):
     def weights(self, otherwise: int) -> Weights:
         """`otherwise`: the endpoint's weight."""
         weight = self.weight or otherwise
-        return Weights(
+        return weights_of(
             self.input_weight or weight, self.cached_weight or weight, self.output_weight or weight
         )
 

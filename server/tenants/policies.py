@@ -19,6 +19,7 @@ class Policy(NamedTuple):
 
     `models`: endpoints and models of theirs, None for all that is offered; `open`: endpoints of
     which any model may be asked for. `has_text`: chats and messages of the user's own wording.
+    `is_open`: nothing is refused, and nothing cut.
     """
 
     models: _Models | None
@@ -28,6 +29,7 @@ class Policy(NamedTuple):
     concurrent: int | None
     has_text: bool
     prompts_only: bool
+    is_open: bool
 
     def may_use(self, endpoint: str, model: str) -> bool:
         return self.models is None or (endpoint, model) in self.models or endpoint in self.open
@@ -60,14 +62,17 @@ def lines(values: Mapping[str, str]) -> str:
 
 def _policy(group: Group, text: TextEndpoints | None) -> Policy:
     models, opened = _allowed(group.models, text)
+    has_text = group.endpoints is None or "text" in group.endpoints
+    is_bounded = (models, group.max_output, group.max_input) != (None, None, None)
     return Policy(
         models,
         opened,
         group.max_output,
         group.max_input,
         group.concurrent,
-        group.endpoints is None or "text" in group.endpoints,
+        has_text,
         group.prompts_only,
+        has_text and not group.prompts_only and not is_bounded,
     )
 
 

@@ -19,8 +19,9 @@ SECONDS = 2
 WARM_UP_SECONDS = 2
 USERS = 1_000
 MOST = {"not streamed": 1.35, "streamed, 50 chunks": 1.5}
+_MODEL = "bench-model"
 _CALL = {
-    "model": "bench-model",
+    "model": _MODEL,
     "messages": [
         {"role": "system", "content": "You are a helpful assistant. Answer briefly."},
         {"role": "user", "content": "Why is metering in one atomic step a good idea? " * 4},
@@ -42,7 +43,9 @@ def side_by_side(folder: Path) -> Iterator[tuple[Service, Peer]]:
         peers.passthrough(folder, upstream.url) as bare,
         running(
             folder,
-            tenant=text_config({"openai": endpoint(upstream.url)}, anonymous=RICH),
+            tenant=text_config(
+                {"openai": endpoint(upstream.url, default_model=_MODEL)}, anonymous=RICH
+            ),
             ALLOW_PRIVATE_UPSTREAMS="1",
         ) as service,
     ):
