@@ -27,7 +27,8 @@ _PRICED: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),
     **dict.fromkeys(("search_parameters", "search_options", "search_settings"), ({},)),
     **dict.fromkeys(("enable_search", "web_search", "online"), (False,)),
-    "plugins": ([],),
+    **dict.fromkeys(("plugins", "betas", "anthropic_beta"), ([],)),
+    "deferred": (False,),
     # What is kept there, or was.
     "store": (False,),
     "background": (False,),
@@ -40,7 +41,7 @@ _PRICED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("models", "fallbacks"), ([],)),
     **dict.fromkeys(("engine", "deployment_id", "model_name", "preset", "route", "provider"), ()),
     **dict.fromkeys(("api_key", "api_base", "base_url", "api_version"), ()),
-    **dict.fromkeys(("extra_body", "extra_headers", "extra_query"), ({},)),
+    **dict.fromkeys(("extra_body", "extra_headers", "extra_query", "provider_options"), ({},)),
 }
 # Those that bounds of other kinds are for (estimate.py).
 _UNBOUNDED = frozenset({"container", "mcp_servers", "web_search_options"})

@@ -46,6 +46,8 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"models": ["dear"]}, "models"),
         ({"fallbacks": ["dear"]}, "fallbacks"),
         ({"engine": "dear"}, "engine"),
+        ({"anthropic_beta": ["context-1m-2025-08-07"]}, "anthropic_beta"),
+        ({"provider_options": {"models": ["dear"]}}, "provider_options"),
         ({"extra_body": {"service_tier": "priority"}}, "extra_body"),
         ({"api_base": "https://elsewhere.example"}, "api_base"),
         ({"messages": turns([{**PART, "cache_control": HOUR}])}, "cache_control"),
@@ -59,6 +61,7 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
     "anthropic": [
         *(({"service_tier": tier}, "service_tier") for tier in ("priority", ["auto"])),
         ({"speed": "fast"}, "speed"),
+        ({"betas": ["context-1m-2025-08-07"]}, "betas"),
         ({"inference_geo": "us"}, "inference_geo"),
         ({"container": "c"}, "container"),
         ({"mcp_servers": [{"type": "url", "url": "https://a.example"}]}, "mcp_servers"),
