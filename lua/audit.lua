@@ -7,17 +7,20 @@
   KEYS[3] once    hash    replies kept for Idempotency-Keys
   KEYS[4] ledger  list    entries, newest first
   KEYS[5] settles list    replies of settles of a temporary user
-  Returns {status, user, {entry, ...}, {user_expires_at_ms}, {ledger_expires_at_ms}}, the last two
-           empty for what is permanent
+  KEYS[6] keys    hash    restricted keys
+  Returns {status, user, {entry, ...}, {user_expires_at_ms}, {ledger_expires_at_ms}, {field, value,
+           ...}, {keys_expire_at_ms}}: the fields of the restricted keys; a time is left out for what
+           is permanent
     OK
     UNKNOWN_USER    {status} alone
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local settles_key = KEYS[5]
+local settles_key, keys_key = KEYS[5], KEYS[6]
 
 local text = call('GET', user_key)
 if not text then return {UNKNOWN_USER} end
 call('LLEN', rate_key)
 call('HLEN', once_key)
 call('LLEN', settles_key)
-return {OK, text, call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key)}
+return {OK, text, call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key),
+        call('HGETALL', keys_key), expiry(keys_key)}

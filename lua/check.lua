@@ -7,6 +7,7 @@
   KEYS[2] rate    list    times of the admitted requests, newest first, ms
   KEYS[3] once    hash    replies kept for Idempotency-Keys
   KEYS[4] ledger  list    entries, newest first
+  KEYS[5] keys    hash    the user's restricted keys
   ARGV[1] tenant
   ARGV[2] api_key
   ARGV[3] operation       charge or hold
@@ -15,8 +16,9 @@
   ARGV[6] old_once_field  as servers before this one hashed it
   ARGV[7] fingerprint     as the script of the charge or hold keeps it
   ARGV[8] ledger_size     entries that are kept
+  ARGV[9] digest          of the API key, if that is a restricted one; else ''
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
-           the last only with NO_TOKENS
+           the last only with NO_TOKENS; tokens_left to this key
     OK
     REPLAYED        the script itself has the first reply
     UNKNOWN_KEY     {status} alone
@@ -27,18 +29,21 @@
     NO_TOKENS
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local keys_key = KEYS[5]
 local tenant, api_key, operation, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local once_field, old_once_field = ARGV[5], ARGV[6]
-local fingerprint, ledger_size = ARGV[7], tonumber(ARGV[8])
+local fingerprint, ledger_size, digest = ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
-local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
+local key = open_key(keys_key, digest, now)
+local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.maker or api_key, now)
 if not user then return {UNKNOWN_KEY} end
 
 local rate = read_rate(rate_key, user.rateLimit, user.rateLimitWindow * 1000, now)
+local left = left_for(user, key)
 local function reply(status, retry_after_ms, tokens_held)
-  return {status, user.tokensLeft, user.rateLimit, user.rateLimitWindow, rate.remaining,
+  return {status, left, user.rateLimit, user.rateLimitWindow, rate.remaining,
           rate.reset_ms, retry_after_ms or 0, tokens_held}
 end
 
@@ -49,5 +54,5 @@ local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, wait_ms) end
 local holds_wait_ms = operation == 'hold' and wait_for_a_hold_ms(user, now) or 0
 if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, holds_wait_ms) end
-if user.tokensLeft < tokens then return reply(NO_TOKENS, 0, held(user)) end
+if left < tokens then return reply(NO_TOKENS, 0, held_for(user, key)) end
 return reply(OK)

@@ -5,6 +5,7 @@
   KEYS[2] rate    list    times of the admitted requests, newest first, ms
   KEYS[3] once    hash    replies kept for Idempotency-Keys
   KEYS[4] ledger  list    entries, newest first
+  KEYS[5] keys    hash    the user's restricted keys
   ARGV[1] tenant
   ARGV[2] api_key
   ARGV[3] wanted
@@ -16,13 +17,14 @@
   ARGV[9] old_once_field  as servers before this one hashed it
   ARGV[10] ledger_size    entries that are kept
   ARGV[11] ref            for the ledger, JSON
-  ARGV[12] groups         the policy of each group of the config: lines of its name, a tab and the
+  ARGV[12] digest         of the API key, if that is a restricted one; else ''
+  ARGV[13] groups         the policy of each group of the config: lines of its name, a tab and the
                           policy's number; '' where no policy matters
-  ARGV[13] verdicts       what each policy says of this call: lines of its number, a tab, and the
+  ARGV[14] verdicts       what each policy says of this call: lines of its number, a tab, and the
                           most tokens that it may hold, a blank and the user's open holds of kind
                           own that there may be; or nothing after the tab
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
-           deadline_ms, lapsed, policy}, the last five only with a hold
+           deadline_ms, lapsed, policy}, the last five only with a hold; tokens_left to this key
     OK              lapsed: tokens of earlier holds that count for the same day of the tenant's
                     limit, and went back at their deadline; each is told once
                     policy: the number of the group's, 0 where none matters
@@ -38,18 +40,21 @@
     NO_TOKENS       after retry_after_ms comes tokens_held, and nothing else
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local keys_key = KEYS[5]
 local tenant, api_key = ARGV[1], ARGV[2]
 local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
 local old_once_field, ledger_size, ref = ARGV[9], tonumber(ARGV[10]), ARGV[11]
-local groups, verdicts = ARGV[12], ARGV[13]
+local digest, groups, verdicts = ARGV[12], ARGV[13], ARGV[14]
 
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
 end
 local now = now_ms()
-local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
+local key = open_key(keys_key, digest, now)
+local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.maker or api_key, now)
 if not user then return {UNKNOWN_KEY} end
+local left = left_for(user, key)
 
 local window_ms = user.rateLimitWindow * 1000
 local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
@@ -65,10 +70,10 @@ if groups ~= '' then
     return tab and string.match(lines, '[^\n]*', tab + 1)
   end
   policy = after_tab(groups, user.group)
-  if not policy then return reply(UNKNOWN_GROUP, user.tokensLeft, 0) end
+  if not policy then return reply(UNKNOWN_GROUP, left, 0) end
   local verdict = after_tab(verdicts, policy)
   policy = tonumber(policy)
-  if verdict == '' then return reply(NOT_ALLOWED, user.tokensLeft, 0, {policy}) end
+  if verdict == '' then return reply(NOT_ALLOWED, left, 0, {policy}) end
   most, concurrent = string.match(verdict, '^(%d+) (%d+)$')
   most, concurrent = tonumber(most), tonumber(concurrent)
 end
@@ -77,7 +82,7 @@ local once
 if once_field ~= '' then
   local fingerprint = string.format('%d %d %d', wanted, minimum, ttl_ms)
   once = open_once(once_key, once_field, old_once_field, fingerprint, now)
-  if once.status == KEY_REUSED then return reply(KEY_REUSED, user.tokensLeft, 0) end
+  if once.status == KEY_REUSED then return reply(KEY_REUSED, left, 0) end
   if once.unpacked then
     local tokens_left, made = once.unpacked[1], once.unpacked[2]
     local id, tokens, deadline_ms = string.match(made[1], '^%x+$'), made[2], made[3]
@@ -94,22 +99,22 @@ if once_field ~= '' then
     return reply(REPLAYED, tokens_left, 0, {id, tokens, once.given_ms + ttl_ms})
   end
 end
-if rate.remaining == 0 then return reply(RATE_LIMITED, user.tokensLeft, rate.retry_after_ms) end
+if rate.remaining == 0 then return reply(RATE_LIMITED, left, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0
-if wait_ms > 0 then return reply(TOO_MANY_KEYS, user.tokensLeft, wait_ms) end
+if wait_ms > 0 then return reply(TOO_MANY_KEYS, left, wait_ms) end
 if concurrent then
   for _, hold in pairs(user.holds) do
     if hold[3] == 'own' then concurrent = concurrent - 1 end
   end
-  if concurrent <= 0 then return reply(TOO_MANY_CALLS, user.tokensLeft, 0) end
+  if concurrent <= 0 then return reply(TOO_MANY_CALLS, left, 0) end
 end
 local holds_wait_ms = wait_for_a_hold_ms(user, now)
-if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, user.tokensLeft, holds_wait_ms) end
-if user.tokensLeft < minimum then return reply(NO_TOKENS, user.tokensLeft, 0, {held(user)}) end
+if holds_wait_ms > 0 then return reply(TOO_MANY_HOLDS, left, holds_wait_ms) end
+if left < minimum then return reply(NO_TOKENS, left, 0, {held_for(user, key)}) end
 
-local tokens = math.min(wanted, most, user.tokensLeft)
+local tokens = math.min(wanted, most, left)
 user.tokensLeft = user.tokensLeft - tokens
-user.holds[new_hold_id] = {tokens, now + ttl_ms, kind}
+user.holds[new_hold_id] = {tokens, now + ttl_ms, kind, key and key.id}
 append(user, now, 'hold', -tokens, ref)
 local is_same_day = user.lapsed and user.lapsed[1] == string.match(new_hold_id, DAY_OF_HOLD)
 local lapsed = is_same_day and user.lapsed[2] or 0
@@ -124,4 +129,4 @@ end
 save()
 admit(rate_key, rate, window_ms)
 if once then once.remember(to_keep) end
-return reply(OK, user.tokensLeft, 0, {new_hold_id, tokens, now + ttl_ms, lapsed, policy})
+return reply(OK, left - tokens, 0, {new_hold_id, tokens, now + ttl_ms, lapsed, policy})

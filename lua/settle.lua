@@ -8,10 +8,14 @@
   before any, which the user's member `returned` knows. If none may have, the hold is gone because
   Redis was away, or has forgotten it, and the cost is taken from the balance.
 
+  What a call with a restricted key cost, the key has spent. More than its own tokens it may spend by
+  the excess of one call over its hold: after that no other call's excess is taken, it is overrun.
+
   KEYS[1] user     string  the user, JSON
   KEYS[2] ledger   list    entries, newest first
   KEYS[3] settled  string  the reply of the hold's first settle (kind api), JSON, of a permanent user
   KEYS[4] settles  list    such replies of a temporary user, newest first
+  KEYS[5] keys     hash    the user's restricted keys
   ARGV[1] tenant
   ARGV[2] api_key          '' for a settle of the gateway's (kind own)
   ARGV[3] hold_id
@@ -21,15 +25,18 @@
   ARGV[6] again            1: an earlier try may have come here; 0: none has
   ARGV[7] ledger_size      entries that are kept
   ARGV[8] ref              for the ledger, JSON
-  Returns {status, tokens_taken, tokens_left}
+  ARGV[9] key_id           the restricted key that made the hold, which may be gone; else ''
+  Returns {status, tokens_taken, tokens_left}, the last to the key that made the hold
     OK
     REPLAYED       the first reply; of kind own it may be as it would be now
     UNKNOWN_KEY    {status} alone: no such user, or it does not have that key
     UNKNOWN_HOLD   {status} alone
 ]]
 local user_key, ledger_key, settled_key, settles_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local keys_key = KEYS[5]
 local tenant, api_key, hold_id, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local kind, again, ledger_size, ref = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
+local key_id = ARGV[9]
 
 -- A temporary user has at most as many open holds.
 local TEMPORARY_SETTLES = 50
@@ -40,6 +47,8 @@ local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
 local hold = user.holds[hold_id]
 if hold and hold[3] ~= kind then return {UNKNOWN_HOLD} end
+if hold and hold[4] then key_id = hold[4] end
+local key = key_id ~= '' and read_key(keys_key, key_id) or nil
 
 local function replayed(taken, tokens_left)
   if not is_amount(taken) or not is_amount(tokens_left) then error('the kept reply is none') end
@@ -68,13 +77,16 @@ if not hold and kind == 'api' then
 end
 local note = user.returned and user.returned[hold_id]
 if not hold and note and note[2] then return replayed(note[2], note[3]) end
-if not hold and again and not note then return replayed(tokens, user.tokensLeft) end
+if not hold and again and not note then return replayed(tokens, left_for(user, key)) end
 
 local hold_tokens = hold and hold[1] or 0
-local taken = math.min(tokens, hold_tokens + user.tokensLeft)
+local is_overspent = key and key.spent + held(user, key_id) > key.tokens
+local taken = math.min(tokens, hold_tokens + (is_overspent and 0 or user.tokensLeft))
 user.holds[hold_id] = nil
 user.tokensLeft = user.tokensLeft + hold_tokens - taken
 user.tokensUsed = user.tokensUsed + taken
+if key then key.spent = math.min(key.spent + taken, LARGEST) end
+local left = left_for(user, key)
 if hold or taken > 0 then
   append(user, now, tokens == 0 and 'release' or 'settle', hold_tokens - taken, ref)
 end
@@ -85,9 +97,10 @@ end
 if kind == 'own' then
   if tokens > 0 and (again or not hold) then
     local note_returned = notes_of_holds(user, now)
-    note_returned(hold_id, taken, user.tokensLeft)
+    note_returned(hold_id, taken, left)
   end
   save()
+  if key and taken > 0 then call('HSET', keys_key, key_id .. ':spent', key.spent) end
 elseif user.group == TEMPORARY then
   local kept = call('LLEN', settles_key)
   save()
@@ -102,4 +115,4 @@ else
   save()
   call('SET', settled_key, reply, 'PX', HOUR_MS)
 end
-return {OK, taken, user.tokensLeft}
+return {OK, taken, left}

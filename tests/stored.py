@@ -38,6 +38,11 @@ def settles_key(user: User) -> str:
     return f"{{user:{user.user_id}}}:settles"
 
 
+def keys_key(user: User) -> str:
+    """Of its restricted keys."""
+    return f"{{user:{user.user_id}}}:keys"
+
+
 def now_ms(valkey: Valkey) -> int:
     """By the clock that the scripts read."""
     seconds, micros = valkey.client.time()

@@ -58,9 +58,12 @@ local function return_expired_holds(user, now)
   end
 end
 
-local function held(user)
+-- By all calls, or by those with the restricted key of this ID.
+local function held(user, key_id)
   local tokens = 0
-  for _, hold in pairs(user.holds) do tokens = tokens + hold[1] end
+  for _, hold in pairs(user.holds) do
+    if not key_id or hold[4] == key_id then tokens = tokens + hold[1] end
+  end
   return tokens
 end
 

@@ -24,7 +24,7 @@ class Accounts:
         self._ledger_size = ledger_size
 
     async def balance(self, who: Who) -> Balance:
-        """Raises InvalidApiKey."""
+        """Of a restricted key its own tokens, and its expiry. Raises InvalidApiKey."""
         found = await self._read_balance(who)
         if found is None:
             raise InvalidApiKey
@@ -40,10 +40,14 @@ class Accounts:
     async def _read_balance(self, who: Who) -> Balance | None:
         status, values = await self._store.run(
             "balance",
-            (keys.user(who.user_id), keys.rate(who.user_id), keys.ledger(who.user_id)),
+            (
+                *(keys.user(who.user_id), keys.rate(who.user_id)),
+                *(keys.ledger(who.user_id), keys.restricted(who.user_id)),
+            ),
             who.tenant_id,
             who.api_key,
             self._ledger_size,
+            who.digest,
         )
         if status is Status.UNKNOWN_KEY:
             return None

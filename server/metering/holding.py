@@ -224,7 +224,7 @@ class Hold:
         if self._ending is None:
             self._ending = await self._find_ending()
         tokens, ref = self._ending
-        tenant_id, user_id, _ = self._who
+        tenant_id, user_id, _, _ = self._who
         try:
             settled = await self._meter.settle(
                 self._who, self._hold_id, tokens, "own", ref, self._may_have_settled

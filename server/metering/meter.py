@@ -90,7 +90,7 @@ class Meter:
         """
         reply = await self._run(
             "hold",
-            keys.of_metered(who.user_id),
+            keys.of_holding(who.user_id),
             who.tenant_id,
             who.api_key,
             wanted,
@@ -101,6 +101,7 @@ class Meter:
             *keys.once_fields("hold", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
+            who.digest,
             rules.groups,
             rules.verdicts,
         )
@@ -124,7 +125,7 @@ class Meter:
         """
         status, values = await self._store.run(
             "check",
-            keys.of_metered(who.user_id),
+            keys.of_holding(who.user_id),
             who.tenant_id,
             who.api_key,
             operation,
@@ -132,6 +133,7 @@ class Meter:
             *keys.once_fields(operation, idempotency_key),
             fingerprint,
             self._ledger_size,
+            who.digest,
         )
         return Checked(*metered(status, values, least), status is Status.REPLAYED)
 
@@ -183,6 +185,7 @@ class Meter:
             int(again),
             self._ledger_size,
             orjson.dumps(ref),
+            who.key_id,
         )
         status, values = read(reply)
         if status is Status.UNKNOWN_KEY:

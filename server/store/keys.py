@@ -69,19 +69,35 @@ def settles(user_id: str) -> str:
     return f"{{user:{user_id}}}:settles"
 
 
+def restricted(user_id: str) -> str:
+    """Restricted keys, by ID."""
+    return f"{{user:{user_id}}}:keys"
+
+
 def of_metered(user_id: str) -> tuple[str, str, str, str]:
-    """What a charge and a hold work on."""
+    """What a charge works on."""
     return user(user_id), rate(user_id), once(user_id), ledger(user_id)
 
 
-def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str, str]:
+def of_holding(user_id: str) -> tuple[str, str, str, str, str]:
+    """What a hold works on, and what is asked before it."""
+    return *of_metered(user_id), restricted(user_id)
+
+
+def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str, str, str]:
     """What a settle works on."""
-    return user(user_id), ledger(user_id), settled(user_id, hold_id), settles(user_id)
+    replies = settled(user_id, hold_id), settles(user_id)
+    return user(user_id), ledger(user_id), *replies, restricted(user_id)
 
 
-def of_user(user_id: str) -> tuple[str, str, str, str, str]:
+def of_keys(user_id: str) -> tuple[str, str, str]:
+    """What the scripts of restricted keys work on."""
+    return user(user_id), ledger(user_id), restricted(user_id)
+
+
+def of_user(user_id: str) -> tuple[str, str, str, str, str, str]:
     """All of a user's own keys, less the replies of single settles, which live for an hour."""
-    return *of_metered(user_id), settles(user_id)
+    return *of_metered(user_id), settles(user_id), restricted(user_id)
 
 
 ALL_CONFIGS = "tenant:*:config"

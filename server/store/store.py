@@ -94,6 +94,10 @@ class Store:
     def get(self, key: str) -> Awaitable[bytes | None]:
         return self._topology.fast(key).get(key)
 
+    def field(self, key: str, name: str) -> Awaitable[bytes | None]:
+        """Of a hash."""
+        return self._topology.fast(key).send("HGET", key, name)
+
     async def run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:

@@ -11,6 +11,7 @@ import pytest
 from tests.api import Api, User
 from tests.processes import ROOT, Server, Valkey
 from tests.stored import (
+    keys_key,
     ledger_key,
     now_ms,
     once_key,
@@ -95,7 +96,16 @@ def of_another_type(key: Callable[[User], str]) -> Callable[[Valkey, User], None
     return make
 
 
+def of_restricted(fields: dict[str, str]) -> Callable[[Valkey, User], None]:
+    def make(valkey: Valkey, user: User) -> None:
+        valkey.client.hset(keys_key(user), mapping=fields)  # type: ignore[arg-type]
+        valkey.client.expire(keys_key(user), 60)
+
+    return make
+
+
 NUMBER, TOKENS = 0, 3
+RESTRICTED = json.dumps({"digest": "0" * 32, "maker": "temp_", "tokens": 5})
 WRONG_TYPE = "WRONGTYPE Operation against a key holding the wrong kind of value"
 EXPIRY = "the ledger expires at another time than the user"
 # Of a user that has 69 tokens left, 20 held and 11 used.
@@ -148,6 +158,34 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
         lambda valkey, user: valkey.client.persist(ledger_key(user)),
         [EXPIRY],
     ),
+    "restricted keys that never expire": (
+        lambda valkey, user: valkey.client.hset(keys_key(user), "0" * 16, RESTRICTED),
+        ["the restricted keys never expire"],
+    ),
+    "a restricted key that has spent less than nothing": (
+        of_restricted({"0" * 16: RESTRICTED, "0" * 16 + ":spent": "-1"}),
+        [f"restricted key {'0' * 16} has spent -1 of 5"],
+    ),
+    "a restricted key of another": (
+        of_restricted({"1" * 16: RESTRICTED}),
+        [f"restricted key {'1' * 16} is not its own"],
+    ),
+    "what a restricted key had spent": (
+        of_restricted({"1" * 16 + ":spent": "5"}),
+        [f"{'1' * 16}:spent is of no restricted key"],
+    ),
+    "a restricted key that is none": (
+        of_restricted({"0" * 16: "5"}),
+        ["unreadable: TypeError"],
+    ),
+    "a hold of a restricted key over HTTP": (
+        lambda valkey, user: put(
+            valkey,
+            user,
+            record(valkey, user) | {"holds": {"00": [20, now_ms(valkey), "api", "0" * 16]}},
+        ),
+        [f"a hold of the restricted key '{'0' * 16}'"],
+    ),
     "a permanent user of a temporary group": (
         lambda valkey, user: [
             valkey.client.persist(key)
@@ -167,6 +205,7 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
             "rate": rate_key,
             "once": once_key,
             "settles": settles_key,
+            "restricted keys": keys_key,
             "key": lambda user: f"apiKey:{user.api_key}",
         }.items()
     },
