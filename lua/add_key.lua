@@ -21,8 +21,8 @@ local tenant, api_key, digest, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV
 local ttl_ms, limits, ledger_size = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 
 local MOST_RESTRICTED = 50
--- In all of a temporary user's: a key without limits has some 200.
-local TEMPORARY_BYTES = 12000
+-- In all of a temporary user's: a key without limits has some 180.
+local TEMPORARY_BYTES = 10000
 
 if not is_amount(tokens) or tokens == 0 then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()

@@ -20,6 +20,7 @@ from server.blueprints import (
     docs,
     gateway,
     health,
+    keys,
     metering,
     models,
     tenants,
@@ -42,6 +43,7 @@ from server.gateway.room import (
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
+from server.identity.restricted import RestrictedKeys
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -63,6 +65,7 @@ log = logging.getLogger(__name__)
 # request would run it once for each app that was made.
 OF_TENANT = Blueprint.group(
     auth.blueprint,
+    keys.blueprint,
     accounts.blueprint,
     metering.blueprint,
     gateway.blueprint,
@@ -118,6 +121,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
             store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
         ),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
+        restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=Tenants(store, names, settings.allow_private_upstreams),

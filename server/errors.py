@@ -8,7 +8,8 @@ Refusal
 │   └── InvalidTenant     400
 ├── InvalidApiKey         401
 ├── InvalidAdminToken     401
-├── OriginNotAllowed      403  the tenant's logins are not for this page
+├── OriginNotAllowed      403  the tenant's logins, or a restricted key, are not for this page
+├── KeyNotAllowed         403  a restricted key where only a full one may be
 ├── NotFound              404
 │   ├── UnknownHold       404
 │   └── NoModel           404  no endpoint offers the model
@@ -139,6 +140,13 @@ class OriginNotAllowed(Refusal):
     label = "origin_not_allowed"
     status = 403
     message = "Origin not allowed"
+    is_final = True
+
+
+class KeyNotAllowed(Refusal):
+    label = "key_not_allowed"
+    status = 403
+    message = "Key not allowed here"
     is_final = True
 
 

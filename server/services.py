@@ -9,6 +9,7 @@ from server.gateway.room import Room
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
+from server.identity.restricted import RestrictedKeys
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.metering.accounts import Accounts
@@ -35,6 +36,7 @@ class Services:
     reserve: Reserve
     login_limits: LoginLimits
     users: Users
+    restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens
     faults: FaultRates
     tenants: Tenants

@@ -64,6 +64,18 @@ class User:
         assert self.grant({"group": "paid"}).status_code == 200
         return self
 
+    def restricted(self, **body: object) -> "User":
+        """The same user with a new restricted key."""
+        reply = self.api.post("/keys", body, self.headers)
+        assert reply.status_code == 201, reply.text
+        return User(self.api, {"apiKey": reply.json()["apiKey"], "userId": self.user_id})
+
+    def restricted_keys(self) -> list[dict[str, Any]]:
+        reply = self.api.get("/keys", self.headers)
+        assert reply.status_code == 200, reply.text
+        keys: list[dict[str, Any]] = reply.json()["keys"]
+        return keys
+
     def grant(self, body: object, **headers: str) -> httpx.Response:
         return self.api.post(f"/admin/users/{self.user_id}/grants", body, {**ADMIN, **headers})
 

@@ -5,6 +5,14 @@ import re
 import pytest
 
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS
+from server.blueprints.keys import (
+    LEAST_SECONDS,
+    LIMITS_BYTES,
+    LONGEST_NAME,
+    MOST_NAMES,
+    MOST_SECONDS,
+    USUAL_SECONDS,
+)
 from server.blueprints.request import IDEMPOTENCY_KEY
 from server.errors import MOST_DETAILS, PayloadTooLarge
 from server.gateway.places import MOST_CALLS
@@ -32,6 +40,7 @@ from tests.processes import ROOT
 
 KIB = 1024
 LUA = "".join(path.read_text() for path in sorted((ROOT / "lua" / "prelude").glob("*.lua")))
+LUA += (ROOT / "lua" / "add_key.lua").read_text()
 
 
 def of_lua(name: str) -> int:
@@ -39,6 +48,7 @@ def of_lua(name: str) -> int:
     return int(values.split(", ")[names.split(", ").index(name)])
 
 
+RESTRICTED, RESTRICTED_KB = of_lua("MOST_RESTRICTED"), of_lua("TEMPORARY_BYTES") // 1000
 HOLDS, KEYS = of_lua("MOST_HOLDS"), of_lua("ONCE_FIELDS")
 ANONYMOUS_KEYS, ANONYMOUS_ENTRIES = of_lua("TEMPORARY_ONCE_FIELDS"), of_lua("TEMPORARY_ENTRIES")
 
@@ -48,7 +58,7 @@ STATED = {
         f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
-        f"{ANONYMOUS_KEYS}.",
+        f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys.",
         f"{MOST_FAULTS:,} a minute of a key",
         f"429 after {MOST_IN_A_MINUTE} in a minute",
         f"of an anonymous user {ANONYMOUS_ENTRIES} at most",
@@ -62,6 +72,11 @@ STATED = {
         f"nested {OF_CALLS.depth} deep",
         f"more than {LARGE_BYTES // KIB} KiB are read",
         f"room for {REQUESTS_BYTES // MIB} MiB",
+        f"{LEAST_SECONDS} to {MOST_SECONDS:,} s, by default {USUAL_SECONDS:,}",
+        f"at most {MOST_NAMES} names of at most {LONGEST_NAME} characters, all of a key "
+        f"{LIMITS_BYTES:,} bytes",
+        f"**{RESTRICTED}** of a user may be alive; more are 429, as are more than "
+        f"{RESTRICTED_KB} KB of an anonymous",
         f"Below {SMALL_REQUEST_BYTES // KIB} KiB nothing is counted",
         f"when {MOST_OF_A_USER} of the user's calls, {MOST_OF_A_TENANT} of the tenant's, or "
         f"{MOST_IN_ALL} of all, wait",
@@ -82,6 +97,7 @@ STATED = {
         f"API keys, the last {REMEMBERED_KEYS:,}",
         f"Calls under way are {MOST_CALLS:,} a worker at most",
         f"| {HOLDS} open holds |",
+        f"| {RESTRICTED}, {RESTRICTED_KB} KB with what",
         f"| {ANONYMOUS_ENTRIES} entries",
         f"| {ANONYMOUS_KEYS}, of holds |",
     ],

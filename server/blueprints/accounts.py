@@ -113,12 +113,13 @@ class Ledger(TypedDict):
         "Metering",
         "What the user has",
         [Answer("the user")],
-        about="Not rate limited, and answers at a balance of 0 too.",
-        credential="user",
+        about="Not rate limited, and answers at a balance of 0 too. A restricted key sees its own "
+        "tokens, and when it expires; the rest is its user's.",
+        credential="any key",
     ),
 )
 async def read_balance(request: Request, tenant_id: TenantId) -> JsonReply[User]:
-    who = await request.who()
+    who = await request.who(any_key=True)
     found = await request.services.accounts.balance(who)
     return reply(describe(who.user_id, found))
 

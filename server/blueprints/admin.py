@@ -12,6 +12,7 @@ from server.amounts import Tokens
 from server.blueprints.accounts import User, describe
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, amount, refuse, reply
 from server.errors import Invalid, KeyReused, NotFound, PreconditionFailed, Unavailable
+from server.identity.restricted import is_restricted
 from server.identity.users import is_user_id
 from server.metering.results import GrantResult
 from server.openapi.headers import EXAMPLE_OF_ETAG
@@ -182,7 +183,9 @@ async def _move(
     ),
 )
 async def revoke_key(request: Request, tenant_id: TenantId, api_key: ApiKey) -> Reply:
-    user_id = await request.services.users.revoke(tenant_id, api_key)
+    services = request.services
+    revoke = (services.restricted_keys if is_restricted(api_key) else services.users).revoke
+    user_id = await revoke(tenant_id, api_key)
     log.info("API key of user %s of tenant %s revoked (request %s)", user_id, tenant_id, request.id)
     return Reply(status=204)
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from sanic.request import Request
 
 from server.tenants.config import TenantConfig
+from server.who import RestrictedKey
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Ours, and those that the providers' SDKs read; `*` is for all others, in browsers that know it.
@@ -46,6 +47,12 @@ def may_log_in(request: Request, config: TenantConfig) -> bool:
     allowed = config.allowed_origins
     origins = request.headers.getall("origin", ())
     return allowed is None or all(origin in allowed for origin in origins)
+
+
+def may_use(request: Request, restricted: RestrictedKey) -> bool:
+    """Whether a page asks that the key is for. Others than browsers can say so, too."""
+    allowed, origins = restricted.origins, request.headers.getall("origin", ())
+    return allowed is None or (len(origins) == 1 and origins[0] in allowed)
 
 
 def is_preflight(request: Request) -> bool:

@@ -23,6 +23,7 @@ from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
 from server.gateway.options import Asked
 from server.gateway.policy import judge
+from server.gateway.restricted import targets_for
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
@@ -97,7 +98,7 @@ def _streamed(event: Any) -> Answer:
             _streamed(ChatCompletionEvent),
         ],
         about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
-        credential="user",
+        credential="any key",
         body=NewChatCompletion,
         refusals=_REFUSALS,
         rated=True,
@@ -117,7 +118,7 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
         "A message, in Anthropic's shape",
         [Answer("the message", Message, headers=(*RATE, *SPENT)), _streamed(MessageEvent)],
         about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
-        credential="user",
+        credential="any key",
         parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
         body=NewMessage,
         refusals=_REFUSALS,
@@ -129,7 +130,7 @@ def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
 
 
 async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
-    services, who = request.services, await request.who()
+    services, who = request.services, await request.who(any_key=True)
     endpoints = request.tenant.config.providers.text
 
     async def ask() -> None:
@@ -161,10 +162,10 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
 
 def _attempts(text: bytearray, caller: Caller, endpoints: TextEndpoints | None) -> list[Attempt]:
     """Those of a call with this body, which is emptied. Raises Refusal."""
-    sent, wire = body.parse(text), caller.wire
+    sent, wire, who = body.parse(text), caller.wire, caller.who
     ask = wire.ask(sent)
-    targets = find_targets(endpoints, ask.model)
-    user = user_of_tenant(caller.who.tenant_id, caller.who.user_id)
+    targets = targets_for(who.restricted, endpoints, find_targets(endpoints, ask.model))
+    user = user_of_tenant(who.tenant_id, who.user_id)
     betas = caller.headers.get("anthropic-beta", "")
     try:
         return plan(Asked(sent, wire, ask, measure(sent), betas, user), targets)

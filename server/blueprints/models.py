@@ -1,5 +1,6 @@
 """The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
 
+from functools import partial
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
+from server.gateway.restricted import is_for
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.metering.rules import UNKNOWN_GROUP
@@ -80,18 +82,22 @@ Models = TypeAliasType("Models", ModelList | AnthropicModelList)
         [Answer("the models; in Anthropic's shape with `anthropic-version`", Models)],
         about="Not rate limited, and answers at a balance of 0 too. "
         f"The first {endpoints.MOST_MODELS:,} that the config names.",
-        credential="user",
+        credential="any key",
         parameters=[ANTHROPIC_VERSION],
         refusals=[NotAllowed],
     ),
 )
 async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
-    who = await request.who()
+    who = await request.who(any_key=True)
     balance = await request.services.accounts.balance(who)
     policy = request.tenant.config.policies.find(balance.group)
     if policy is None:
         raise NotAllowed(*UNKNOWN_GROUP)
-    found = endpoints.find_models(request.tenant.config.providers.text, policy)
+    text = request.tenant.config.providers.text
+    found = endpoints.find_models(text, policy)
+    if text is not None and who.restricted is not None:
+        may_use = partial(is_for, who.restricted, text)
+        found = [model for model in found if may_use(*text.offered[model.name])]
     models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""

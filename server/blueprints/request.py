@@ -20,10 +20,13 @@ from server.errors import (
     Invalid,
     InvalidAdminToken,
     InvalidApiKey,
+    KeyNotAllowed,
+    OriginNotAllowed,
     TooManyFaults,
 )
 from server.gateway.room import SMALL_REQUEST_BYTES
 from server.http import StrictHttp, StrictRequest
+from server.identity.restricted import is_restricted
 from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter
 from server.openapi.route import Parameter
@@ -110,24 +113,35 @@ class Request(StrictRequest):
         scheme, _, credential = self.headers.getone("authorization", "").partition(" ")
         return credential if scheme.lower() == "bearer" else ""
 
-    async def who(self) -> Who:
-        """The user that the request's API key belongs to, or belonged to until it was revoked.
+    async def who(self, any_key: bool = False) -> Who:
+        """The user that the request's API key belongs to, or belonged to until it was revoked. A
+        restricted key may only be there if the route is for `any_key`.
 
-        Raises InvalidApiKey if there is no key, or nobody's; TooManyFaults after many refusals.
-        Whether the user still has the key, and is of this tenant, each script checks (read_user in
-        lua/prelude/user.lua).
+        Raises InvalidApiKey if there is no key, or nobody's; TooManyFaults after many refusals;
+        KeyNotAllowed, OriginNotAllowed. Whether the user still has the key, and is of this tenant,
+        each script checks (read_user in lua/prelude/user.lua).
         """
         # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
         api_key = self.headers.getone("x-api-key", "") or self.bearer()
         if not api_key:
             raise InvalidApiKey
-        services = self.services
+        services, restricted = self.services, None
         # To ask for what is known would cost a coroutine.
-        user_id = services.users.known(api_key) or await services.users.find(api_key)
+        user_id = services.users.known(api_key)
+        if user_id is None and is_restricted(api_key):
+            user_id, restricted = await services.restricted_keys.find(api_key)
+        elif user_id is None:
+            user_id = await services.users.find(api_key)
         wait_ms = services.faults.wait_ms(api_key)
         if wait_ms and not self._may_be_a_replay():
             raise TooManyFaults(wait_ms)
-        who = self.ctx.who = Who(self.tenant.tenant_id, user_id, api_key)
+        who = self.ctx.who = Who(self.tenant.tenant_id, user_id, api_key, restricted)
+        if restricted is not None:
+            if not any_key:
+                await services.accounts.balance(who)  # raises, where that is what is wrong
+                raise KeyNotAllowed
+            if not cors.may_use(self, restricted):
+                raise OriginNotAllowed
         return who
 
     def _may_be_a_replay(self) -> bool:

@@ -19,7 +19,8 @@ from server.store.status import Status
 from server.store.store import Store
 from server.who import KEY_ID_DIGITS, RestrictedKey, Who
 
-REMEMBERED = 5_000
+REMEMBERED_BYTES = 1_000_000
+"""About: keys that were used last, some 800 bytes each, and what they are for."""
 KEY_ID = re.compile(rf"[0-9a-f]{{{KEY_ID_DIGITS}}}")
 PROMPT = "prompt/"
 """Before a server prompt's name it is what a client asks for instead of a model."""
@@ -64,7 +65,7 @@ class RestrictedKeys:
         self._ledger_size = ledger_size
         # What a key is for never changes, so this cannot go stale: the scripts ask whether there
         # still is such a key.
-        self._found: Recent[tuple[str, RestrictedKey]] = Recent(REMEMBERED)
+        self._found: Recent[tuple[str, RestrictedKey]] = Recent(REMEMBERED_BYTES, _weight)
 
     async def find(self, api_key: str) -> tuple[str, RestrictedKey]:
         """The ID of its user, and what it is for. Raises InvalidApiKey."""
@@ -118,9 +119,8 @@ class RestrictedKeys:
     async def remove(self, who: Who, key: str) -> None:
         """`key`: its ID, or itself. Effective at once. Raises InvalidApiKey, NotFound."""
         key_id = key if KEY_ID.fullmatch(key) else _id_of(key, who.user_id)
-        if await self._remove(who.tenant_id, who.user_id, who.api_key, key_id) is (
-            Status.UNKNOWN_KEY
-        ):
+        status = await self._remove(who.tenant_id, who.user_id, who.api_key, key_id)
+        if status is Status.UNKNOWN_KEY:
             raise InvalidApiKey
 
     async def revoke(self, tenant_id: str, api_key: str) -> str:
@@ -129,12 +129,13 @@ class RestrictedKeys:
             user_id, digest = _read(api_key)
         except InvalidApiKey:
             raise NotFound from None
-        key_id = digest[:KEY_ID_DIGITS]
-        if await self._remove(tenant_id, user_id, "", key_id) is Status.UNKNOWN_KEY:
+        status = await self._remove(tenant_id, user_id, "", digest[:KEY_ID_DIGITS])
+        if status is Status.UNKNOWN_KEY:
             raise NotFound
         return user_id
 
     async def _remove(self, tenant_id: str, user_id: str, api_key: str, key_id: str) -> Status:
+        """Raises NotFound if the user has no such restricted key."""
         status, _ = await self._store.run(
             "remove_key", keys.of_keys(user_id), tenant_id, api_key, key_id, self._ledger_size
         )
@@ -174,6 +175,12 @@ def _sets_of(limits: Limits) -> tuple[frozenset[str] | None, frozenset[str] | No
         prompts = (PROMPT + name for name in limits.get("prompts", ()))
         models = frozenset([*limits.get("models", ()), *prompts])
     return models, frozenset(limits["origins"]) if "origins" in limits else None
+
+
+def _weight(found: tuple[str, RestrictedKey]) -> int:
+    _, key = found
+    names = [*(key.models or ()), *(key.origins or ())]
+    return 800 + sum(100 + len(name) for name in names)
 
 
 def _parse(text: bytes) -> Any:

@@ -1,8 +1,8 @@
-"""The refusals for want of tokens, or by the group's policy; server/errors.py has the others.
+"""The refusals for want of tokens, and of what is not for all; server/errors.py has the others.
 
 Refusal
 ├── PaymentRequired       402  the balance does not cover it
-├── NotAllowed            403  a provider call that the user's group may not make
+├── NotAllowed            403  a provider call that is not for the user's group, or its key
 └── TooManyRequests       429
     ├── TokensHeld        429  not now: other calls of the user hold what is missing
     └── TooManyCalls      429  not now: as many as the group may have are under way

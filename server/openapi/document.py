@@ -49,6 +49,7 @@ _SECURITY_SCHEMES = {
 _SCHEMES: dict[str | None, list[str]] = {
     None: [],
     "user": ["apiKey", "apiKeyHeader"],
+    "any key": ["apiKey", "apiKeyHeader"],
     "admin": ["adminToken"],
 }
 

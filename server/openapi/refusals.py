@@ -10,6 +10,7 @@ from server.errors import (
     InvalidApiKey,
     InvalidJson,
     InvalidTenant,
+    KeyNotAllowed,
     KeyReused,
     NoModel,
     NotFound,
@@ -63,8 +64,12 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ),
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
-    OriginNotAllowed: ("the tenant's `allowed_origins` do not list the page's", ()),
-    NotAllowed: ("the user's group may not do this", ()),
+    OriginNotAllowed: (
+        "the tenant's `allowed_origins`, or a restricted key's `origins`, do not list the page's",
+        (),
+    ),
+    KeyNotAllowed: ("a restricted key is for provider calls, their models, and the balance", ()),
+    NotAllowed: ("the user's group, or a restricted key, is not for this", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
@@ -108,7 +113,8 @@ _OF_ALL = (BadRequest, RequestTimeout, PayloadTooLarge, InternalServerError)
 _NOT_PASSED_ON = {"401", "402", "403", "429"}
 _OF_CREDENTIAL: dict[str | None, list[type[Refusal]]] = {
     None: [],
-    "user": [InvalidApiKey, TooManyFaults],
+    "user": [InvalidApiKey, KeyNotAllowed, TooManyFaults],
+    "any key": [InvalidApiKey, OriginNotAllowed, TooManyFaults],
     "admin": [InvalidAdminToken, TooManyWrongTokens],
 }
 

@@ -37,14 +37,14 @@ class Doc:
     """What is said of a route, as `ctx_doc` where it is registered. A second address has none.
 
     `body` is a type; `refusals` are those that do not follow from path, credential and body;
-    `rated`: replies carry the user's rate limit.
+    `credential`: `any key` may be a restricted one; `rated`: replies carry the user's rate limit.
     """
 
     area: Area
     summary: str
     answers: Sequence[Answer]
     about: str = ""
-    credential: Literal["user", "admin"] | None = None
+    credential: Literal["user", "any key", "admin"] | None = None
     parameters: Sequence[Parameter] = ()
     body: Any = None
     body_required: bool = True

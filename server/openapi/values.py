@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from server.identity.restricted import KEY_ID
 from server.identity.users import API_KEY, USER_ID
 from server.metering.meter import HOLD_ID
 from server.tenants.config import TenantConfig
@@ -33,6 +34,14 @@ ApiKey = Annotated[
         pattern=exactly(API_KEY),
         description="the key",
         examples=["temp_7c9e6679-7425-40de-944b-e07fc1f90ae7"],
+    ),
+]
+KeyId = Annotated[
+    str,
+    Field(
+        pattern=exactly(KEY_ID),
+        description="the restricted key",
+        examples=["9f86d081884c7d65"],
     ),
 ]
 HoldId = Annotated[

@@ -43,6 +43,8 @@ class Pins:
         assert self.user.grant({"tokens": 10**9}).status_code == 200
         hold = api.post("/holds", {"tokens": 5, "ttl": 3600}, self.user.headers)
         self.hold_id = str(hold.json()["holdId"])
+        made = api.post("/keys", {"tokens": 5}, self.user.headers)
+        self.key_id = str(made.json()["keyId"])
         self.patterns: dict[str, str] = {
             name: parameter["schema"]["pattern"]
             for name, parameter in document()["components"]["parameters"].items()
@@ -64,6 +66,8 @@ class Pins:
             return self.user.user_id
         if parameter == "holdId":
             return self.hold_id
+        if parameter == "keyId":
+            return self.key_id
         if parameter == "apiKey":  # to be revoked
             return self.api.login().api_key
         if operation == "deleteTenant":
