@@ -88,7 +88,7 @@ def _counted(request: Request, refusal: Refusal) -> Refusal:
     return refusal
 
 
-_FAULTS = (400, 404, 413, 422)
+_FAULTS = (400, 403, 404, 413, 422)
 """The others are the script's, and cost less than a request that is served, unless there was a
 body to parse that is not small."""
 

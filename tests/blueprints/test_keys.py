@@ -1,15 +1,19 @@
 """Restricted keys: made, listed and revoked by their user, and refused where they are not for."""
 
+import asyncio
 import json
 import re
+from collections import Counter
 from typing import Any
 
 import httpx
 import pytest
 
 from server.blueprints.keys import LIMITS_BYTES
+from server.identity.faults import MOST_FAULTS
 from server.identity.restricted import is_restricted
 from tests.api import ADMIN, Api, User
+from tests.callers import Load
 from tests.openapi import operations
 from tests.processes import Server, Valkey
 from tests.stored import keys_key, left_ms, now_ms
@@ -38,6 +42,8 @@ def test_a_key_is_made_listed_and_revoked(api: Api, valkey: Valkey) -> None:
     assert reply.status_code == 201
     assert set(made) == {"apiKey", "keyId", "tokens", "expiresAt"}
     assert is_restricted(made["apiKey"])
+    # To servers that know nothing of such keys it must be nobody's.
+    assert not valkey.client.exists(f"apiKey:{made['apiKey']}")
     plain = user.restricted(tokens=10**13)
     first, second = user.restricted_keys()
     assert first.pop("createdAt") < made["expiresAt"]
@@ -92,6 +98,18 @@ def test_every_other_route_refuses_it(api: Api) -> None:
     assert user.changes() == [("grant", 100, 100)]
     assert len(user.restricted_keys()) == 1
     assert api.get("/v1/models", key.headers).status_code == 200
+
+
+async def test_what_it_is_refused_has_a_rate(api: Api, server: Server) -> None:
+    user = api.login()
+    key = user.restricted(tokens=10)
+    async with Load(server.url) as load:
+        path = f"/{api.tenant_id}/ledger"
+        calls = (load.call("GET", path, key.headers) for _ in range(2 * MOST_FAULTS + 600))
+        found = Counter(answer.status for answer in await asyncio.gather(*calls))
+    assert set(found) == {403, 429}
+    assert found[429] >= 10
+    assert user.charge().status_code == 200
 
 
 def test_for_a_login_and_the_administration_it_is_nobodys(api: Api) -> None:

@@ -36,6 +36,7 @@ def use(api: Api) -> User:
     reply = api.post("/auth/anonymous", headers=ADDRESS)
     user = User(api, reply.json())
     assert user.charge(1, **{"Idempotency-Key": "once"}).status_code == 200
+    user.restricted(tokens=1)
     return user
 
 
@@ -54,8 +55,9 @@ def test_purge(own: Valkey, tmp_path: Path) -> None:
         # As earlier versions called it.
         own.client.lpush(f"tenant:{ours.tenant_id}:logins:203.0.113.7", "1")
         left = keys_of(own) - others
-        # User, key, rate, once and ledger of each; three counters of the address, two of limits.
-        assert len(left) == 15
+        # User, key, rate, once, ledger and restricted keys of each; three counters of the address,
+        # two of limits.
+        assert len(left) == 17
 
         status, text = purge(tmp_path, own.url, ours.tenant_id)
         assert (status, text) == (1, f"[ERROR] Tenant {ours.tenant_id} exists: delete it first\n")
