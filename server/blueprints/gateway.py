@@ -19,11 +19,12 @@ from server.errors import (
     Unsupported,
 )
 from server.gateway.attempts import Attempt, plan
+from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
 from server.gateway.options import Asked
 from server.gateway.policy import judge
-from server.gateway.restricted import targets_for
+from server.gateway.restricted import for_key
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
@@ -145,32 +146,37 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         caller = Caller(who, request.ref, request.headers, WIRES[speaks])
         if len(text) <= body.ASIDE_BYTES:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
-            attempts = _attempts(text, caller, endpoints)
+            asked, attempts = _plan(text, caller, endpoints)
         else:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            attempts = await aside(portion.owners, _attempts, text, caller, endpoints)
-        meter = request.meter(attempts[0].ask.stream)
-        judged = judge(request.tenant.config.policies, attempts)
+            asked, attempts = await aside(portion.owners, _plan, text, caller, endpoints)
+        meter = request.meter(asked.ask.stream)
+        attempts, fault = for_key(who.restricted, endpoints, attempts)
+        judged = judge(request.tenant.config.policies, attempts, fault)
         services.places.take(who.tenant_id)
-        upstream, kept = services.upstream, portion.keep()
-        call = Call(services.holding, meter, upstream, caller, attempts, judged, kept)
+        upstream, bodies = services.upstream, Bodies(asked, portion.keep())
+        call = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
     try:
-        return await _metered(request, call, is_stream=attempts[0].ask.stream)
+        return await _metered(request, call, asked.ask.stream)
     finally:
         services.places.leave(who.tenant_id)
 
 
-def _attempts(text: bytearray, caller: Caller, endpoints: TextEndpoints | None) -> list[Attempt]:
-    """Those of a call with this body, which is emptied. Raises Refusal."""
+def _plan(
+    text: bytearray, caller: Caller, endpoints: TextEndpoints | None
+) -> tuple[Asked, list[Attempt]]:
+    """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
+    is_long = len(text) > body.ASIDE_BYTES
     sent, wire, who = body.parse(text), caller.wire, caller.who
     ask = wire.ask(sent)
-    targets = targets_for(who.restricted, endpoints, find_targets(endpoints, ask.model))
+    targets = find_targets(endpoints, ask.model)
     user = user_of_tenant(who.tenant_id, who.user_id)
     betas = caller.headers.get("anthropic-beta", "")
     try:
-        return plan(Asked(sent, wire, ask, measure(sent), betas, user), targets)
+        asked = Asked(sent, wire, ask, measure(sent), betas, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
+    return asked, plan(asked, targets)
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:

@@ -12,10 +12,10 @@ from typing import NamedTuple, TypeVar
 
 from server import metrics
 from server.errors import Refusal
-from server.gateway.attempts import Attempt, forget_bodies
+from server.gateway.attempts import Attempt
+from server.gateway.bodies import Bodies, Sent
 from server.gateway.exchange import Exchange, ref_of
 from server.gateway.policy import Judged
-from server.gateway.room import Portion
 from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
@@ -61,9 +61,8 @@ class Call:
         caller: Caller,
         attempts: list[Attempt],
         judged: Judged,
-        portion: Portion,
+        bodies: Bodies,
     ) -> None:
-        """`portion` is of the room, and is what the bodies of the attempts take."""
         self.caller = caller
         self.timeouts = upstream.timeouts
         self.exchange: Exchange | None = None
@@ -75,7 +74,7 @@ class Call:
         self._upstream = upstream
         self._attempts = attempts
         self._judged = judged
-        self._portion = portion
+        self._bodies = bodies
         self._ref = ref_of(attempts[0], caller.ref)
         self._hold: Hold | None = None
 
@@ -101,27 +100,20 @@ class Call:
         """What `accept` makes of the first response that it does not refuse by ProviderError; one
         that is owed for is the last.
 
-        If there is none, raises what the first endpoint said. Together they have
-        Timeouts.first_byte to begin a reply: no client waits for them one by one.
+        If there is none, raises what the first endpoint said; Unsupported if that cannot be asked.
+        Together they have Timeouts.first_byte to begin a reply: no client waits for them one by
+        one.
         """
         first: Refusal | None = None
-        until = monotonic() + self.timeouts.first_byte
-        limits = [
-            None if limit is None else attempt.limit_within(held.tokens, limit)
-            for attempt, limit in zip(
-                self._attempts, self._judged.verdicts[held.policy].limits, strict=True
-            )
-        ]
-        left = len(limits) - limits.count(None)
-        for attempt, limit in zip(self._attempts, limits, strict=True):
-            if limit is None:
-                continue
+        tried = await self._tried(held)
+        until, left = monotonic() + self.timeouts.first_byte, len(tried)
+        for attempt, limit, sent in tried:
             now = monotonic()
             seconds = (until - now) / left
             if first is not None and seconds <= 0:
                 break
             left -= 1
-            self.exchange = exchange = Exchange(attempt, limit, held.tokens)
+            self.exchange = exchange = Exchange(attempt, sent, limit, held.tokens)
             try:
                 try:
                     response = await self._send(exchange, seconds)
@@ -145,6 +137,25 @@ class Call:
                 raise
         raise first or self._not_covered(held)
 
+    async def _tried(self, held: Held) -> list[tuple[Attempt, int, Sent]]:
+        """The endpoints to try in order, each with its output limit. Raises Unsupported."""
+        allowed: list[tuple[Attempt, int]] = []
+        limits = self._judged.verdicts[held.policy].limits
+        for attempt, most in zip(self._attempts, limits, strict=True):
+            limit = None if most is None else attempt.limit_within(held.tokens, most)
+            if limit is not None:
+                allowed.append((attempt, limit))
+        try:
+            bodies = await self._bodies.translate([attempt.target for attempt, _ in allowed])
+        except Refusal as refusal:
+            _forget_frames(refusal)
+            raise
+        return [
+            (*attempt, sent)
+            for attempt, sent in zip(allowed, bodies, strict=True)
+            if sent is not None
+        ]
+
     def _not_covered(self, held: Held) -> PaymentRequired:
         left = held.tokens_left + held.tokens
         headers = held.rate.headers_of_refusal(left)
@@ -153,8 +164,7 @@ class Call:
     def forget_bodies(self) -> None:
         """No endpoint is asked any more. They may be large, and the reply long in coming; and a
         refusal can keep alive what it passed through until Python looks for such circles."""
-        forget_bodies(self._attempts)
-        self._portion.leave()
+        self._bodies.forget()
         self._hold = None  # which knows this call, and they would be such a circle, too
 
     def give_up(self, exchange: Exchange, refusal: Refusal) -> None:
@@ -242,6 +252,6 @@ class Call:
 
 
 def _forget_frames(refusal: Refusal) -> None:
-    """They have what came of the reply, up to 32 MiB. With a refusal that is kept they make a
-    circle, which Python looks for seldom."""
+    """They have what came of the reply, up to 32 MiB, or of the request. With a refusal that is
+    kept they make a circle, which Python looks for seldom."""
     refusal.__traceback__ = refusal.__context__ = None

@@ -8,6 +8,7 @@ import orjson
 from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
+from server.gateway.bodies import Sent
 from server.providers.errors import ProviderError
 from server.providers.usage import Counts, Usage
 from server.providers.wire import Form
@@ -28,10 +29,11 @@ class Cost(NamedTuple):
 class Exchange:
     """From the moment an endpoint is tried: whatever happens then, `cost` can be told."""
 
-    def __init__(self, attempt: Attempt, limit: int, held: int) -> None:
+    def __init__(self, attempt: Attempt, sent: Sent, limit: int, held: int) -> None:
         """`limit`: the output limit that is sent, in tokens a choice; `held`: all that is held for
         the call, in tokens."""
         self.attempt = attempt
+        self.sent = sent
         self.limit = limit
         self._held = held
         self._forms = [attempt.form]
@@ -49,7 +51,8 @@ class Exchange:
     def body(self) -> bytes:
         """What is sent. Raises Unsupported."""
         try:
-            return self.attempt.request(self.limit, self.form)
+            target = self.attempt.target
+            return target.wire.request(self.sent.body, target.model, self.limit, self.form)
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
 
@@ -102,7 +105,7 @@ class Exchange:
         usage = Usage(used_by_input, produced)
         cached = min(reported.read, usage.input)
         tokens = min(attempt.weights.cost(usage.input, cached, usage.output), LARGEST)
-        if not is_known and progress.state != "ended" and attempt.may_reason:
+        if not is_known and progress.state != "ended" and self.sent.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)
         return Cost(tokens, usage, is_estimate=not is_known)

@@ -15,7 +15,7 @@ _NONE: tuple[str, ...] = ()
 
 class Asked(NamedTuple):
     """A client's request. `betas` is its header of that name, `user` what providers know the user
-    by."""
+    by; `is_long`: work on it is done aside."""
 
     body: dict[str, Any]
     client: Wire
@@ -23,6 +23,7 @@ class Asked(NamedTuple):
     prompt: Prompt
     betas: str
     user: str
+    is_long: bool
 
 
 def refuse_options(asked: Asked, target: Target) -> None:

@@ -36,12 +36,13 @@ class Judged(NamedTuple):
     most: int
 
 
-def judge(policies: Policies, attempts: list[Attempt]) -> Judged:
+def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> Judged:
+    """`fault`: what the call is refused with for any group."""
     told, most = "", attempts[0].least
     verdicts: list[Verdict] = []
     faults: list[Fault] = []
     for number, policy in enumerate(policies.each):
-        verdict = _verdict(policy, attempts)
+        verdict = Verdict(fault, 0, ()) if fault else _verdict(policy, attempts)
         verdicts.append(verdict)
         faults.append(verdict.fault or _NO_FAULT)
         if verdict.fault is not None:

@@ -46,7 +46,7 @@ class Relay:
         portion: Portion,
         timeouts: Timeouts,
     ) -> None:
-        attempt = exchange.attempt
+        ask, sent = exchange.attempt.ask, exchange.sent
         self._response = response
         self._exchange = exchange
         self._events = sse.Events()
@@ -58,7 +58,7 @@ class Relay:
         self._client = client
         self._portion = portion
         self._timeouts = timeouts
-        self._stream = attempt.translation.stream(attempt.ask.include_usage, attempt.source)
+        self._stream = sent.translation.stream(ask.include_usage, sent.source)
         self._most = exchange.most_output
         self._came = 0
         """Bytes."""

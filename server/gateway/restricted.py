@@ -1,7 +1,7 @@
 """What a restricted key may ask for, of what its tenant offers."""
 
-from server.gateway.endpoints import Target
-from server.metering.errors import NotAllowed
+from server.gateway.attempts import Attempt
+from server.gateway.policy import Fault
 from server.tenants.endpoints import TextEndpoints
 from server.who import RestrictedKey
 
@@ -14,12 +14,15 @@ def is_for(key: RestrictedKey | None, text: TextEndpoints, name: str, model: str
     return any(text.find(one) == (name, model) for one in key.models)
 
 
-def targets_for(
-    key: RestrictedKey | None, text: TextEndpoints | None, targets: list[Target]
-) -> list[Target]:
-    """Those of a call's targets that the key is for. Raises NotAllowed if the first is not."""
+def for_key(
+    key: RestrictedKey | None, text: TextEndpoints | None, attempts: list[Attempt]
+) -> tuple[list[Attempt], Fault | None]:
+    """Those of a call's attempts that the key is for. If the first is not one of them, that is the
+    fault, which is told when it is known that there still is such a key."""
     if key is None or text is None:
-        return targets
-    if not is_for(key, text, targets[0].name, targets[0].model):
-        raise NotAllowed("model_not_allowed", "This key is not for the model")
-    return [target for target in targets if is_for(key, text, target.name, target.model)]
+        return attempts, None
+    allowed = [one for one in attempts if is_for(key, text, one.target.name, one.target.model)]
+    if allowed[:1] != attempts[:1]:
+        model = attempts[0].target.model[:100]
+        return attempts[:1], ("model_not_allowed", f"This key is not for the model {model!r}")
+    return allowed, None

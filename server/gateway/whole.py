@@ -96,7 +96,7 @@ def _failure(error: UpstreamError) -> ProviderError:
 
 def _read(exchange: Exchange, raw: bytes) -> bytes:
     """Raises TooLarge, JSONEncodeError; ProviderError for what is no answer."""
-    translation, tally = exchange.attempt.translation, exchange.tally
+    translation, tally = exchange.sent.translation, exchange.tally
     if not can_be_parsed(raw, MOST_REPLY_VALUES):
         if not _ANSWER.match(raw) or not _END.search(raw, max(len(raw) - _END_BYTES, 0)):
             raise ProviderError("not an object")
@@ -108,4 +108,4 @@ def _read(exchange: Exchange, raw: bytes) -> bytes:
     tally.see_reply(value)
     if (refusal := exchange.progress.refusal) is not None:
         raise refusal
-    return translation.reply(raw, value, exchange.attempt.source)
+    return translation.reply(raw, value, exchange.sent.source)

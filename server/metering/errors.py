@@ -54,6 +54,7 @@ class NotAllowed(Refusal):
 
     def __init__(self, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         self.code = code
+        self.param = "model" if code == "model_not_allowed" else None
         self.message = message
         super().__init__(headers=headers)
 

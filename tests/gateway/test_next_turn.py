@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.gateway.attempts import MOST_ORIGINS
+from server.gateway.bodies import MOST_ORIGINS
 from server.providers.for_messages.state import mark_of
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint

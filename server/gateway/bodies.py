@@ -1,0 +1,123 @@
+"""Bodies: what the endpoints of a call are sent, each as it wants it.
+
+They are made when the call has its tokens: until then nobody knows whether it may be made at all.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from server.aside import aside
+from server.errors import Unsupported
+from server.gateway.endpoints import Target
+from server.gateway.options import Asked, with_ours
+from server.gateway.room import Portion
+from server.providers.translation import TRANSLATIONS, Source, Translation
+
+MOST_ORIGINS = 2
+"""Endpoints of one call that get back what they gave: for each the body is translated by itself,
+and all of these are in memory together."""
+
+
+class Sent(NamedTuple):
+    """What one endpoint is sent, apart from model, limit and stream: `body` is what `translation`
+    made of the client's, and empty when it is not needed any more. `source` is that of the reply;
+    `may_reason`: the endpoint may produce reasoning that a stream does not show."""
+
+    translation: Translation
+    source: Source
+    body: dict[str, Any]
+    may_reason: bool
+
+
+class Bodies:
+    """Of one call."""
+
+    def __init__(self, asked: Asked, portion: Portion) -> None:
+        """`portion` is of the room, and is what all of them take."""
+        self._asked = asked
+        self._portion = portion
+        self._kept = [asked.body]
+
+    async def translate(self, targets: Sequence[Target]) -> list[Sent | None]:
+        """For each target; None for one that cannot serve the call, but the first must. Raises
+        Unsupported."""
+        if self._asked.is_long:
+            found = await aside(self._portion.owners, _translate, self._asked, targets)
+        else:
+            found = _translate(self._asked, targets)
+        self._asked.body.clear()
+        self._kept = [sent.body for sent in found if sent is not None]
+        return found
+
+    def forget(self) -> None:
+        """No other endpoint will be asked: they may be large, and the reply long in coming."""
+        for body in self._kept:
+            body.clear()
+        self._portion.leave()
+
+
+def _translate(asked: Asked, targets: Sequence[Target]) -> list[Sent | None]:
+    translated = _Translated(asked.body)
+    if not targets:
+        return []
+    try:
+        found: list[Sent | None] = [_sent(translated, asked, targets[0])]
+        for target in targets[1:]:
+            try:
+                found.append(_sent(translated, asked, target))
+            except Unsupported:
+                found.append(None)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Unsupported("messages", "The request is nested too deeply") from None
+    return found
+
+
+class _Translated:
+    """A client's body as the endpoints want it: those that want the same share one, or the refusal,
+    since it may be large and the endpoints many."""
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.body = body
+        self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
+        self._refused: dict[Translation, tuple[str, str]] = {}
+        self._origins: set[str] = set()
+        self._tools: dict[Translation, Mapping[str, str]] = {}
+
+    def tools(self, translation: Translation) -> Mapping[str, str]:
+        if translation not in self._tools:
+            self._tools[translation] = translation.tools(self.body)
+        return self._tools[translation]
+
+    def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
+        """Raises Unsupported."""
+        origin = translation.origin(self.body, endpoint)
+        if origin not in self._origins and len(self._origins) >= MOST_ORIGINS:
+            origin = ""
+        if origin:
+            self._origins.add(origin)
+        if (translation, origin) in self._found:
+            return self._found[translation, origin]
+        if translation not in self._refused:
+            try:
+                found = self._found[translation, origin] = translation.request(self.body, origin)
+            except Unsupported as refusal:
+                # Not itself: it would keep all that it passed through in memory.
+                self._refused[translation] = refusal.param or "", refusal.message
+            else:
+                return found
+        raise Unsupported(*self._refused[translation])
+
+
+def _sent(translated: _Translated, asked: Asked, target: Target) -> Sent:
+    endpoint = target.endpoint
+    translation = TRANSLATIONS[asked.client.operation, target.wire.operation]
+    body = translated.by(translation, target.name if endpoint.returns_state else "")
+    body = with_ours(body, target, asked.user)
+    return Sent(
+        translation,
+        Source(target.name, translated.tools(translation)),
+        body,
+        target.wire.may_reason(body, target.model, endpoint.reasoning),
+    )
