@@ -15,17 +15,6 @@ LONGEST_TOOL = 128
 _LONGEST_TOOL_OF_OPENAI = 64
 _OF_A_TOOL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_TOOL}}}")
 _ODD = re.compile(r"[^A-Za-z0-9_-]")
-# A telephone number has no letter, an e-mail address an @: Anthropic refuses both.
-_NO_NAME = re.compile(r"(?=[^A-Za-z]{0,63}[A-Za-z])[A-Za-z0-9_-]{1,64}")
-_OF_A_USER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-def user_for_anthropic(user: str) -> str:
-    return user if _NO_NAME.fullmatch(user) else _hash(user)
-
-
-def user_for_openai(user: str) -> str:
-    return user if _OF_A_USER.fullmatch(user) else _hash(user)
 
 
 def call_for_openai(call_id: str) -> str:

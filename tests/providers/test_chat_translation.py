@@ -1,7 +1,6 @@
 """Clients that speak OpenAI's chat completions, providers that speak Anthropic's messages."""
 
 import copy
-import hashlib
 from itertools import pairwise
 from typing import Any
 
@@ -146,7 +145,6 @@ TRANSLATED: dict[str, Json] = {
         "effort": "high",
         "format": {"type": "json_schema", "schema": {"type": "object"}},
     },
-    "metadata": {"user_id": "u-1"},
 }
 
 
@@ -189,19 +187,13 @@ def test_a_request_with_everything() -> None:
         ({"response_format": {"type": "text"}}, {}),
         ({"tool_choice": "auto", "parallel_tool_calls": False}, {}),
         ({"tool_choice": "none", "tools": []}, {}),
-        ({"user": "u", "safety_identifier": "s"}, {"metadata": {"user_id": "s"}}),
+        ({"user": "u", "safety_identifier": "s"}, {}),
         ({"n": 1, "logprobs": False, "presence_penalty": 0.0, "modalities": ["text"]}, {}),
         ({"store": True, "metadata": {"a": "b"}, "service_tier": "flex", "verbosity": "low"}, {}),
     ],
 )
 def test_members(chat: Json, sent: Json) -> None:
     assert without_messages(chat) == sent
-
-
-@pytest.mark.parametrize("user", ["ann@example.com", "+49 171 1234567", "01711234567", "ünal"])
-def test_a_user_that_may_be_a_name_is_hashed(user: str) -> None:
-    sent = without_messages({"user": user})
-    assert sent == {"metadata": {"user_id": hashlib.sha256(user.encode()).hexdigest()}}
 
 
 @pytest.mark.parametrize(
@@ -324,7 +316,6 @@ def call(**function: Json) -> Json:
             {"response_format": {"type": "json_schema", "json_schema": {"name": "n"}}},
         ),
         ("reasoning_effort", {"reasoning_effort": "huge"}),
-        ("user", {"user": 3}),
         ("x" * 64, {"x" * 1000: 1}),
     ],
 )

@@ -119,7 +119,6 @@ CHAT = {
     "temperature": 0.5,
     "top_p": 1,
     "stop": ["END"],
-    "user": "u1",
     "reasoning_effort": "low",
 }
 
@@ -310,8 +309,6 @@ def test_refused_blocks_of_assistants(block: Any, param: str) -> None:
         ({"top_p": True}, "top_p"),
         ({"stop_sequences": ["a", "b", "c", "d", "e"]}, "stop_sequences"),
         ({"stop_sequences": [1]}, "stop_sequences.0"),
-        ({"metadata": 1}, "metadata"),
-        ({"metadata": {"user_id": 1}}, "metadata.user_id"),
         ({"tools": [{"type": "web_search_20260318", "name": "web_search"}]}, "tools.0.type"),
         ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0.type"),
         ({"tools": [{"name": "f"}]}, "tools.0.input_schema"),

@@ -12,8 +12,7 @@ protocols differ:
   either or the two together, and then the client is told so.
 - `reasoning_effort` becomes `output_config.effort`: minimal is low, none leaves the model's
   default, the others are the same words.
-- `safety_identifier`, or else `user`, becomes `metadata.user_id`: as its SHA-256 where it is long,
-  or may be an e-mail address or a telephone number, which Anthropic refuses.
+- `safety_identifier` and `user` are left out: whose call it is the gateway says.
 - A stop sequence of white space alone is refused, since Anthropic takes none.
 - A schema of a response's format is binding, `strict` or not. JSON mode does not exist: the system
   prompt asks for an object (`_JSON_MODE`).
@@ -27,19 +26,19 @@ from typing import Any
 import orjson
 
 from server.providers.for_chat.turns import to_turns
-from server.providers.identifiers import user_for_anthropic
 from server.providers.members import fault, function, members, required_string, typed
 from server.providers.reading import an_object
 from server.providers.tool_schema import completed
 
 _TRANSLATED = {
     *("messages", "parallel_tool_calls", "reasoning_effort", "response_format"),
-    *("safety_identifier", "stop", "temperature", "tool_choice", "tools", "top_p", "user"),
+    *("stop", "temperature", "tool_choice", "tools", "top_p"),
 }
 _OF_THE_GATEWAY = {"max_completion_tokens", "max_tokens", "model", "stream", "stream_options"}
 _IGNORED = {
     *("metadata", "prediction", "prompt_cache_key", "prompt_cache_options"),
-    *("prompt_cache_retention", "seed", "service_tier", "store", "verbosity"),
+    *("prompt_cache_retention", "safety_identifier", "seed", "service_tier", "store", "user"),
+    "verbosity",
 }
 _NEUTRAL: dict[str, Any] = {
     "frequency_penalty": 0,
@@ -88,7 +87,6 @@ def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
         "temperature": _below_one(given, "temperature", 2),
         "top_p": _below_one(given, "top_p", 1),
         "output_config": {**_effort(given), **_format(given)},
-        "metadata": _metadata(given),
     }
     return {name: value for name, value in sent.items() if value not in (None, [], {})}
 
@@ -177,9 +175,3 @@ def _format(chat: dict[str, Any]) -> dict[str, Any]:
     ignored = ("name", "description", "strict")
     schema = members(wanted.get("json_schema"), path, ("schema",), ignored).get("schema")
     return {"format": {"type": "json_schema", "schema": typed(schema, dict, f"{path}.schema")}}
-
-
-def _metadata(chat: dict[str, Any]) -> dict[str, Any]:
-    names = [typed(chat.get(name, ""), str, name) for name in ("safety_identifier", "user")]
-    user = names[0] or names[1]
-    return {"user_id": user_for_anthropic(user)} if user else {}

@@ -3,9 +3,8 @@
 Sources: the Anthropic API reference, messages; the OpenAI API reference, chat completions. What
 the other protocol has no word for is refused by its name, except:
 
-- `_IGNORED` of the request and `_IGNORED_OF_TOOLS`, as they change no answer;
-- `metadata` but for its `user_id`, which becomes `user`: more servers know that than its
-  successor `safety_identifier`. One that OpenAI would not take becomes its SHA-256;
+- `_IGNORED` of the request and `_IGNORED_OF_TOOLS`, as they change no answer; whose call it is
+  the gateway says;
 - edits in `context_management` that concern what is not sent anyway (`_IGNORED_EDITS`).
 
 `thinking` of type `enabled` becomes `reasoning_effort` by its budget, unless `output_config` names
@@ -18,7 +17,7 @@ from typing import Any
 
 from server.providers.for_messages.strict import can_be_strict
 from server.providers.for_messages.turns import from_turns
-from server.providers.identifiers import tool_for_openai, user_for_openai
+from server.providers.identifiers import tool_for_openai
 from server.providers.members import fault, members, required_string, typed
 from server.providers.reading import objects, string
 from server.providers.tool_schema import completed
@@ -29,10 +28,10 @@ MOST_RENAMED = 64 * 1024
 
 _KNOWN = (
     *("messages", "system", "tools", "tool_choice", "stop_sequences", "temperature", "top_p"),
-    *("metadata", "thinking", "output_config", "context_management"),
+    *("thinking", "output_config", "context_management"),
 )
 _OF_THE_GATEWAY = ("model", "max_tokens", "stream")
-_IGNORED = ("cache_control", "service_tier", "speed", "diagnostics")
+_IGNORED = ("cache_control", "service_tier", "speed", "diagnostics", "metadata")
 # The last two have a meaning only beside tools of the provider's.
 _IGNORED_OF_TOOLS = (
     *("cache_control", "input_examples", "eager_input_streaming"),
@@ -58,7 +57,6 @@ def to_chat(messages: dict[str, Any], origin: str = "") -> dict[str, Any]:
         "messages": from_turns(asked.get("system"), asked.get("messages"), origin),
         **_tools(asked),
         **_sampling(asked),
-        **_user(asked),
         **_output(asked),
     }
 
@@ -142,13 +140,6 @@ def _sampling(asked: dict[str, Any]) -> dict[str, Any]:
     if stops:
         translated["stop"] = [typed(s, str, f"stop_sequences.{n}") for n, s in enumerate(stops)]
     return translated
-
-
-def _user(asked: dict[str, Any]) -> dict[str, Any]:
-    user_id = typed(asked.get("metadata", {}), dict, "metadata").get("user_id")
-    if user_id is None or not typed(user_id, str, "metadata.user_id"):
-        return {}
-    return {"user": user_for_openai(user_id)}
 
 
 def _output(asked: dict[str, Any]) -> dict[str, Any]:
