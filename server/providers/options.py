@@ -24,7 +24,10 @@ _PRICED: dict[str, tuple[Any, ...]] = {
     "inference_geo": ("global",),
     "modalities": (["text"],),
     "audio": (),
-    "best_of": (1,),
+    **dict.fromkeys(("best_of", "n", "num_return_sequences", "candidate_count"), (1,)),
+    # What some servers read as the output limit, which is ours to send.
+    **dict.fromkeys(("max_completion_tokens", "max_output_tokens", "max_new_tokens"), ()),
+    **dict.fromkeys(("max_tokens_to_sample", "n_predict", "num_predict", "max_length"), ()),
     **dict.fromkeys(("search_parameters", "search_options", "search_settings"), ({},)),
     **dict.fromkeys(("enable_search", "web_search", "online"), (False,)),
     **dict.fromkeys(("plugins", "betas", "anthropic_beta"), ([],)),

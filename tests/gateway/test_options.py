@@ -46,6 +46,7 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"models": ["dear"]}, "models"),
         ({"fallbacks": ["dear"]}, "fallbacks"),
         ({"engine": "dear"}, "engine"),
+        *(({name: 9_999}, name) for name in ("max_output_tokens", "n_predict", "max_new_tokens")),
         ({"anthropic_beta": ["context-1m-2025-08-07"]}, "anthropic_beta"),
         ({"provider_options": {"models": ["dear"]}}, "provider_options"),
         ({"extra_body": {"service_tier": "priority"}}, "extra_body"),
@@ -73,6 +74,7 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"tools": [{"name": "f", "input_schema": {}, "cache_control": HOUR}]}, "cache_control"),
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "tools"),
         ({"workspace_id": "w"}, "workspace_id"),
+        *(({name: 9_999}, name) for name in ("max_completion_tokens", "n", "max_output_tokens")),
     ],
 }
 
