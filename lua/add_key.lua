@@ -14,6 +14,7 @@
   Returns {status, ms}
     OK              ms: when it expires
     UNKNOWN_KEY     {status} alone
+    TOO_LARGE       {status} alone: limits are longer than a temporary user may have
     TOO_MANY_KEYS   ms: until one of those that there are expires
 ]]
 local user_key, ledger_key, keys_key = KEYS[1], KEYS[2], KEYS[3]
@@ -21,8 +22,8 @@ local tenant, api_key, digest, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV
 local ttl_ms, limits, ledger_size = tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7])
 
 local MOST_RESTRICTED = 50
--- In all of a temporary user's: a key without limits has some 180.
-local TEMPORARY_BYTES = 10000
+-- Of a temporary user, and in all of them: a key without limits has 185.
+local TEMPORARY_RESTRICTED, TEMPORARY_BYTES = 3, 600
 
 if not is_amount(tokens) or tokens == 0 then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
@@ -34,14 +35,15 @@ local text = string.format(
   '{"digest":"%s","maker":"%s","tokens":%d,"createdAt":%d,"expiresAt":%d,"limits":%s}',
   digest, api_key, tokens, now, until_ms, limits)
 local live, dead = read_keys(keys_key, user, now)
+local most, most_bytes = MOST_RESTRICTED, math.huge
+if user.group == TEMPORARY then most, most_bytes = TEMPORARY_RESTRICTED, TEMPORARY_BYTES end
+if #text > most_bytes then return {TOO_LARGE} end
 local bytes, first, last = #text, math.huge, until_ms
 for _, key in ipairs(live) do
   bytes = bytes + #key.text
   first, last = math.min(first, key.expiresAt), math.max(last, key.expiresAt)
 end
-if #live >= MOST_RESTRICTED or user.group == TEMPORARY and bytes > TEMPORARY_BYTES then
-  return {TOO_MANY_KEYS, first - now}
-end
+if #live >= most or bytes > most_bytes then return {TOO_MANY_KEYS, first - now} end
 
 if new_entries then save() end -- before all else, as base.lua says
 for _, id in ipairs(dead) do call('HDEL', keys_key, id, id .. ':spent') end

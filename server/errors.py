@@ -9,7 +9,6 @@ Refusal
 ├── InvalidApiKey         401
 ├── InvalidAdminToken     401
 ├── OriginNotAllowed      403  the tenant's logins, or a restricted key, are not for this page
-├── KeyNotAllowed         403  a restricted key where only a full one may be
 ├── NotFound              404
 │   ├── UnknownHold       404
 │   └── NoModel           404  no endpoint offers the model
@@ -31,6 +30,7 @@ Refusal
 │   ├── Overloaded        503  too many calls or large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 ├── of those who may not, or not now: server/metering/errors.py
+├── of restricted keys: server/identity/errors.py
 └── those of providers: server/providers/errors.py
 """
 
@@ -140,13 +140,6 @@ class OriginNotAllowed(Refusal):
     label = "origin_not_allowed"
     status = 403
     message = "Origin not allowed"
-    is_final = True
-
-
-class KeyNotAllowed(Refusal):
-    label = "key_not_allowed"
-    status = 403
-    message = "Key not allowed here"
     is_final = True
 
 

@@ -22,6 +22,7 @@ from server.gateway.room import (
     SMALL_REPLY_BYTES,
     SMALL_REQUEST_BYTES,
 )
+from server.identity.errors import TooManyKeys
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
@@ -48,7 +49,8 @@ def of_lua(name: str) -> int:
     return int(values.split(", ")[names.split(", ").index(name)])
 
 
-RESTRICTED, RESTRICTED_KB = of_lua("MOST_RESTRICTED"), of_lua("TEMPORARY_BYTES") // 1000
+RESTRICTED, ANONYMOUS_RESTRICTED = of_lua("MOST_RESTRICTED"), of_lua("TEMPORARY_RESTRICTED")
+RESTRICTED_BYTES = of_lua("TEMPORARY_BYTES")
 HOLDS, KEYS = of_lua("MOST_HOLDS"), of_lua("ONCE_FIELDS")
 ANONYMOUS_KEYS, ANONYMOUS_ENTRIES = of_lua("TEMPORARY_ONCE_FIELDS"), of_lua("TEMPORARY_ENTRIES")
 
@@ -58,7 +60,7 @@ STATED = {
         f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
-        f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys.",
+        f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys, an anonymous user {ANONYMOUS_RESTRICTED}",
         f"{MOST_FAULTS:,} a minute of a key",
         f"429 after {MOST_IN_A_MINUTE} in a minute",
         f"of an anonymous user {ANONYMOUS_ENTRIES} at most",
@@ -75,8 +77,8 @@ STATED = {
         f"{LEAST_SECONDS} to {MOST_SECONDS:,} s, by default {USUAL_SECONDS:,}",
         f"at most {MOST_NAMES} names of at most {LONGEST_NAME} characters, all of a key "
         f"{LIMITS_BYTES:,} bytes",
-        f"**{RESTRICTED}** of a user may be alive; more are 429, as are more than "
-        f"{RESTRICTED_KB} KB of an anonymous",
+        f"**{RESTRICTED}** of a user may be alive, **{ANONYMOUS_RESTRICTED}** of an anonymous one, "
+        f"{RESTRICTED_BYTES} bytes together",
         f"Below {SMALL_REQUEST_BYTES // KIB} KiB nothing is counted",
         f"when {MOST_OF_A_USER} of the user's calls, {MOST_OF_A_TENANT} of the tenant's, or "
         f"{MOST_IN_ALL} of all, wait",
@@ -96,8 +98,8 @@ STATED = {
         f"used last: {PARSED_BYTES // MIB} MiB",
         f"API keys, the last {REMEMBERED_KEYS:,}",
         f"Calls under way are {MOST_CALLS:,} a worker at most",
-        f"| {HOLDS} open holds |",
-        f"| {RESTRICTED}, {RESTRICTED_KB} KB with what",
+        f"| {HOLDS} open holds, all by restricted keys |",
+        f"| {ANONYMOUS_RESTRICTED}, {RESTRICTED_BYTES} bytes with what they are for |",
         f"| {ANONYMOUS_ENTRIES} entries",
         f"| {ANONYMOUS_KEYS}, of holds |",
     ],
@@ -112,6 +114,9 @@ def test_docs_state_the_bounds_of_the_code(page: str, phrase: str) -> None:
 
 
 def test_the_apis_documentation_does() -> None:
+    restricted = f"{RESTRICTED} restricted keys of a user may be alive, {ANONYMOUS_RESTRICTED} of"
+    assert TooManyKeys.message.startswith(restricted)
+    assert f"{RESTRICTED_BYTES} bytes together" in TooManyKeys.message
     sizes = f"over {OF_OTHERS.size // MIB} MiB ({OF_CALLS.size // MIB} MiB for provider calls)"
     assert sizes in REFUSALS[PayloadTooLarge][0]
     kept = f"at most {KEYS:,} are kept, an anonymous user's {ANONYMOUS_KEYS}"

@@ -9,7 +9,8 @@ from typing_extensions import TypedDict
 
 from server.amounts import LARGEST, Tokens, is_amount
 from server.blueprints.request import Request, refuse, reply
-from server.errors import Detail, NotFound, TooManyRequests
+from server.errors import Detail, NotFound
+from server.identity.errors import TooManyKeys
 from server.identity.restricted import Limits, Listed
 from server.metering.results import iso_time
 from server.openapi.route import Answer, Doc
@@ -110,11 +111,11 @@ class Keys(TypedDict):
         [Answer("the key, which is not shown again", status=201)],
         about="A key of the same user that can spend at most so many tokens, for so long, on what "
         "is listed; it is for provider calls, the list of models and the balance. It dies with the "
-        "key that makes it. More than 50 that are alive, or of an anonymous user more than some "
-        "10 KB of them: 429. With it goes the user's ID, which is a part of it.",
+        "key that makes it. 50 of a user may be alive, 3 of an anonymous one, which have lists of "
+        "400 bytes together; more are 429. With it goes the user's ID, which is a part of it.",
         credential="user",
         body=NewKey,
-        refusals=[TooManyRequests],
+        refusals=[TooManyKeys],
     ),
 )
 async def make_key(request: Request, tenant_id: TenantId) -> JsonReply[MadeKey]:

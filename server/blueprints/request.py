@@ -20,12 +20,12 @@ from server.errors import (
     Invalid,
     InvalidAdminToken,
     InvalidApiKey,
-    KeyNotAllowed,
     OriginNotAllowed,
     TooManyFaults,
 )
 from server.gateway.room import SMALL_REQUEST_BYTES
 from server.http import StrictHttp, StrictRequest
+from server.identity.errors import KeyNotAllowed
 from server.identity.restricted import is_restricted
 from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple, TypedDict
 
 import orjson
 
-from server.errors import InvalidApiKey, NotFound, TooManyRequests, Unreadable
+from server.errors import Detail, Invalid, InvalidApiKey, NotFound, Unreadable
+from server.identity.errors import TooManyKeys
 from server.recent import Recent
 from server.store import keys
 from server.store.status import Status
@@ -26,6 +27,7 @@ PROMPT = "prompt/"
 """Before a server prompt's name it is what a client asks for instead of a model."""
 _RESTRICTED = re.compile(r"rk_([A-Za-z0-9_-]{1,44})_[0-9a-f]{32}")
 _DIGEST_DIGITS = 32
+TOO_LONG = "an anonymous user's restricted key can only be for less"
 
 
 class Limits(TypedDict, total=False):
@@ -81,8 +83,8 @@ class RestrictedKeys:
         return found
 
     async def add(self, who: Who, tokens: int, ttl_ms: int, limits: Limits) -> NewKey:
-        """A key that dies with the one that it is made with. Raises InvalidApiKey, and
-        TooManyRequests where the user has as many as there may be."""
+        """A key that dies with the one that it is made with. Raises InvalidApiKey, Invalid where
+        `limits` are too long for an anonymous user, TooManyKeys."""
         api_key = f"rk_{who.user_id}_{token_hex(16)}"
         _, digest = _read(api_key)
         status, values = await self._store.run(
@@ -99,7 +101,9 @@ class RestrictedKeys:
         if status is Status.UNKNOWN_KEY:
             raise InvalidApiKey
         if status is Status.TOO_MANY_KEYS:
-            raise TooManyRequests(values[0])
+            raise TooManyKeys(values[0])
+        if status is Status.TOO_LARGE:
+            raise Invalid("Invalid request", [Detail(path="", message=TOO_LONG)])
         return NewKey(api_key, digest[:KEY_ID_DIGITS], values[0])
 
     async def list(self, who: Who) -> list[Listed]:

@@ -19,6 +19,7 @@ from server.errors import (
     TooManyWrongTokens,
     Unsupported,
 )
+from server.identity.errors import TooManyKeys
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.route import Route
@@ -37,6 +38,7 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
     TokensHeld: TokensHeld(PaymentRequired(29_202, 2_000, 58_000, {})),
     Invalid: Invalid("Invalid request", [{"path": "tokens", "message": _WRONG}]),
     TooManyRequests: TooManyRequests(1000),
+    TooManyKeys: TooManyKeys(1000),
     TooManyWrongTokens: TooManyWrongTokens(1000),
     TooManyFaults: TooManyFaults(1000),
     TenantLimited: TenantLimited(1000),

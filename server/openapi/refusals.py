@@ -10,7 +10,6 @@ from server.errors import (
     InvalidApiKey,
     InvalidJson,
     InvalidTenant,
-    KeyNotAllowed,
     KeyReused,
     NoModel,
     NotFound,
@@ -31,6 +30,7 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
+from server.identity.errors import KeyNotAllowed, TooManyKeys
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
@@ -88,6 +88,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         "the admin token is wrong, as others of this client were within a minute",
         ["Retry-After"],
     ),
+    TooManyKeys: ("as many of the user's restricted keys are alive as may be", ["Retry-After"]),
     TooManyFaults: ("too many requests were refused of late", ["Retry-After"]),
     TooManyCalls: (
         "as many calls of the user are under way as its group may have",

@@ -14,8 +14,8 @@ from server.metering.errors import PaymentRequired
 from server.metering.meter import Meter, new_hold_id
 from server.store.store import Store
 from server.who import Who
-from tests.api import Api, User
-from tests.metering.restricted_model import Account
+from tests.api import GROUPS, Api, User, config
+from tests.metering.restricted_model import START, Account
 from tests.metering.test_audit import audit
 from tests.processes import Valkey
 from tests.stored import let_holds_expire, record
@@ -148,7 +148,8 @@ class Run:
 async def test_keys_are_counted_as_the_model_says(
     api: Api, valkey: Valkey, parts: Parts, seed: int
 ) -> None:
-    user = api.login()
+    assert api.put_config(config(paid={**GROUPS["paid"], "tokens": START})).status_code == 200
+    user = api.login().become_permanent()  # to have more than 3
     run = Run(parts, user, valkey, seed)
     for _ in range(STEPS):
         await run.step()

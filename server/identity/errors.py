@@ -1,0 +1,23 @@
+"""The refusals of restricted keys; server/errors.py has the others.
+
+Refusal
+├── KeyNotAllowed         403  a restricted key where only a full one may be
+└── TooManyRequests       429
+    └── TooManyKeys       429  as many of them are alive as the user may have
+"""
+
+from server.errors import Refusal, TooManyRequests
+
+
+class KeyNotAllowed(Refusal):
+    label = "key_not_allowed"
+    status = 403
+    message = "Key not allowed here"
+    is_final = True
+
+
+class TooManyKeys(TooManyRequests):
+    label = "too_many_keys"
+    message = (
+        "50 restricted keys of a user may be alive, 3 of an anonymous one, of 600 bytes together"
+    )
