@@ -2,14 +2,13 @@
 
 from typing import NamedTuple
 
-from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.gateway.options import Asked, refuse_options
 from server.providers.ask import Ask
 from server.providers.bounds import MOST_REPLY_BYTES
 from server.providers.wire import Form
-from server.tenants.models import THOUSAND, Weights, in_tokens
+from server.tenants.models import THOUSAND, Weights
 
 _TOO_MANY_LOGPROBS = (
     "The logprobs of so many tokens can be too large for a reply in one piece: ask for a stream, a "
@@ -23,7 +22,7 @@ class Attempt(NamedTuple):
     `prompt` is an estimate in the endpoint's tokens, `limit` the asked for or configured output
     limit of a choice, in tokens, and `least_limit` the one that makes sense: a token, and the
     thinking that was asked for, which providers want to be below the limit. `least` tokens must be
-    held for that.
+    held for that, and `most` is what it can cost with `limit`.
     """
 
     target: Target
@@ -33,10 +32,11 @@ class Attempt(NamedTuple):
     least_limit: int
     ask: Ask
     least: int
+    most: int
 
     def most_within(self, limit: int) -> int:
         """What the call can cost here with this output limit, in tokens."""
-        return _most_cost(self.weights, self.prompt, limit * self.ask.choices)
+        return self.weights.most(self.prompt, limit * self.ask.choices)
 
     def limit_within(self, held: int, limit: int) -> int | None:
         """The output limit to send, at most `limit`, when `held` tokens are held; None if they do
@@ -71,17 +71,13 @@ def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
 def _attempt(asked: Asked, target: Target) -> Attempt:
     endpoint, ask = target.endpoint, asked.ask
     refuse_options(asked, target)
-    weights = endpoint.weights(target.model)
+    weights, choices = endpoint.weights(target.model), ask.choices
     prompt = asked.prompt.tokens(endpoint.image_tokens, endpoint.forced_size)
     limit = endpoint.limit(target.model) if ask.limit is None else ask.limit
     budget = ask.thinking_budget
-    if not ask.stream and limit * ask.choices * ask.logprob_bytes > MOST_REPLY_BYTES:
+    if not ask.stream and limit * choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     least_limit = min(budget + 1 if budget < limit else 1, limit)
-    least = _most_cost(weights, prompt, least_limit * ask.choices)
-    return Attempt(target, prompt, weights, limit, least_limit, ask, least)
-
-
-def _most_cost(weights: Weights, prompt: int, output: int) -> int:
-    """In tokens."""
-    return min(in_tokens(weights.of_prompt * prompt + weights.output * output), LARGEST)
+    least = weights.most(prompt, least_limit * choices)
+    most = weights.most(prompt, limit * choices)
+    return Attempt(target, prompt, weights, limit, least_limit, ask, least, most)

@@ -3,13 +3,14 @@
 They are made when the call has its tokens: until then nobody knows whether it may be made at all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import orjson
 
 from server.aside import aside
 from server.errors import Unsupported
+from server.gateway.attempts import Attempt
 from server.gateway.endpoints import Target
 from server.gateway.options import Asked, with_ours
 from server.gateway.room import Portion
@@ -31,6 +32,10 @@ class Sent(NamedTuple):
     may_reason: bool
 
 
+Planned = tuple[Attempt, int, Sent]
+"""An endpoint to try, with the output limit to send in tokens a choice, and the body."""
+
+
 class Bodies:
     """Of one call."""
 
@@ -40,15 +45,16 @@ class Bodies:
         self._portion = portion
         self._kept = [asked.body]
 
-    async def translate(self, targets: Sequence[Target]) -> list[Sent | None]:
-        """For each target; None for one that cannot serve the call, but the first must. Raises
+    async def translate(self, tried: list[tuple[Attempt, int]]) -> list[Planned]:
+        """For the attempts, without those that cannot serve the call; but the first must. Raises
         Unsupported."""
-        if self._asked.is_long:
-            found = await aside(self._portion.owners, _translate, self._asked, targets)
+        asked = self._asked
+        if asked.is_long:
+            found = await aside(self._portion.owners, _translate, asked, tried)
         else:
-            found = _translate(self._asked, targets)
-        self._asked.body.clear()
-        self._kept = [sent.body for sent in found if sent is not None]
+            found = _translate(asked, tried)
+        asked.body.clear()
+        self._kept = [sent.body for _, _, sent in found]
         return found
 
     def forget(self) -> None:
@@ -58,20 +64,32 @@ class Bodies:
         self._portion.leave()
 
 
-def _translate(asked: Asked, targets: Sequence[Target]) -> list[Sent | None]:
-    translated = _Translated(asked.body)
-    if not targets:
-        return []
-    try:
-        found: list[Sent | None] = [_sent(translated, asked, targets[0])]
-        for target in targets[1:]:
-            try:
-                found.append(_sent(translated, asked, target))
-            except Unsupported:
-                found.append(None)
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("messages", "The request is nested too deeply") from None
+def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
+    shared = _Translated(asked.body) if len(tried) > 1 else None
+    found: list[Planned] = []
+    for attempt, limit in tried:
+        try:
+            found.append((attempt, limit, _sent(asked, attempt.target, shared)))
+        except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+            raise Unsupported("messages", "The request is nested too deeply") from None
+        except Unsupported:
+            if not found:
+                raise
     return found
+
+
+def _sent(asked: Asked, target: Target, shared: "_Translated | None") -> Sent:
+    endpoint, wire, body = target.endpoint, target.wire, asked.body
+    translation = TRANSLATIONS[asked.client.operation, wire.operation]
+    name = target.name if endpoint.returns_state else ""
+    if shared is None:
+        source = Source(target.name, translation.tools(body))
+        body = translation.request(body, translation.origin(body, name))
+    else:
+        source = Source(target.name, shared.tools(translation))
+        body = shared.by(translation, name)
+    body = with_ours(body, target, asked.user)
+    return Sent(translation, source, body, wire.may_reason(body, target.model, endpoint.reasoning))
 
 
 class _Translated:
@@ -108,16 +126,3 @@ class _Translated:
             else:
                 return found
         raise Unsupported(*self._refused[translation])
-
-
-def _sent(translated: _Translated, asked: Asked, target: Target) -> Sent:
-    endpoint = target.endpoint
-    translation = TRANSLATIONS[asked.client.operation, target.wire.operation]
-    body = translated.by(translation, target.name if endpoint.returns_state else "")
-    body = with_ours(body, target, asked.user)
-    return Sent(
-        translation,
-        Source(target.name, translated.tools(translation)),
-        body,
-        target.wire.may_reason(body, target.model, endpoint.reasoning),
-    )

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from server import metrics
 from server.errors import Refusal
 from server.gateway.attempts import Attempt
-from server.gateway.bodies import Bodies, Sent
+from server.gateway.bodies import Bodies, Planned
 from server.gateway.exchange import Exchange, ref_of
 from server.gateway.policy import Judged
 from server.metering.errors import PaymentRequired
@@ -105,9 +105,9 @@ class Call:
         one.
         """
         first: Refusal | None = None
-        tried = await self._tried(held)
-        until, left = monotonic() + self.timeouts.first_byte, len(tried)
-        for attempt, limit, sent in tried:
+        planned = await self._plan(held)
+        until, left = monotonic() + self.timeouts.first_byte, len(planned)
+        for attempt, limit, sent in planned:
             now = monotonic()
             seconds = (until - now) / left
             if first is not None and seconds <= 0:
@@ -137,24 +137,19 @@ class Call:
                 raise
         raise first or self._not_covered(held)
 
-    async def _tried(self, held: Held) -> list[tuple[Attempt, int, Sent]]:
-        """The endpoints to try in order, each with its output limit. Raises Unsupported."""
-        allowed: list[tuple[Attempt, int]] = []
-        limits = self._judged.verdicts[held.policy].limits
+    async def _plan(self, held: Held) -> list[Planned]:
+        """The endpoints to try, in order. Raises Unsupported."""
+        tried: list[tuple[Attempt, int]] = []
+        limits = self._judged.limits[held.policy]
         for attempt, most in zip(self._attempts, limits, strict=True):
             limit = None if most is None else attempt.limit_within(held.tokens, most)
             if limit is not None:
-                allowed.append((attempt, limit))
+                tried.append((attempt, limit))
         try:
-            bodies = await self._bodies.translate([attempt.target for attempt, _ in allowed])
+            return await self._bodies.translate(tried)
         except Refusal as refusal:
             _forget_frames(refusal)
             raise
-        return [
-            (*attempt, sent)
-            for attempt, sent in zip(allowed, bodies, strict=True)
-            if sent is not None
-        ]
 
     def _not_covered(self, held: Held) -> PaymentRequired:
         left = held.tokens_left + held.tokens

@@ -12,10 +12,12 @@ from server.gateway.bodies import Sent
 from server.providers.errors import ProviderError
 from server.providers.usage import Counts, Usage
 from server.providers.wire import Form
-from server.tenants.models import in_tokens
+from server.tenants.models import THOUSAND
 from server.who import Ref
 
 _LONGEST_MODEL = 100
+_MOST_BELIEVED = LARGEST * THOUSAND
+"""Of a report's cost, in thousandths of tokens."""
 
 
 class Cost(NamedTuple):
@@ -93,7 +95,7 @@ class Exchange:
         """What to settle the hold to, if nothing more comes."""
         attempt, progress, output = self.attempt, self.progress, self.tally.output
         reported = progress.usage or Counts()
-        if in_tokens(reported.sum * attempt.weights.largest) > LARGEST:
+        if reported.sum * max(attempt.weights) > _MOST_BELIEVED:
             reported = Counts()
         used_by_input, produced = reported.believed(output.least_report, output.tokens)
         is_known = progress.has_all_usage and None not in (used_by_input, produced)
@@ -104,7 +106,7 @@ class Exchange:
             used_by_input = max(attempt.prompt, reported.read + reported.written)
         usage = Usage(used_by_input, produced)
         cached = min(reported.read, usage.input)
-        tokens = min(attempt.weights.cost(usage.input, cached, usage.output), LARGEST)
+        tokens = attempt.weights.cost(usage.input, cached, usage.output)
         if not is_known and progress.state != "ended" and self.sent.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)

@@ -7,10 +7,12 @@ from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
 from server.providers.estimate import Prompt
-from server.providers.options import refuse_betas, refuse_priced
+from server.providers.options import PASSING, refuse_betas, refuse_priced
 from server.providers.wire import Wire
 
-_NONE: tuple[str, ...] = ()
+_USUAL = "user", "safety_identifier"
+"""What chat completions call the user, and what they do not."""
+_OF_OPENAI = "safety_identifier", "user"
 
 
 class Asked(NamedTuple):
@@ -30,32 +32,30 @@ def refuse_options(asked: Asked, target: Target) -> None:
     """Raises Unsupported for what only the tenant may allow. What will be translated has nothing of
     it: there are no words for that."""
     endpoint, operation, prompt = target.endpoint, target.wire.operation, asked.prompt
-    allowed, is_own_host = endpoint.allowed, endpoint.is_own_host
-    if prompt.unbounded and not endpoint.unbounded:
+    if prompt.unbounded_paths and not endpoint.unbounded:
         for path in prompt.unbounded_paths:
-            if path.partition(".")[0] not in allowed:
+            if path.partition(".")[0] not in endpoint.allowed:
                 raise Unsupported(path, f"{path} may cost more than can be known beforehand")
-    if operation == "messages":
-        refuse_betas(asked.betas, is_own_host, allowed)
+    if asked.betas and operation == "messages":
+        refuse_betas(asked.betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
-        refuse_priced(asked.body, operation, is_own_host, allowed)
-        if prompt.has_long_cache and "cache_control" not in allowed:
+        if not PASSING[operation].issuperset(asked.body):  # seldom
+            refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
+        if prompt.has_long_cache and "cache_control" not in endpoint.allowed:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
 
 
 def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]:
     """With what is not the client's to choose; a new one, as `body` may be other attempts', too."""
-    force, sent = target.endpoint.force, dict(body)
+    endpoint, sent = target.endpoint, dict(body)
     if target.wire.operation == "messages":
-        ours, others = "metadata", _NONE
-    elif target.endpoint.is_of_openai:
-        ours, others = "safety_identifier", ("user",)
+        ours = "metadata"
+        sent[ours] = {"user_id": user}
     else:
-        ours, others = "user", ("safety_identifier",)
-    for name in others:
-        sent.pop(name, None)
-    sent[ours] = {"user_id": user} if ours == "metadata" else user
-    if force:
+        ours, other = _OF_OPENAI if endpoint.is_of_openai else _USUAL
+        sent.pop(other, None)
+        sent[ours] = user
+    if force := endpoint.force:
         sent |= force
         no_user = () if force.get("user", user) is not None else (ours,)
         for name in (*no_user, *(name for name in force if force[name] is None)):

@@ -7,70 +7,75 @@ cost no other question, and takes nothing, nor of the rate.
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from server.amounts import LARGEST
 from server.gateway.attempts import Attempt
 from server.metering.rules import Rules
 from server.tenants.policies import Policies, Policy
 
 _ANY_NUMBER = 50
 """Calls at the same time: as many as a user may have holds."""
+_OPEN = f"\n0\t{LARGEST} {_ANY_NUMBER}"
 
 Fault = tuple[str, str]
 """The code and the message of a refusal."""
+Limits = Sequence[int | None]
+"""Of each attempt the output limit of a choice, in tokens; None for one that may not be tried."""
 _NO_FAULT = "", ""
 
 
-class Verdict(NamedTuple):
-    """`most`: tokens that may be held. `limits`: of each attempt the output limit of a choice, in
-    tokens; None for one that may not be tried. With a `fault` none of them counts."""
-
-    fault: Fault | None
-    most: int
-    limits: Sequence[int | None]
-
-
 class Judged(NamedTuple):
-    """`verdicts` by the numbers of the policies; `most`: tokens that anybody may hold."""
+    """`limits` by the numbers of the policies, empty for those that refuse the call; `most`: tokens
+    that anybody may hold."""
 
     rules: Rules
-    verdicts: list[Verdict]
+    limits: Sequence[Limits]
     most: int
 
 
 def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> Judged:
     """`fault`: what the call is refused with for any group."""
-    told, most = "", attempts[0].least
-    verdicts: list[Verdict] = []
-    faults: list[Fault] = []
-    for number, policy in enumerate(policies.each):
-        verdict = Verdict(fault, 0, ()) if fault else _verdict(policy, attempts)
-        verdicts.append(verdict)
-        faults.append(verdict.fault or _NO_FAULT)
-        if verdict.fault is not None:
-            told += f"\n{number}\t"
-            continue
-        told += f"\n{number}\t{verdict.most} {policy.concurrent or _ANY_NUMBER}"
-        if verdict.most > most:
-            most = verdict.most
-    return Judged(Rules(policies.of_groups, told, faults), verdicts, most)
-
-
-def _verdict(policy: Policy, attempts: list[Attempt]) -> Verdict:
-    limits: list[int | None] = []
-    most = 0
+    most = attempts[0].most
     for attempt in attempts:
-        limit = attempt.limit
-        if not policy.is_open:
-            fault = _fault(policy, attempt)
-            if fault is not None:
-                if not limits:
-                    return Verdict(fault, 0, ())
-                limits.append(None)
-                continue
-            if policy.max_output is not None:
-                limit = min(limit, policy.max_output // attempt.ask.choices)
-        limits.append(limit)
-        most = max(most, attempt.most_within(limit))
-    return Verdict(None, most, limits)
+        if attempt.most > most:
+            most = attempt.most
+    unbounded = [attempt.limit for attempt in attempts]
+    if policies.are_open and fault is None:
+        return Judged(Rules(policies.of_groups, _OPEN, ()), (unbounded,), most)
+    told, faults = "", []
+    limits: list[Limits] = []
+    for number, policy in enumerate(policies.each):
+        found = fault or (unbounded if policy.is_open else _limits(policy, attempts))
+        if isinstance(found, tuple):
+            told += f"\n{number}\t"
+            faults.append(found)
+            limits.append(())
+            continue
+        held = most if policy.is_open else _most(attempts, found)
+        told += f"\n{number}\t{held} {policy.concurrent or _ANY_NUMBER}"
+        faults.append(_NO_FAULT)
+        limits.append(found)
+    return Judged(Rules(policies.of_groups, told, faults), limits, most)
+
+
+def _limits(policy: Policy, attempts: list[Attempt]) -> list[int | None] | Fault:
+    """The fault is the first attempt's; others that have one are not tried."""
+    limits: list[int | None] = []
+    for attempt in attempts:
+        fault = _fault(policy, attempt)
+        if fault is None:
+            limit, most = attempt.limit, policy.max_output
+            limits.append(limit if most is None else min(limit, most // attempt.ask.choices))
+        elif limits:
+            limits.append(None)
+        else:
+            return fault
+    return limits
+
+
+def _most(attempts: list[Attempt], limits: Limits) -> int:
+    """Tokens that may be held."""
+    pairs = zip(attempts, limits, strict=True)
+    return max(attempt.most_within(limit) for attempt, limit in pairs if limit is not None)
 
 
 def _fault(policy: Policy, attempt: Attempt) -> Fault | None:

@@ -17,7 +17,6 @@ from server.metering.results import (
     Held,
     Rate,
     SettleResult,
-    rate_of,
 )
 from server.metering.rules import NO_RULES, REFUSED_BY_RULES, Rules
 from server.store import keys
@@ -215,7 +214,8 @@ def metered(status: Status, values: list[Any], needed: int) -> tuple[int, Rate]:
     is a refusal."""
     if status is Status.UNKNOWN_KEY:
         raise InvalidApiKey
-    tokens_left, rate, retry_after_ms = values[0], rate_of(values), values[5]
+    tokens_left, limit, window, remaining, reset_ms, retry_after_ms = values[:6]
+    rate = Rate(limit, window, remaining, reset_ms)
     if status is Status.KEY_REUSED:
         raise KeyReused(headers={TOKENS_LEFT: str(tokens_left)})
     if status in _TOO_MANY:

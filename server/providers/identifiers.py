@@ -6,9 +6,12 @@ One that does not fit becomes its hash: the same for the same one, in each turn 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import Counter, defaultdict, deque
+from functools import lru_cache
 from hashlib import sha256
 
 LONGEST_CALL_ID = 64
+REMEMBERED = 1_000
+"""Names of users; some 300 bytes each."""
 _LONGEST_OF_OPENAI = 40
 _OF_A_CALL = re.compile(rf"[A-Za-z0-9_-]{{1,{LONGEST_CALL_ID}}}")
 LONGEST_TOOL = 128
@@ -89,6 +92,7 @@ def _hash(text: str) -> str:
     return sha256(text.encode(errors="replace")).hexdigest()
 
 
+@lru_cache(REMEMBERED)
 def user_of_tenant(tenant_id: str, user_id: str) -> str:
     """What providers know a user by, who may ban it: nobody else's choice, and no name."""
     return _hash(f"{tenant_id}:{user_id}")

@@ -48,7 +48,7 @@ _PRICED: dict[str, tuple[Any, ...]] = {
 }
 # Those that bounds of other kinds are for (estimate.py).
 _UNBOUNDED = frozenset({"container", "mcp_servers", "web_search_options"})
-_PASS: dict[_Operation, frozenset[str]] = {
+PASSING: dict[_Operation, frozenset[str]] = {
     "chat": _UNBOUNDED
     | {
         *("frequency_penalty", "function_call", "functions", "logit_bias", "logprobs"),
@@ -86,7 +86,7 @@ def _letters(name: str) -> str:
 
 _KNOWN = {
     operation: {_letters(name): name for name in (*_PRICED, *names)}
-    for operation, names in _PASS.items()
+    for operation, names in PASSING.items()
 }
 
 
@@ -95,7 +95,7 @@ def refuse_priced(
 ) -> None:
     """`is_own_host`: the endpoint is the protocol's maker's, whose next member may cost something;
     others have members of their own, which pass. Raises Unsupported naming the first fault."""
-    passing = _PASS[operation]
+    passing = PASSING[operation]
     for name, value in body.items():
         if name in passing or value is None or name in allowed:
             continue

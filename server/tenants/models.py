@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
+from server.amounts import LARGEST
 from server.tenants.strict import Strict, Text
 
 THOUSAND = 1_000
@@ -46,14 +47,17 @@ class Weights(NamedTuple):
     output: int
     of_prompt: int
 
-    @property
-    def largest(self) -> int:
-        return max(self)
-
     def cost(self, used_by_input: int, cached: int, output: int) -> int:
         """In tokens; `cached` of the input were read from a cache."""
-        fresh = used_by_input - cached
-        return in_tokens(fresh * self.input + cached * self.cached + output * self.output)
+        of_input, of_cached, of_output, _ = self
+        cost = (used_by_input - cached) * of_input + cached * of_cached + output * of_output
+        cost = -(-cost // THOUSAND)
+        return cost if cost < LARGEST else LARGEST
+
+    def most(self, prompt: int, output: int) -> int:
+        """What so many tokens can cost, in tokens."""
+        cost = -(-(self.of_prompt * prompt + self.output * output) // THOUSAND)
+        return cost if cost < LARGEST else LARGEST
 
 
 def in_tokens(thousandths: int) -> int:

@@ -47,6 +47,9 @@ class Policies:
         """By their numbers."""
         self.of_groups = lines({name: str(number) for name, number in self._numbers.items()})
         """The number of each group's policy, for the script."""
+        first = self.each[0]
+        self.are_open = len(self.each) == 1 and first.is_open and first.concurrent is None
+        """No group is bounded in anything, as where the config says nothing of it."""
 
     def find(self, group: str) -> Policy | None:
         """None for a group that the config has not."""
