@@ -6,19 +6,18 @@
   KEYS[3] ledger  list    entries, newest first
   KEYS[4] keys    hash    the user's restricted keys
   ARGV[1] tenant
-  ARGV[2] api_key         '' when an administrator asks
+  ARGV[2] api_key         a restricted one as rk:<digest>; '' when an administrator asks
   ARGV[3] ledger_size     entries that are kept
-  ARGV[4] digest          of the API key, if that is a restricted one; else ''
   Returns {status, group, tokens_left, tokens_held, tokens_used, limit, window, remaining,
            created_at, {expires_at_ms}}, the last empty when the user is permanent
     OK
     UNKNOWN_KEY     {status} alone: no such user, or it does not have that key
 ]]
 local user_key, rate_key, ledger_key, keys_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local tenant, api_key, ledger_size, digest = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
+local tenant, api_key, ledger_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local now = now_ms()
-local key = open_key(keys_key, digest, now)
+local key = open_key(keys_key, api_key, now)
 local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.maker or api_key, now)
 if not user then return {UNKNOWN_KEY} end
 local rate = read_rate(rate_key, user.rateLimit, user.rateLimitWindow * 1000, now)

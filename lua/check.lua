@@ -9,14 +9,13 @@
   KEYS[4] ledger  list    entries, newest first
   KEYS[5] keys    hash    the user's restricted keys
   ARGV[1] tenant
-  ARGV[2] api_key
+  ARGV[2] api_key         a restricted one as rk:<digest>
   ARGV[3] operation       charge or hold
   ARGV[4] tokens          the least that it must take or hold
   ARGV[5] once_field      the hashed Idempotency-Key, or '' for none
   ARGV[6] old_once_field  as servers before this one hashed it
   ARGV[7] fingerprint     as the script of the charge or hold keeps it
   ARGV[8] ledger_size     entries that are kept
-  ARGV[9] digest          of the API key, if that is a restricted one; else ''
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
            the last only with NO_TOKENS; tokens_left to this key
     OK
@@ -32,11 +31,11 @@ local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS
 local keys_key = KEYS[5]
 local tenant, api_key, operation, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local once_field, old_once_field = ARGV[5], ARGV[6]
-local fingerprint, ledger_size, digest = ARGV[7], tonumber(ARGV[8]), ARGV[9]
+local fingerprint, ledger_size = ARGV[7], tonumber(ARGV[8])
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
-local key = open_key(keys_key, digest, now)
+local key = open_key(keys_key, api_key, now)
 local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.maker or api_key, now)
 if not user then return {UNKNOWN_KEY} end
 

@@ -7,7 +7,7 @@
   KEYS[4] ledger  list    entries, newest first
   KEYS[5] keys    hash    the user's restricted keys
   ARGV[1] tenant
-  ARGV[2] api_key
+  ARGV[2] api_key         a restricted one as rk:<digest>
   ARGV[3] wanted
   ARGV[4] minimum
   ARGV[5] ttl_ms          until the hold goes back by itself
@@ -17,12 +17,10 @@
   ARGV[9] old_once_field  as servers before this one hashed it
   ARGV[10] ledger_size    entries that are kept
   ARGV[11] ref            for the ledger, JSON
-  ARGV[12] digest         of the API key, if that is a restricted one; else ''
-  ARGV[13] groups         the policy of each group of the config: lines of its name, a tab and the
-                          policy's number; '' where no policy matters
-  ARGV[14] verdicts       what each policy says of this call: lines of its number, a tab, and the
-                          most tokens that it may hold, a blank and the user's open holds of kind
-                          own that there may be; or nothing after the tab
+  ARGV[12] verdicts       what the policy of each group of the config says of this call: lines of the
+                          group's name, a tab and the policy's number; if it may be made a blank,
+                          the most tokens that it may hold, a blank and the user's open holds of
+                          kind own that there may be. '' where no policy matters
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
            deadline_ms, lapsed, policy}, the last five only with a hold; tokens_left to this key
     OK              lapsed: tokens of earlier holds that count for the same day of the tenant's
@@ -45,13 +43,13 @@ local tenant, api_key = ARGV[1], ARGV[2]
 local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
 local old_once_field, ledger_size, ref = ARGV[9], tonumber(ARGV[10]), ARGV[11]
-local digest, groups, verdicts = ARGV[12], ARGV[13], ARGV[14]
+local verdicts = ARGV[12]
 
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
 end
 local now = now_ms()
-local key = open_key(keys_key, digest, now)
+local key = open_key(keys_key, api_key, now)
 local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.maker or api_key, now)
 if not user then return {UNKNOWN_KEY} end
 local left = left_for(user, key)
@@ -64,18 +62,12 @@ local function reply(status, tokens_left, retry_after_ms, hold)
 end
 
 local policy, most, concurrent = 0, wanted, nil
-if groups ~= '' then
-  local function after_tab(lines, name)
-    local _, tab = string.find(lines, '\n' .. name .. '\t', 1, true)
-    return tab and string.match(lines, '[^\n]*', tab + 1)
-  end
-  policy = after_tab(groups, user.group)
-  if not policy then return reply(UNKNOWN_GROUP, left, 0) end
-  local verdict = after_tab(verdicts, policy)
-  policy = tonumber(policy)
-  if verdict == '' then return reply(NOT_ALLOWED, left, 0, {policy}) end
-  most, concurrent = string.match(verdict, '^(%d+) (%d+)$')
-  most, concurrent = tonumber(most), tonumber(concurrent)
+if verdicts ~= '' then
+  local _, tab = string.find(verdicts, '\n' .. user.group .. '\t', 1, true)
+  if not tab then return reply(UNKNOWN_GROUP, left, 0) end
+  policy, most, concurrent = string.match(verdicts, '^(%d+) ?(%d*) ?(%d*)', tab + 1)
+  policy, most, concurrent = tonumber(policy), tonumber(most), tonumber(concurrent)
+  if not most then return reply(NOT_ALLOWED, left, 0, {policy}) end
 end
 
 local once

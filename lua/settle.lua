@@ -17,7 +17,8 @@
   KEYS[4] settles  list    such replies of a temporary user, newest first
   KEYS[5] keys     hash    the user's restricted keys
   ARGV[1] tenant
-  ARGV[2] api_key          '' for a settle of the gateway's (kind own)
+  ARGV[2] api_key          of kind own the ID of the restricted key that made the hold, which may be
+                           gone, '' for a full one
   ARGV[3] hold_id
   ARGV[4] tokens           the cost
   ARGV[5] kind             api: only of a hold made over HTTP; own: only of one made by the
@@ -25,7 +26,6 @@
   ARGV[6] again            1: an earlier try may have come here; 0: none has
   ARGV[7] ledger_size      entries that are kept
   ARGV[8] ref              for the ledger, JSON
-  ARGV[9] key_id           the restricted key that made the hold, which may be gone; else ''
   Returns {status, tokens_taken, tokens_left}, the last to the key that made the hold
     OK
     REPLAYED       the first reply; of kind own it may be as it would be now
@@ -36,7 +36,8 @@ local user_key, ledger_key, settled_key, settles_key = KEYS[1], KEYS[2], KEYS[3]
 local keys_key = KEYS[5]
 local tenant, api_key, hold_id, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local kind, again, ledger_size, ref = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
-local key_id = ARGV[9]
+local key_id = ''
+if kind == 'own' then api_key, key_id = '', api_key end
 
 -- A temporary user has at most as many open holds.
 local TEMPORARY_SETTLES = 50

@@ -36,8 +36,9 @@ class Who(NamedTuple):
     """What the API key is, if it is a restricted one."""
 
     @property
-    def digest(self) -> str:
-        return self.restricted.digest if self.restricted else ""
+    def credential(self) -> str:
+        """The API key as scripts know it."""
+        return self.api_key if self.restricted is None else f"rk:{self.restricted.digest}"
 
     @property
     def key_id(self) -> str:

@@ -21,10 +21,11 @@ local function read_key(keys_key, id)
   return key
 end
 
--- The one that was presented, '' for none; nil also for one that has expired. Its user must have its
--- maker still, as read_user finds.
-local function open_key(keys_key, digest, now)
-  if digest == '' then return nil end
+-- The one that was presented, as `rk:<digest>`; nil for a full one, and for one that has expired. Its
+-- user must have its maker still, as read_user finds.
+local function open_key(keys_key, api_key, now)
+  if string.sub(api_key, 1, 3) ~= 'rk:' then return nil end
+  local digest = string.sub(api_key, 4)
   local key = read_key(keys_key, string.sub(digest, 1, 16))
   if key and key.digest == digest and key.expiresAt > now then return key end
 end

@@ -132,7 +132,8 @@ def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
 
 async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
     services, who = request.services, await request.who(any_key=True)
-    endpoints = request.tenant.config.providers.text
+    config = request.tenant.config
+    endpoints = config.providers.text
 
     async def ask() -> None:
         try:
@@ -151,8 +152,10 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
             asked, attempts = await aside(portion.owners, _plan, text, caller, endpoints)
         meter = request.meter(asked.ask.stream)
-        attempts, fault = for_key(who.restricted, endpoints, attempts)
-        judged = judge(request.tenant.config.policies, attempts, fault)
+        fault = None
+        if who.restricted is not None:
+            attempts, fault = for_key(who.restricted, endpoints, attempts)
+        judged = judge(config.policies, attempts, fault)
         services.places.take(who.tenant_id)
         upstream, bodies = services.upstream, Bodies(asked, portion.keep())
         call = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
@@ -171,9 +174,8 @@ def _plan(
     ask = wire.ask(sent)
     targets = find_targets(endpoints, ask.model)
     user = user_of_tenant(who.tenant_id, who.user_id)
-    betas = caller.headers.get("anthropic-beta", "")
     try:
-        asked = Asked(sent, wire, ask, measure(sent), betas, user, is_long)
+        asked = Asked(sent, wire, ask, measure(sent), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
     return asked, plan(asked, targets)

@@ -1,6 +1,7 @@
 """What of a request is the tenant's to decide, and not the client's: options that cost more or are
 kept, members that its endpoint forces, and whose call the provider thinks it is."""
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from server.errors import Unsupported
@@ -16,14 +17,14 @@ _OF_OPENAI = "safety_identifier", "user"
 
 
 class Asked(NamedTuple):
-    """A client's request. `betas` is its header of that name, `user` what providers know the user
+    """A client's request. `headers` came with it, `user` what providers know the user
     by; `is_long`: work on it is done aside."""
 
     body: dict[str, Any]
     client: Wire
     ask: Ask
     prompt: Prompt
-    betas: str
+    headers: Mapping[str, str]
     user: str
     is_long: bool
 
@@ -36,8 +37,8 @@ def refuse_options(asked: Asked, target: Target) -> None:
         for path in prompt.unbounded_paths:
             if path.partition(".")[0] not in endpoint.allowed:
                 raise Unsupported(path, f"{path} may cost more than can be known beforehand")
-    if asked.betas and operation == "messages":
-        refuse_betas(asked.betas, endpoint.is_own_host, endpoint.allowed)
+    if operation == "messages" and (betas := asked.headers.get("anthropic-beta")):
+        refuse_betas(betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
         if not PASSING[operation].issuperset(asked.body):  # seldom
             refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)

@@ -7,14 +7,9 @@ cost no other question, and takes nothing, nor of the rate.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from server.amounts import LARGEST
 from server.gateway.attempts import Attempt
 from server.metering.rules import Rules
-from server.tenants.policies import Policies, Policy
-
-_ANY_NUMBER = 50
-"""Calls at the same time: as many as a user may have holds."""
-_OPEN = f"\n0\t{LARGEST} {_ANY_NUMBER}"
+from server.tenants.policies import MOST_CALLS, Policies, Policy
 
 Fault = tuple[str, str]
 """The code and the message of a refusal."""
@@ -40,21 +35,22 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
             most = attempt.most
     unbounded = [attempt.limit for attempt in attempts]
     if policies.are_open and fault is None:
-        return Judged(Rules(policies.of_groups, _OPEN, ()), (unbounded,), most)
-    told, faults = "", []
+        return Judged(Rules(policies.open_verdicts, ()), (unbounded,), most)
+    told: list[str] = []
+    faults: list[Fault] = []
     limits: list[Limits] = []
     for number, policy in enumerate(policies.each):
         found = fault or (unbounded if policy.is_open else _limits(policy, attempts))
         if isinstance(found, tuple):
-            told += f"\n{number}\t"
+            told.append(str(number))
             faults.append(found)
             limits.append(())
             continue
         held = most if policy.is_open else _most(attempts, found)
-        told += f"\n{number}\t{held} {policy.concurrent or _ANY_NUMBER}"
+        told.append(f"{number} {held} {policy.concurrent or MOST_CALLS}")
         faults.append(_NO_FAULT)
         limits.append(found)
-    return Judged(Rules(policies.of_groups, told, faults), limits, most)
+    return Judged(Rules(policies.verdicts(told), faults), limits, most)
 
 
 def _limits(policy: Policy, attempts: list[Attempt]) -> list[int | None] | Fault:

@@ -15,11 +15,11 @@ def is_for(key: RestrictedKey | None, text: TextEndpoints, name: str, model: str
 
 
 def for_key(
-    key: RestrictedKey | None, text: TextEndpoints | None, attempts: list[Attempt]
+    key: RestrictedKey, text: TextEndpoints | None, attempts: list[Attempt]
 ) -> tuple[list[Attempt], Fault | None]:
     """Those of a call's attempts that the key is for. If the first is not one of them, that is the
     fault, which is told when it is known that there still is such a key."""
-    if key is None or text is None:
+    if text is None:
         return attempts, None
     allowed = [one for one in attempts if is_for(key, text, one.target.name, one.target.model)]
     if allowed[:1] != attempts[:1]:

@@ -45,9 +45,8 @@ class Accounts:
                 *(keys.ledger(who.user_id), keys.restricted(who.user_id)),
             ),
             who.tenant_id,
-            who.api_key,
+            who.credential,
             self._ledger_size,
-            who.digest,
         )
         if status is Status.UNKNOWN_KEY:
             return None

@@ -91,7 +91,7 @@ class Meter:
             "hold",
             keys.of_holding(who.user_id),
             who.tenant_id,
-            who.api_key,
+            who.credential,
             wanted,
             minimum,
             ttl_ms,
@@ -100,8 +100,6 @@ class Meter:
             *keys.once_fields("hold", idempotency_key),
             self._ledger_size,
             orjson.dumps(ref),
-            who.digest,
-            rules.groups,
             rules.verdicts,
         )
         status, values = read(reply)
@@ -126,13 +124,12 @@ class Meter:
             "check",
             keys.of_holding(who.user_id),
             who.tenant_id,
-            who.api_key,
+            who.credential,
             operation,
             least,
             *keys.once_fields(operation, idempotency_key),
             fingerprint,
             self._ledger_size,
-            who.digest,
         )
         return Checked(*metered(status, values, least), status is Status.REPLAYED)
 
@@ -177,14 +174,13 @@ class Meter:
             "settle",
             keys.of_hold(who.user_id, hold_id),
             who.tenant_id,
-            who.api_key if kind == "api" else "",
+            who.api_key if kind == "api" else who.key_id,
             hold_id,
             tokens,
             kind,
             int(again),
             self._ledger_size,
             orjson.dumps(ref),
-            who.key_id,
         )
         status, values = read(reply)
         if status is Status.UNKNOWN_KEY:

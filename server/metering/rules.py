@@ -12,10 +12,9 @@ REFUSED_BY_RULES = frozenset({Status.NOT_ALLOWED, Status.UNKNOWN_GROUP, Status.T
 
 
 class Rules(NamedTuple):
-    """`groups` and `verdicts` as lua/hold.lua wants them; `faults` are the code and the message of
-    a refusal by the policy of that number."""
+    """`verdicts` as lua/hold.lua wants them; `faults` are the code and the message of a refusal by
+    the policy of that number."""
 
-    groups: str
     verdicts: str
     faults: Sequence[tuple[str, str]]
 
@@ -31,4 +30,4 @@ class Rules(NamedTuple):
 
 
 UNKNOWN_GROUP = "group_not_allowed", "The user's group does not exist any more"
-NO_RULES = Rules("", "", ())
+NO_RULES = Rules("", ())

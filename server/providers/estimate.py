@@ -134,7 +134,8 @@ def measure(body: dict[str, Any]) -> Prompt:
         if name not in _NOT_READ:
             text = orjson.dumps(value)
             length = len(text)
-            may_cache |= b"ttl" in text.lower()
+            if b'":{' in text or name == "cache_control":  # an object in it
+                may_cache |= b"ttl" in text.lower()
             size += length if name not in _WORDS else max(length - _WORD_BYTES, 0)
         elif type(value) in _OF_ANY_SIZE:
             unread += len(orjson.dumps(value))

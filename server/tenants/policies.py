@@ -4,12 +4,17 @@ Groups that may do the same share a policy. A request is judged once by each pol
 knows whose it is; then the script that finds the user picks what holds for its group.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
+from server.amounts import LARGEST
 from server.tenants.endpoints import TextEndpoints
 from server.tenants.groups import Group
 from server.tenants.models import ANY
+
+MOST_CALLS = 50
+"""At the same time, where a policy has no bound: as many as a user may have holds."""
 
 _Models = frozenset[tuple[str, str]]
 
@@ -45,11 +50,21 @@ class Policies:
             self._numbers[name] = by_policy.setdefault(_policy(group, text), len(by_policy))
         self.each = list(by_policy)
         """By their numbers."""
-        self.of_groups = lines({name: str(number) for name, number in self._numbers.items()})
-        """The number of each group's policy, for the script."""
+        self._verdicts = "".join(_line(name, number) for name, number in self._numbers.items())
         first = self.each[0]
         self.are_open = len(self.each) == 1 and first.is_open and first.concurrent is None
         """No group is bounded in anything, as where the config says nothing of it."""
+
+    def verdicts(self, of_policies: Sequence[str]) -> str:
+        """Of each group what its policy says, as lua/hold.lua wants it."""
+        return self._verdicts.format(*of_policies)
+
+    @cached_property
+    def open_verdicts(self) -> str:
+        """Of all groups that they may do anything."""
+        return self.verdicts(
+            [f"{number} {LARGEST} {MOST_CALLS}" for number in range(len(self.each))]
+        )
 
     def find(self, group: str) -> Policy | None:
         """None for a group that the config has not."""
@@ -57,10 +72,11 @@ class Policies:
         return None if number is None else self.each[number]
 
 
-def lines(values: Mapping[str, str]) -> str:
-    """For scripts, which find a name's value without parsing all. A name with a character of
-    control, from before there were rules for names, could say what others have, and is left out."""
-    return "".join(f"\n{name}\t{value}" for name, value in values.items() if name.isprintable())
+def _line(group: str, number: int) -> str:
+    """A name with a character of control, from before there were rules for names, could say what
+    others have, and is left out."""
+    name = group.replace("{", "{{").replace("}", "}}")
+    return f"\n{name}\t{{{number}}}" if group.isprintable() else ""
 
 
 def _policy(group: Group, text: TextEndpoints | None) -> Policy:
