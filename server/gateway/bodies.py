@@ -43,7 +43,7 @@ class Bodies:
         """`portion` is of the room, and is what all of them take."""
         self._asked = asked
         self._portion = portion
-        self._kept = [asked.body]
+        self._planned: list[Planned] = []
 
     async def translate(self, tried: list[tuple[Attempt, int]]) -> list[Planned]:
         """For the attempts, without those that cannot serve the call; but the first must. Raises
@@ -54,13 +54,14 @@ class Bodies:
         else:
             found = _translate(asked, tried)
         asked.body.clear()
-        self._kept = [sent.body for _, _, sent in found]
+        self._planned = found
         return found
 
     def forget(self) -> None:
         """No other endpoint will be asked: they may be large, and the reply long in coming."""
-        for body in self._kept:
-            body.clear()
+        self._asked.body.clear()
+        for _, _, sent in self._planned:
+            sent.body.clear()
         self._portion.leave()
 
 

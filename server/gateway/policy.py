@@ -29,11 +29,11 @@ class Judged(NamedTuple):
 
 def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> Judged:
     """`fault`: what the call is refused with for any group."""
-    most = attempts[0].most
+    most, unbounded = 0, []
     for attempt in attempts:
+        unbounded.append(attempt.limit)
         if attempt.most > most:
             most = attempt.most
-    unbounded = [attempt.limit for attempt in attempts]
     if policies.are_open and fault is None:
         return Judged(Rules(policies.open_verdicts, ()), (unbounded,), most)
     told: list[str] = []

@@ -81,8 +81,7 @@ def of_metered(user_id: str) -> tuple[str, str, str, str]:
 
 def of_holding(user_id: str) -> tuple[str, str, str, str, str]:
     """What a hold works on, and what is asked before it."""
-    of_user = user(user_id), rate(user_id), once(user_id)
-    return *of_user, ledger(user_id), restricted(user_id)
+    return *of_metered(user_id), restricted(user_id)
 
 
 def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str, str, str]:
