@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from server.gateway.attempts import Attempt
 from server.metering.rules import Rules
-from server.tenants.policies import MOST_CALLS, Policies, Policy
+from server.tenants.policies import ANY_NUMBER, Policies, Policy
 
 Fault = tuple[str, str]
 """The code and the message of a refusal."""
@@ -47,7 +47,7 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
             limits.append(())
             continue
         held = most if policy.is_open else _most(attempts, found)
-        told.append(f"{number} {held} {policy.concurrent or MOST_CALLS}")
+        told.append(f"{number} {held} {policy.concurrent or ANY_NUMBER}")
         faults.append(_NO_FAULT)
         limits.append(found)
     return Judged(Rules(policies.verdicts(told), faults), limits, most)

@@ -13,8 +13,8 @@ from server.tenants.endpoints import TextEndpoints
 from server.tenants.groups import Group
 from server.tenants.models import ANY
 
-MOST_CALLS = 50
-"""At the same time, where a policy has no bound: as many as a user may have holds."""
+ANY_NUMBER = 50
+"""Of calls at the same time: as many as a user may have holds."""
 
 _Models = frozenset[tuple[str, str]]
 
@@ -63,7 +63,7 @@ class Policies:
     def open_verdicts(self) -> str:
         """Of all groups that they may do anything."""
         return self.verdicts(
-            [f"{number} {LARGEST} {MOST_CALLS}" for number in range(len(self.each))]
+            [f"{number} {LARGEST} {ANY_NUMBER}" for number in range(len(self.each))]
         )
 
     def find(self, group: str) -> Policy | None:

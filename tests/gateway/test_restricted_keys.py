@@ -256,6 +256,10 @@ def test_what_it_is_not_for_costs_nothing_and_asks_nobody(user: User, double: Do
         assert ask(nothing, "Hello").status_code == 403
         assert user.api.get("/v1/models", nothing.headers).json()["data"] == []
     assert shown(key) == (KEY, 0, 0)
+    path = f"/{user.api.tenant_id}/keys/{key.api_key}"
+    assert user.api.client.delete(path, headers=user.headers).status_code == 204
+    for model in ("main-model", "second"):  # what it was for does not matter any more
+        assert ask(key, "Hello", model=model).status_code == 401
 
 
 def test_a_fallback_is_tried_only_where_it_is_for_that(
