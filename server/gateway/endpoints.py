@@ -13,6 +13,9 @@ from server.tenants.policies import Policy
 MOST_FALLBACKS = 10
 """Of one call: each costs a request and a line in the log, and a config has room for thousands."""
 
+MOST_REMEMBERED = 100
+"""Names of models, of a config: what is found by them is the same for each call."""
+
 MOST_MODELS = 1_000
 """In a list: whoever has a key may ask for it as often as it likes, and a config has room for ten
 times as many."""
@@ -43,6 +46,15 @@ def find_targets(text: TextEndpoints | None, model: str) -> list[Target]:
     """
     if text is None or not text.endpoints:
         raise NoModel("This tenant has no text provider")
+    targets: list[Target] | None = text.remembered.get(model)
+    if targets is None:
+        targets = _find_targets(text, model)
+        if len(text.remembered) < MOST_REMEMBERED and (not model or model in text.offered):
+            text.remembered[model] = targets
+    return targets
+
+
+def _find_targets(text: TextEndpoints, model: str) -> list[Target]:
     found = text.find(model) if model else _default(text)
     if found is None:
         raise NoModel(f"The model {model[:100]!r} is not offered here")

@@ -129,16 +129,19 @@ def _least(characters: int, size: int) -> int:
 def measure(body: dict[str, Any]) -> Prompt:
     """The prompt of a chat completion or an Anthropic messages request."""
     size = unread = 0
-    may_cache = False
+    read: list[Any] = []
     for name, value in body.items():
-        if name not in _NOT_READ:
-            text = orjson.dumps(value)
-            length = len(text)
-            if b'":{' in text or name == "cache_control":  # an object in it
-                may_cache |= b"ttl" in text.lower()
-            size += length if name not in _WORDS else max(length - _WORD_BYTES, 0)
-        elif type(value) in _OF_ANY_SIZE:
-            unread += len(orjson.dumps(value))
+        if name in _NOT_READ:
+            if type(value) in _OF_ANY_SIZE:
+                unread += len(orjson.dumps(value))
+        elif name in _WORDS:
+            size += max(len(orjson.dumps(value)) - _WORD_BYTES, 0)
+        else:
+            read.append(value)
+    text = orjson.dumps(read)
+    size += len(text) - (len(read) + 1 if read else 2)  # less commas and brackets
+    has_objects = b'":{' in text or "cache_control" in body
+    may_cache = has_objects and b"ttl" in text.lower()
     size += max(unread - UNREAD_BYTES, 0)
     attachments, unbounded, messages = 0, _unbounded_members(body), body.get("messages")
     of_part = ""

@@ -1,7 +1,7 @@
 """The endpoints of a tenant's config: the upstreams that its users' calls may go to."""
 
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -40,6 +40,11 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
     def protocols(self) -> dict[str, ProtocolName]:
         """By the names of the endpoints, in order."""
         return {name: self.endpoints[name].speaks(name) for name in self.in_order}
+
+    @cached_property
+    def remembered(self) -> dict[str, Any]:
+        """What has been found by a model's name, for whoever finds it."""
+        return {}
 
     @cached_property
     def least_cost(self) -> int:
