@@ -19,8 +19,8 @@ _NO_FAULT = "", ""
 
 
 class Judged(NamedTuple):
-    """`limits` by the numbers of the policies, empty for those that refuse the call; `most`: tokens
-    that anybody may hold."""
+    """`limits` by the numbers of the policies, without meaning where one refuses the call; `most`:
+    tokens that anybody may hold."""
 
     rules: Rules
     limits: Sequence[Limits]
@@ -29,7 +29,8 @@ class Judged(NamedTuple):
 
 def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> Judged:
     """`fault`: what the call is refused with for any group."""
-    most, unbounded = 0, []
+    most = 0
+    unbounded: list[int | None] = []
     for attempt in attempts:
         unbounded.append(attempt.limit)
         if attempt.most > most:
@@ -39,39 +40,43 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
     told: list[str] = []
     faults: list[Fault] = []
     limits: list[Limits] = []
+    wanted = attempts[0].least
     for number, policy in enumerate(policies.each):
-        found = fault or (unbounded if policy.is_open else _limits(policy, attempts))
-        if isinstance(found, tuple):
+        of_policy, held = unbounded, most
+        found = fault
+        if found is None and not policy.is_open:
+            of_policy, held, found = _bounded(policy, attempts)
+        if found is not None:
             told.append(str(number))
-            faults.append(found)
-            limits.append(())
-            continue
-        held = most if policy.is_open else _most(attempts, found)
-        told.append(f"{number} {held} {policy.concurrent or ANY_NUMBER}")
-        faults.append(_NO_FAULT)
-        limits.append(found)
-    return Judged(Rules(policies.verdicts(told), faults), limits, most)
+        else:
+            told.append(f"{number} {held} {policy.concurrent or ANY_NUMBER}")
+            if held > wanted:
+                wanted = held
+        faults.append(found or _NO_FAULT)
+        limits.append(of_policy)
+    return Judged(Rules(policies.verdicts(told), faults), limits, wanted)
 
 
-def _limits(policy: Policy, attempts: list[Attempt]) -> list[int | None] | Fault:
-    """The fault is the first attempt's; others that have one are not tried."""
+def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None], int, Fault | None]:
+    """The limits, and the tokens that may be held. The fault is the first attempt's; others that
+    have one are not tried."""
     limits: list[int | None] = []
+    held, most_output = 0, policy.max_output
     for attempt in attempts:
         fault = _fault(policy, attempt)
-        if fault is None:
-            limit, most = attempt.limit, policy.max_output
-            limits.append(limit if most is None else min(limit, most // attempt.ask.choices))
-        elif limits:
+        if fault is not None:
+            if not limits:
+                return limits, 0, fault
             limits.append(None)
-        else:
-            return fault
-    return limits
-
-
-def _most(attempts: list[Attempt], limits: Limits) -> int:
-    """Tokens that may be held."""
-    pairs = zip(attempts, limits, strict=True)
-    return max(attempt.most_within(limit) for attempt, limit in pairs if limit is not None)
+            continue
+        limit, most = attempt.limit, attempt.most
+        if most_output is not None and limit * attempt.ask.choices > most_output:
+            limit = most_output // attempt.ask.choices
+            most = attempt.most_within(limit)
+        limits.append(limit)
+        if most > held:
+            held = most
+    return limits, held, None
 
 
 def _fault(policy: Policy, attempt: Attempt) -> Fault | None:
