@@ -14,6 +14,7 @@ import orjson
 
 from server.errors import Detail, Invalid, InvalidApiKey, NotFound, Unreadable
 from server.identity.errors import TooManyKeys
+from server.providers.ask import PROMPT
 from server.recent import Recent
 from server.store import keys
 from server.store.status import Status
@@ -23,8 +24,6 @@ from server.who import KEY_ID_DIGITS, RestrictedKey, Who
 REMEMBERED_BYTES = 1_000_000
 """About: keys that were used last, some 800 bytes each, and what they are for."""
 KEY_ID = re.compile(rf"[0-9a-f]{{{KEY_ID_DIGITS}}}")
-PROMPT = "prompt/"
-"""Before a server prompt's name it is what a client asks for instead of a model."""
 _RESTRICTED = re.compile(r"rk_([A-Za-z0-9_-]{1,44})_[0-9a-f]{32}")
 _DIGEST_DIGITS = 32
 TOO_LONG = "an anonymous user's restricted key can only be for less"

@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 from server.amounts import is_amount
 from server.errors import Unsupported
-from server.providers.reading import count
+from server.providers.reading import count, string
 
+PROMPT = "prompt/"
+"""Before a server prompt's name it is what a client asks for instead of a model."""
 MOST_CHOICES = 128
 LONGEST_MODEL = 16_384
 """Far beyond any. What a model can do is read off its name, which takes time by its length."""
@@ -15,7 +17,8 @@ LOGPROB_BYTES = 120
 
 class Ask(NamedTuple):
     """What a body asks for; `limit` in output tokens a choice, None if it names none. The logprobs
-    of a token have `logprob_bytes` in the reply."""
+    of a token have `logprob_bytes` in the reply. `prompt` is the name of the server prompt that is
+    asked for, '' for none: then nobody may learn from the answer what it was made of."""
 
     model: str
     limit: int | None
@@ -24,6 +27,7 @@ class Ask(NamedTuple):
     include_usage: bool
     thinking_budget: int
     logprob_bytes: int
+    prompt: str = ""
 
 
 def of_chat(body: dict[str, Any]) -> Ask:
@@ -53,8 +57,15 @@ def of_messages(body: dict[str, Any]) -> Ask:
     return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
+def require_messages(body: dict[str, Any]) -> None:
+    """Raises Unsupported."""
+    if not _has_messages(body):
+        raise Unsupported("messages", "messages must be a list with at least one message")
+
+
 def _model(body: dict[str, Any]) -> str:
-    _require_messages(body)
+    if not _has_messages(body) and not string(body.get("model")).startswith(PROMPT):
+        require_messages(body)
     model = body.get("model")
     if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
         message = f"model must be a string of at most {LONGEST_MODEL} characters"
@@ -62,10 +73,9 @@ def _model(body: dict[str, Any]) -> str:
     return model or ""
 
 
-def _require_messages(body: dict[str, Any]) -> None:
+def _has_messages(body: dict[str, Any]) -> bool:
     messages = body.get("messages")
-    if not isinstance(messages, list) or not messages:
-        raise Unsupported("messages", "messages must be a list with at least one message")
+    return isinstance(messages, list) and bool(messages)
 
 
 def _stream(body: dict[str, Any]) -> bool:

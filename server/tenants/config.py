@@ -10,6 +10,7 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
     WithJsonSchema,
+    field_validator,
 )
 from pydantic_core import ErrorDetails
 
@@ -19,7 +20,8 @@ from server.tenants.endpoints import Providers
 from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
 from server.tenants.policies import Policies
-from server.tenants.strict import TO_BE_STORED, Strict
+from server.tenants.prompts import MOST_PATTERNS, Prompt, count_patterns
+from server.tenants.strict import TO_BE_STORED, Name, Strict
 
 
 def _checked_origin(origin: str, info: ValidationInfo) -> str:
@@ -65,11 +67,14 @@ class Limits(Strict):
 
 
 class TenantConfig(Strict):
-    """A tenant: login methods, user groups, providers. Nothing reads `auth` yet."""
+    """A tenant: login methods, user groups, providers, prompts. Nothing reads `auth` yet."""
 
     auth: dict[str, Any]
     user_groups: UserGroups
     providers: Providers
+    prompts: dict[Name, Prompt] = Field(
+        {}, description="what users may ask for as `prompt/<name>`, without having its text"
+    )
     limits: Limits = Limits()
     allowed_origins: list[_Origin] | None = Field(
         None,
@@ -80,6 +85,19 @@ class TenantConfig(Strict):
     @cached_property
     def policies(self) -> Policies:
         return Policies(self.user_groups.by_name, self.providers.text)
+
+    @field_validator("prompts")
+    @classmethod
+    def _can_be_served(cls, prompts: dict[str, Prompt], info: ValidationInfo) -> dict[str, Prompt]:
+        providers = info.data.get("providers")
+        if info.context != TO_BE_STORED or providers is None:
+            return prompts
+        for name, prompt in prompts.items():
+            if providers.text is None or providers.text.find(prompt.model) is None:
+                raise ValueError(f"{name}: its model is not offered")
+        if count_patterns(prompts) > MOST_PATTERNS:
+            raise ValueError(f"may have {MOST_PATTERNS} different patterns")
+        return prompts
 
 
 def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:

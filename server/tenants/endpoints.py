@@ -1,19 +1,30 @@
 """The endpoints of a tenant's config: the upstreams that its users' calls may go to."""
 
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from server.providers.ask import PROMPT
 from server.providers.wire import ProtocolName
 from server.tenants.endpoint import Endpoint, TextEndpoint
-from server.tenants.strict import Name, Strict
+from server.tenants.strict import TO_BE_STORED, Name, Strict
 
 _AnyEndpoint = TypeVar("_AnyEndpoint", bound=Endpoint)
 
 
+def _not_reserved(name: str, info: ValidationInfo) -> str:
+    # What is stored may have it, from before there were prompts, and is served.
+    if info.context == TO_BE_STORED and f"{name}/" == PROMPT:
+        raise ValueError("the name is reserved for the tenant's prompts")
+    return name
+
+
+_EndpointName = Annotated[Name, AfterValidator(_not_reserved)]
+
+
 class _Endpoints(Strict, Generic[_AnyEndpoint]):
-    endpoints: dict[Name, _AnyEndpoint] = Field({})
+    endpoints: dict[_EndpointName, _AnyEndpoint] = Field({})
     default: Name | None = None
 
     @field_validator("default")

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from server.amounts import LARGEST
+from server.providers.ask import PROMPT
 from server.tenants.endpoints import TextEndpoints
 from server.tenants.groups import Group
 from server.tenants.models import ANY
@@ -23,12 +24,14 @@ class Policy(NamedTuple):
     """Bounds are in tokens, and None where there is none.
 
     `models`: endpoints and models of theirs, None for all that is offered; `open`: endpoints of
-    which any model may be asked for. `has_text`: chats and messages of the user's own wording.
+    which any model may be asked for; `prompts`: those that it may use whatever their models,
+    `*` for all. `has_text`: chats and messages of the user's own wording.
     `is_open`: nothing is refused, and nothing cut.
     """
 
     models: _Models | None
     open: frozenset[str]
+    prompts: frozenset[str]
     max_output: int | None
     max_input: int | None
     concurrent: int | None
@@ -38,6 +41,10 @@ class Policy(NamedTuple):
 
     def may_use(self, endpoint: str, model: str) -> bool:
         return self.models is None or (endpoint, model) in self.models or endpoint in self.open
+
+    def may_fill(self, prompt: str) -> bool:
+        """May it ask for this prompt, whatever its model?"""
+        return prompt in self.prompts or ANY in self.prompts
 
 
 class Policies:
@@ -82,10 +89,12 @@ def _line(group: str, number: int) -> str:
 def _policy(group: Group, text: TextEndpoints | None) -> Policy:
     models, opened = _allowed(group.models, text)
     has_text = group.endpoints is None or "text" in group.endpoints
+    prompts = (name[len(PROMPT) :] for name in group.models or () if name.startswith(PROMPT))
     is_bounded = (models, group.max_output, group.max_input) != (None, None, None)
     return Policy(
         models,
         opened,
+        frozenset(prompts),
         group.max_output,
         group.max_input,
         group.concurrent,

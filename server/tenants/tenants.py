@@ -25,6 +25,7 @@ from server.store.status import Status
 from server.store.store import Store
 from server.structure import VALUE_BYTES, structure_of
 from server.tenants.config import TenantConfig, parse_config
+from server.tenants.prompts import count_variables
 from server.upstream.addresses import faults_of_urls
 from server.upstream.names import Names
 
@@ -37,8 +38,10 @@ CONFIG_BYTES = 64 * 1024
 # In memory, where a config can be a hundred times as large as its text.
 PARSED_BYTES = 32 * 1024 * 1024
 SEEN_TENANTS = 20_000
-# As measured: an endpoint of no members, and a config of nothing but what it must have.
+# As measured: an endpoint and a prompt's variable of no members, and a config of nothing but what
+# it must have.
 _ENDPOINT_BYTES = 800
+_VARIABLE_BYTES = 400
 _LEAST_BYTES = 4_000
 
 
@@ -59,8 +62,11 @@ class Tenant:
         """What it takes in memory, in bytes, roughly."""
         found = structure_of(self.raw, sys.maxsize, sys.maxsize)
         values = found.values if found is not None else 0
-        endpoints = self.parsed.providers.count_endpoints() if self.parsed is not None else 0
-        return _LEAST_BYTES + len(self.raw) + values * VALUE_BYTES + endpoints * _ENDPOINT_BYTES
+        weight = _LEAST_BYTES + len(self.raw) + values * VALUE_BYTES
+        if self.parsed is not None:
+            weight += self.parsed.providers.count_endpoints() * _ENDPOINT_BYTES
+            weight += count_variables(self.parsed.prompts) * _VARIABLE_BYTES
+        return weight
 
     @property
     def etag(self) -> str:
