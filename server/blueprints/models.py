@@ -1,6 +1,6 @@
 """The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
 
-from functools import partial
+from itertools import chain, islice
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import Field
@@ -9,15 +9,20 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
-from server.gateway.restricted import is_for
+from server.gateway.prompts import find_prompts
+from server.gateway.restricted import is_for, is_for_prompt
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.metering.rules import UNKNOWN_GROUP
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
+from server.providers.ask import PROMPT
 from server.replies import JsonReply, Reply
+from server.tenants.config import TenantConfig
 from server.tenants.models import THOUSAND, Weights
+from server.tenants.policies import Policy
+from server.who import RestrictedKey
 
 blueprint = Blueprint("models", url_prefix="/v1")
 
@@ -81,7 +86,7 @@ Models = TypeAliasType("Models", ModelList | AnthropicModelList)
         "The models that the user may ask for",
         [Answer("the models; in Anthropic's shape with `anthropic-version`", Models)],
         about="Not rate limited, and answers at a balance of 0 too. "
-        f"The first {endpoints.MOST_MODELS:,} that the config names.",
+        f"The first {endpoints.MOST_MODELS:,} that the config names; prompts are `prompt/<name>`.",
         credential="any key",
         parameters=[ANTHROPIC_VERSION],
         refusals=[NotAllowed],
@@ -93,11 +98,7 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     policy = request.tenant.config.policies.find(balance.group)
     if policy is None:
         raise NotAllowed(*UNKNOWN_GROUP)
-    text = request.tenant.config.providers.text
-    found = endpoints.find_models(text, policy)
-    if text is not None and who.restricted is not None:
-        may_use = partial(is_for, who.restricted, text)
-        found = [model for model in found if may_use(*text.offered[model.name])]
+    found = _usable(request.tenant.config, policy, who.restricted)
     models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""
@@ -108,6 +109,19 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
         portion.grow_to(len(body))
         await send_in_pieces(request, body, {}, "application/json")
     return None
+
+
+def _usable(
+    config: TenantConfig, policy: Policy, key: RestrictedKey | None
+) -> list[endpoints.Model]:
+    """The first MOST_MODELS; prompts come first, as they are few."""
+    text = config.providers.text
+    prompts = (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
+    taken = {f"{PROMPT}{name}" for name in config.prompts}
+    models = (one for one in endpoints.find_models(text, policy) if one.name not in taken)
+    if text is not None and key is not None:
+        models = (one for one in models if is_for(key, text, *text.offered[one.name]))
+    return list(islice(chain(prompts, models), endpoints.MOST_MODELS))
 
 
 def _of_openai(found: list[endpoints.Model]) -> ModelList:

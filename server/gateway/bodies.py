@@ -14,6 +14,7 @@ from server.gateway.attempts import Attempt
 from server.gateway.endpoints import Target
 from server.gateway.options import Asked, with_ours
 from server.gateway.room import Portion
+from server.providers.concealed import concealed
 from server.providers.translation import TRANSLATIONS, Source, Translation
 
 MOST_ORIGINS = 2
@@ -74,6 +75,8 @@ def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
             raise Unsupported("messages", "The request is nested too deeply") from None
         except Unsupported:
+            if not found and asked.ask.prompt:  # it could quote the prompt
+                raise Unsupported("model", "This prompt does not go with its model") from None
             if not found:
                 raise
     return found
@@ -81,8 +84,11 @@ def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
 
 def _sent(asked: Asked, target: Target, shared: "_Translated | None") -> Sent:
     endpoint, wire, body = target.endpoint, target.wire, asked.body
-    translation = TRANSLATIONS[asked.client.operation, wire.operation]
     name = target.name if endpoint.returns_state else ""
+    if asked.ask.prompt:
+        translation = concealed(asked.client.operation, wire.operation, asked.ask.model)
+    else:
+        translation = TRANSLATIONS[asked.client.operation, wire.operation]
     if shared is None:
         source = Source(target.name, translation.tools(body))
         body = translation.request(body, translation.origin(body, name))

@@ -198,7 +198,9 @@ class Call:
             is_of_limit = exchange.form.names_limit(refused)
             if until <= monotonic() or not exchange.reword(refused):
                 # By either name: what was said first is about what the client asked for.
-                raise (is_of_limit and of_limit) or refusal
+                refusal = (is_of_limit and of_limit) or refusal
+                is_prompt = exchange.attempt.ask.prompt
+                raise refusals.without_words(refusal) if is_prompt else refusal
             of_limit = refusal if is_of_limit else of_limit
             name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id
             log.warning(

@@ -1,6 +1,6 @@
 """Which endpoints a provider call may go to, and which models a tenant offers."""
 
-from itertools import islice
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
@@ -73,15 +73,13 @@ def _find_targets(text: TextEndpoints, model: str) -> list[Target]:
     return targets
 
 
-def find_models(text: TextEndpoints | None, policy: Policy) -> list[Model]:
-    """The first MOST_MODELS of the configured models that users of this policy may ask for."""
+def find_models(text: TextEndpoints | None, policy: Policy) -> Iterator[Model]:
+    """The configured models that users of this policy may ask for."""
     if text is None or not policy.has_text or policy.prompts_only:
-        return []
-    usable = (one for one in text.offered.items() if policy.may_use(*one[1]))
-    return [
-        Model(shown, name, text.endpoints[name].weights(model))
-        for shown, (name, model) in islice(usable, MOST_MODELS)
-    ]
+        return
+    for shown, (name, model) in text.offered.items():
+        if policy.may_use(name, model):
+            yield Model(shown, name, text.endpoints[name].weights(model))
 
 
 def _default(text: TextEndpoints) -> tuple[str, str]:

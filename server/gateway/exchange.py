@@ -42,6 +42,8 @@ class Exchange:
         """Those that it has been sent in; the last one is the present."""
         target = attempt.target
         self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
+        if attempt.ask.prompt:
+            self.tally.has_words = False
         self.progress = self.tally.progress
         self.was_sent = False
         """The endpoint may have some of the request."""
@@ -115,7 +117,9 @@ class Exchange:
 
 def ref_of(attempt: Attempt, ref: Ref) -> Ref:
     """What the ledger says of a call, besides `ref`: a model only if the tenant has named it, for
-    else users could fill Redis with names of their own."""
+    else users could fill Redis with names of their own; of a prompt its name alone."""
+    if attempt.ask.prompt:
+        return {**ref, "model": attempt.ask.model}
     target = attempt.target
     found: Ref = {**ref, "endpoint": target.name}
     if target.model in target.endpoint.named_models:

@@ -31,7 +31,7 @@ class Asked(NamedTuple):
 
 def refuse_options(asked: Asked, target: Target) -> None:
     """Raises Unsupported for what only the tenant may allow. What will be translated has nothing of
-    it: there are no words for that."""
+    it: there are no words for that; a server prompt is the tenant's own."""
     endpoint, operation, prompt = target.endpoint, target.wire.operation, asked.prompt
     if prompt.unbounded_paths and not endpoint.unbounded:
         for path in prompt.unbounded_paths:
@@ -40,7 +40,7 @@ def refuse_options(asked: Asked, target: Target) -> None:
     if operation == "messages" and (betas := asked.headers.get("anthropic-beta")):
         refuse_betas(betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
-        if not PASSING[operation].issuperset(asked.body):  # seldom
+        if not PASSING[operation].issuperset(asked.body) and not asked.ask.prompt:  # seldom
             refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
         if prompt.has_long_cache and "cache_control" not in endpoint.allowed:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")

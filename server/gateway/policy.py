@@ -83,9 +83,9 @@ def _fault(policy: Policy, attempt: Attempt) -> Fault | None:
     target, most_input, most_output = attempt.target, policy.max_input, policy.max_output
     if not policy.has_text:
         return "endpoint_not_allowed", "The user's group may not use text endpoints"
-    if policy.prompts_only:
+    if policy.prompts_only and not attempt.ask.prompt:
         return "prompts_only", "The user's group may use the tenant's prompts only"
-    if not policy.may_use(target.name, target.model):
+    if not policy.may_use(target.name, target.model) and not policy.may_fill(attempt.ask.prompt):
         return "model_not_allowed", "The user's group may not use this model"
     if most_input is not None and attempt.prompt > most_input:
         return "input_not_allowed", (

@@ -14,6 +14,11 @@ def is_for(key: RestrictedKey | None, text: TextEndpoints, name: str, model: str
     return any(text.find(one) == (name, model) for one in key.models)
 
 
+def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
+    """May it be used for this prompt, whatever its model? `shown`: what a client asks for."""
+    return key is None or key.models is None or shown in key.models
+
+
 def for_key(
     key: RestrictedKey, text: TextEndpoints | None, attempts: list[Attempt]
 ) -> tuple[list[Attempt], Fault | None]:
@@ -21,6 +26,11 @@ def for_key(
     fault, which is told when it is known that there still is such a key."""
     if text is None:
         return attempts, None
+    if attempts[0].ask.prompt:
+        shown = attempts[0].ask.model
+        if is_for_prompt(key, shown):
+            return attempts, None
+        return attempts[:1], ("model_not_allowed", f"This key is not for {shown!r}")
     allowed = [one for one in attempts if is_for(key, text, one.target.name, one.target.model)]
     if allowed[:1] != attempts[:1]:
         model = attempts[0].target.model[:100]

@@ -103,6 +103,10 @@ class Portion:
         if size > self._size and size > self._room.free and not self.resize(size):
             raise Overloaded
 
+    def grow_by(self, more: int) -> None:
+        """As grow_to, from what is counted."""
+        self.grow_to(self._size + more)
+
     def resize(self, size: int) -> bool:
         """It takes so many bytes now; False, and it has what it had, if there is no room."""
         size = 0 if size <= self._room.free else size

@@ -10,7 +10,7 @@ from server.providers.errors import ProviderError
 from server.providers.estimate import Output
 from server.providers.progress import Progress
 from server.providers.reading import parse
-from server.providers.refusals import of_failure, value_of
+from server.providers.refusals import of_failure, value_of, without_words
 from server.providers.skim import find_usage
 from server.providers.sse import Failure
 from server.providers.usage import Counts
@@ -39,6 +39,8 @@ class Tally:
         self.output = Output()
         self.is_unsure = False
         """As long as it waits: what has come may be of an answer, or of none."""
+        self.has_words = True
+        """Of a failure the client is told what the provider says."""
         self._choices = choices
         self._api_key = api_key
 
@@ -71,7 +73,7 @@ class Tally:
                 raise NoAnswer(event)
             is_understood = self._count(event)
         except NoAnswer as failure:
-            self._fail(of_failure(failure.args[0], self._api_key))
+            self._fail(self._refusal(failure.args[0]))
             return None
         if is_understood is None:
             return None
@@ -96,7 +98,7 @@ class Tally:
                 raise NoAnswer(reply)
             self._judge_reply(reply)
         except NoAnswer as failure:
-            self.progress.fail(of_failure(failure.args[0], self._api_key))
+            self.progress.fail(self._refusal(failure.args[0]))
             return
         self.progress.answer()
         self.progress.finish()
@@ -128,12 +130,16 @@ class Tally:
         else:
             self.progress.fail(failure)
 
+    def _refusal(self, failure: Any) -> Refusal:
+        refusal = of_failure(failure, self._api_key)
+        return refusal if self.has_words else without_words(refusal)
+
     def _see_other(self, data: bytes) -> None:
         """A failure, or what is no object: another, or the end, as many servers write it."""
         if type(data) is bytes and data.strip(b' \t"').upper() == b"[DONE]":
             self.end()
         else:
-            self._fail(of_failure(value_of(bytes(data)), self._api_key))
+            self._fail(self._refusal(value_of(bytes(data))))
 
     def _judge(self, value: dict[str, Any]) -> None:
         """Of what has nothing of an answer. Raises NoAnswer."""

@@ -69,6 +69,11 @@ _BUSY = frozenset(
         *("rate_limit_reached_error", "ratelimiterror", "throttling", "throttlingexception"),
     }
 )
+_FIXED = {
+    404: "The provider has no such model",
+    413: "The prompt is too large for the provider",
+    ProviderError.status: ProviderError.message,
+}
 _USERS_FAULT = (400, 404, 413, 422)
 
 
@@ -120,6 +125,17 @@ def of_failure(failure: Any, api_key: str) -> Refusal:
     refused = ProviderRefused if is_users else ProviderFailed
     message, code = words.message or ProviderError.message, words.code or ProviderError.code
     return refused(ProviderError.status, message, words.kind, code, None)
+
+
+def without_words(refusal: Refusal) -> Refusal:
+    """The same, without what the provider says, which may quote the request."""
+    if not isinstance(refusal, ProviderRefused):
+        return refusal
+    message = _FIXED.get(refusal.status, "The provider refused the prompt")
+    code = ProviderError.code if isinstance(refusal, ProviderFailed) else "provider_refused"
+    fixed = type(refusal)(refusal.status, message, "", code, None)
+    fixed.headers, fixed.reason = refusal.headers, refusal.reason
+    return fixed
 
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:

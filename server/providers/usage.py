@@ -133,6 +133,16 @@ def of_chunk(chunk: dict[str, Any]) -> Counts | None:
     return found
 
 
+def numbers_in(usage: Any) -> dict[str, Any] | None:
+    """What a `usage` says by names that are known, and nothing else; None if that is nothing."""
+    if not isinstance(usage, dict):
+        return None
+    found: dict[str, Any] = {name: usage[name] for name in _KEPT if is_amount(usage.get(name))}
+    for name in _DETAILS & usage.keys():
+        found[name] = numbers_in(usage[name]) or {}
+    return found or None
+
+
 class MessageUsage:
     """The usage of one streamed message, whose events each report some of it."""
 

@@ -43,8 +43,8 @@ class Policy(NamedTuple):
         return self.models is None or (endpoint, model) in self.models or endpoint in self.open
 
     def may_fill(self, prompt: str) -> bool:
-        """May it ask for this prompt, whatever its model?"""
-        return prompt in self.prompts or ANY in self.prompts
+        """May it ask for this prompt, '' for none, whatever its model?"""
+        return prompt in self.prompts or (ANY in self.prompts and bool(prompt))
 
 
 class Policies:
