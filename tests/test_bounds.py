@@ -34,6 +34,7 @@ from server.providers.bounds import (
     MOST_REPLY_BYTES,
     MOST_REPLY_VALUES,
 )
+from server.tenants.prompts import LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
 from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
@@ -83,6 +84,9 @@ STATED = {
         f"when {MOST_OF_A_USER} of the user's calls, {MOST_OF_A_TENANT} of the tenant's, or "
         f"{MOST_IN_ALL} of all, wait",
         f"After {Timeouts().tokens_held:.0f} s it is refused",
+        f"{LONGEST_VALUE:,} at most",
+        f"more than {LONGEST_PROMPT:,} characters with the longest values",
+        f"a config has {MOST_PATTERNS} different ones at most",
         f"{MOST_CALLS:,} calls under way at most",
         f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",

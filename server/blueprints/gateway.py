@@ -77,6 +77,7 @@ Tokens are held for the prompt and the output limit, and settled to what the pro
 times the model's weights. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
 endpoint speaks the other protocol; what cannot be, is refused with 400 and named. \
+Of the model `prompt/<name>` all is the tenant's own but `variables`, and the messages of a chat. \
 At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, nested \
 {body.OF_CALLS.depth} deep. \
 An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""

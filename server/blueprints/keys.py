@@ -41,7 +41,7 @@ _Prompts = Annotated[
     _Names,
     Field(
         examples=[["haiku"]],
-        description="server prompts that it may ask for. Where one of `models` and `prompts` is "
+        description="names of prompts that it may ask for. Where one of `models` and `prompts` is "
         "there, what neither of them has is refused",
     ),
 ]

@@ -34,11 +34,15 @@ class _Asked(TypedDict):
             str | None,
             Field(
                 description="one that the list of models has, or `<endpoint>/<model>`; absent: "
-                "that of the default endpoint"
+                "that of the default endpoint. `prompt/<name>` is a prompt of the tenant's, with "
+                "a text for each of its variables in the object `variables`, or `metadata`"
             ),
         ]
     ]
-    messages: Annotated[list[Json], Field(min_length=1)]
+    messages: Annotated[
+        list[Json],
+        Field(min_length=1, description="for a prompt only if that is a chat; else left out"),
+    ]
     stream: NotRequired[Annotated[bool | None, Field(description="reply with events")]]
 
 
