@@ -24,7 +24,7 @@ from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
 from server.gateway.options import Asked
 from server.gateway.policy import judge
-from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, Filled, fill
+from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
 from server.gateway.restricted import for_key
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.gateway.streams import StreamedCall
@@ -44,7 +44,6 @@ from server.openapi.provider_bodies import (
 )
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.providers.ask import PROMPT
 from server.providers.errors import (
     ProviderAuthError,
     ProviderBusy,
@@ -58,7 +57,6 @@ from server.providers.identifiers import user_of_tenant
 from server.providers.wire import WIRES, ProtocolName
 from server.replies import Reply
 from server.tenants.config import TenantConfig
-from server.tenants.endpoints import TextEndpoints
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +154,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
             asked, attempts = await aside(portion.owners, _plan, text, caller, config)
         if asked.ask.prompt:
-            caller = caller._replace(headers=asked.headers)
+            caller = caller._replace(headers=NO_HEADERS)
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
         meter = request.meter(asked.ask.stream)
         fault = None
@@ -176,26 +174,19 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
     """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
     is_long = len(text) > body.ASIDE_BYTES
     sent, wire, who = body.parse(text), caller.wire, caller.who
-    ask, endpoints = wire.ask(sent), config.providers.text
-    if ask.model.startswith(PROMPT) and (filled := fill(config, sent, ask)):
-        return _plan_filled(filled, caller, endpoints, is_long)
-    targets = find_targets(endpoints, ask.model)
+    try:
+        ask = wire.ask(sent)
+        targets = find_targets(config.providers.text, ask.model)
+    except (NoModel, Unsupported):
+        if (filled := fill(config, sent, wire)) is None:
+            raise
+        sent, ask, targets = filled
     user = user_of_tenant(who.tenant_id, who.user_id)
     try:
         asked = Asked(sent, wire, ask, measure(sent), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
     return asked, plan(asked, targets)
-
-
-def _plan_filled(
-    filled: Filled, caller: Caller, endpoints: TextEndpoints | None, is_long: bool
-) -> tuple[Asked, list[Attempt]]:
-    """Raises Refusal."""
-    sent, ask, model = filled
-    user = user_of_tenant(caller.who.tenant_id, caller.who.user_id)
-    asked = Asked(sent, caller.wire, ask, measure(sent), NO_HEADERS, user, is_long)
-    return asked, plan(asked, find_targets(endpoints, model))
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:

@@ -17,7 +17,6 @@ from server.metering.rules import UNKNOWN_GROUP
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.providers.ask import PROMPT
 from server.replies import JsonReply, Reply
 from server.tenants.config import TenantConfig
 from server.tenants.models import THOUSAND, Weights
@@ -117,8 +116,7 @@ def _usable(
     """The first MOST_MODELS; prompts come first, as they are few."""
     text = config.providers.text
     prompts = (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
-    taken = {f"{PROMPT}{name}" for name in config.prompts}
-    models = (one for one in endpoints.find_models(text, policy) if one.name not in taken)
+    models = endpoints.find_models(text, policy)
     if text is not None and key is not None:
         models = (one for one in models if is_for(key, text, *text.offered[one.name]))
     return list(islice(chain(prompts, models), endpoints.MOST_MODELS))

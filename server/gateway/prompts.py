@@ -1,27 +1,38 @@
 """Server prompts: what a client asks for by a name and by values, without having the text.
 
-Of a client's body nothing else counts: what would change the answer is refused by name, what SDKs
-must say, or say of themselves, is not read. Values stand where the tenant has put them, as text;
-what looks like a placeholder, a message or a role in them is nothing of that.
+Of a client's body nothing else counts: what would change the answer is refused by name. Values
+stand where the tenant has put them, as text; what looks like a placeholder, a message or a role in
+them is nothing of that.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from server.errors import NoModel, Unsupported
-from server.gateway.endpoints import Model
+from server.gateway.endpoints import Model, Target, find_targets
 from server.providers.ask import PROMPT, Ask, require_messages
 from server.providers.members import fault, typed
+from server.providers.reading import string
+from server.providers.wire import Wire
 from server.tenants.config import TenantConfig
+from server.tenants.endpoints import TextEndpoints
 from server.tenants.policies import Policy
 from server.tenants.prompts import PLACEHOLDER, Prompt
 
-_READ = frozenset({"messages", "metadata", "model", "stream", "stream_options", "variables"})
-_NOT_READ = frozenset({"max_completion_tokens", "max_tokens", "safety_identifier", "user"})
+_READ = frozenset(
+    {
+        *("messages", "metadata", "model", "stream", "stream_options", "variables"),
+        # What SDKs must say, or say of themselves; nothing comes of it.
+        *("max_completion_tokens", "max_tokens", "safety_identifier", "user"),
+    }
+)
 _ROLES = ("assistant", "user")
 _LONGEST_NAME = 64
+_NOT_OFFERED = "The prompt {!r} is not offered here"
 _OWNER = "prompts"
 """What the list of models says instead of an endpoint."""
+_ANY = [None]
+# A prompt can have all the messages that there must be.
 BYTES_IN_MEMORY = 3
 """For each of a filled prompt: its text, and what is made of that to be sent."""
 
@@ -32,41 +43,55 @@ Message = dict[str, Any]
 
 
 class Filled(NamedTuple):
-    """A chat completion to ask for, whatever the client's protocol, and the model to ask."""
+    """A chat completion to ask for, whatever the client's protocol, and whom."""
 
     body: dict[str, Any]
     ask: Ask
-    model: str
+    targets: list[Target]
 
 
-def fill(config: TenantConfig, body: dict[str, Any], ask: Ask) -> Filled | None:
-    """None if it is an endpoint's model that is called like a prompt. Raises NoModel, Unsupported
-    naming what is wrong with the client's body; its text tells nothing of the prompt's."""
-    name, text = ask.model[len(PROMPT) :], config.providers.text
+def fill(config: TenantConfig, body: dict[str, Any], client: Wire) -> Filled | None:
+    """None if it does not ask for a prompt. Raises NoModel, Unsupported naming what is wrong with
+    the client's body; that tells nothing of the prompt's text."""
+    model, text = string(body.get("model")), config.providers.text
+    if not model.startswith(PROMPT) or (text is not None and text.find(model) is not None):
+        return None
+    name = model[len(PROMPT) :]
     prompt = config.prompts.get(name)
     if prompt is None:
-        if text is None or text.find(ask.model) is None:
-            raise NoModel(f"The prompt {name[:100]!r} is not offered here")
-        require_messages(body)
-        return None
-    for other in body.keys() - _READ - _NOT_READ:
-        if body[other] is not None:
+        raise NoModel(_NOT_OFFERED.format(name[:_LONGEST_NAME]))
+    asked = client.ask({**body, "messages": _ANY})
+    for other in body:
+        if other not in _READ and body[other] is not None:
             raise fault(other[:_LONGEST_NAME], "cannot be set for a prompt")
+    limit, stream, include_usage = prompt.max_output, asked.stream, asked.include_usage
+    ask = Ask(model, limit, 1, stream, include_usage, 0, 0, name)
+    return Filled(_filled(prompt, body), ask, _targets(text, prompt.model, name))
+
+
+def _targets(text: TextEndpoints | None, model: str, name: str) -> list[Target]:
+    """Raises NoModel, which does not tell the model."""
+    try:
+        return find_targets(text, model)
+    except (NoModel, Unsupported):
+        raise NoModel(_NOT_OFFERED.format(name)) from None
+
+
+def _filled(prompt: Prompt, body: dict[str, Any]) -> dict[str, Any]:
+    """Raises Unsupported."""
     values = _values(prompt, body)
-    own = _own_messages(prompt, body.get("messages"))
-    messages = [_said(turn.role, _put(turn.content, values)) for turn in prompt.messages] + own
+    messages = [_said(turn.role, _put(turn.content, values)) for turn in prompt.messages]
+    messages += _own_messages(prompt, body.get("messages"))
     if not messages:
         require_messages(body)
     if prompt.system is not None:
         messages.insert(0, _said("system", _put(prompt.system, values)))
-    filled: dict[str, Any] = {"messages": messages}
+    found: dict[str, Any] = {"messages": messages}
     if prompt.tools is not None:
-        filled["tools"] = prompt.tools
+        found["tools"] = prompt.tools
     if prompt.response_format is not None:
-        filled["response_format"] = prompt.response_format
-    limit, stream, include_usage = prompt.max_output, ask.stream, ask.include_usage
-    asked = Ask(ask.model, limit, 1, stream, include_usage, 0, 0, name)
-    return Filled(filled, asked, prompt.model)
+        found["response_format"] = prompt.response_format
+    return found
 
 
 def find_prompts(config: TenantConfig, policy: Policy) -> Iterator[Model]:
@@ -75,10 +100,12 @@ def find_prompts(config: TenantConfig, policy: Policy) -> Iterator[Model]:
     if text is None or not policy.has_text:
         return
     for name, prompt in config.prompts.items():
-        found = text.find(prompt.model)
-        if found is not None and (policy.may_use(*found) or policy.may_fill(name)):
+        shown, found = f"{PROMPT}{name}", text.find(prompt.model)
+        if found is None or text.find(shown) is not None:
+            continue
+        if policy.may_use(*found) or policy.may_fill(name):
             endpoint, model = found
-            yield Model(f"{PROMPT}{name}", _OWNER, text.endpoints[endpoint].weights(model))
+            yield Model(shown, _OWNER, text.endpoints[endpoint].weights(model))
 
 
 def _values(prompt: Prompt, body: dict[str, Any]) -> dict[str, str]:

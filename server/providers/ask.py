@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from server.amounts import is_amount
 from server.errors import Unsupported
-from server.providers.reading import count, string
+from server.providers.reading import count
 
 PROMPT = "prompt/"
 """Before a server prompt's name it is what a client asks for instead of a model."""
@@ -57,15 +57,8 @@ def of_messages(body: dict[str, Any]) -> Ask:
     return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
-def require_messages(body: dict[str, Any]) -> None:
-    """Raises Unsupported."""
-    if not _has_messages(body):
-        raise Unsupported("messages", "messages must be a list with at least one message")
-
-
 def _model(body: dict[str, Any]) -> str:
-    if not _has_messages(body) and not string(body.get("model")).startswith(PROMPT):
-        require_messages(body)
+    require_messages(body)
     model = body.get("model")
     if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
         message = f"model must be a string of at most {LONGEST_MODEL} characters"
@@ -73,9 +66,11 @@ def _model(body: dict[str, Any]) -> str:
     return model or ""
 
 
-def _has_messages(body: dict[str, Any]) -> bool:
+def require_messages(body: dict[str, Any]) -> None:
+    """Raises Unsupported."""
     messages = body.get("messages")
-    return isinstance(messages, list) and bool(messages)
+    if not isinstance(messages, list) or not messages:
+        raise Unsupported("messages", "messages must be a list with at least one message")
 
 
 def _stream(body: dict[str, Any]) -> bool:

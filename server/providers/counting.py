@@ -34,13 +34,14 @@ class Tally:
     `api_key`: the endpoint's, which its errors must not tell.
     """
 
+    has_words = True
+    """Of a failure the client is told what the provider says."""
+
     def __init__(self, choices: int = 1, api_key: str = "") -> None:
         self.progress = Progress()
         self.output = Output()
         self.is_unsure = False
         """As long as it waits: what has come may be of an answer, or of none."""
-        self.has_words = True
-        """Of a failure the client is told what the provider says."""
         self._choices = choices
         self._api_key = api_key
 

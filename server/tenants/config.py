@@ -16,6 +16,7 @@ from pydantic_core import ErrorDetails
 
 from server.amounts import LARGEST
 from server.errors import Detail, Invalid
+from server.providers.ask import PROMPT
 from server.tenants.endpoints import Providers
 from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
@@ -95,6 +96,8 @@ class TenantConfig(Strict):
         for name, prompt in prompts.items():
             if providers.text is None or providers.text.find(prompt.model) is None:
                 raise ValueError(f"{name}: its model is not offered")
+            if providers.text.find(f"{PROMPT}{name}") is not None:
+                raise ValueError(f"{name}: an endpoint's model has this name")
         if count_patterns(prompts) > MOST_PATTERNS:
             raise ValueError(f"may have {MOST_PATTERNS} different patterns")
         return prompts

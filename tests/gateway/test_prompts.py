@@ -265,6 +265,23 @@ def test_a_prompt_that_there_is_not_is_404(client: httpx.Client, double: Double,
     assert double.calls() == []
 
 
+def test_the_model_that_a_prompt_lacks_is_not_told(
+    client: httpx.Client, double: Double, valkey: Valkey
+) -> None:
+    user = prompting(client, double.url)
+    key = f"tenant:{user.api.tenant_id}:config"
+    config = json.loads(str(valkey.client.get(key)))
+    for change in ({"url": None}, {"url": double.url, "default_model": "other"}):
+        config["providers"]["text"]["endpoints"]["main"] |= change
+        valkey.client.set(key, json.dumps(config))
+        for asked in PROTOCOLS:
+            reply = fill(user, asked)
+            assert reply.status_code == 404
+            assert "The prompt 'haiku' is not offered here" in reply.text
+            assert "real-model" not in reply.text
+            assert "main" not in reply.text
+
+
 def test_an_endpoint_called_prompt_from_before_is_served(
     client: httpx.Client, double: Double, valkey: Valkey
 ) -> None:
@@ -275,4 +292,6 @@ def test_an_endpoint_called_prompt_from_before_is_served(
     valkey.client.set(f"tenant:{user.api.tenant_id}:config", json.dumps(config))
     assert ask(user, "Hi", model="prompt/old").json()["model"] == "old"
     assert fill(user, prompt="old").status_code == 400
-    assert fill(user).json()["model"] == "prompt/haiku"
+    assert fill(user).status_code == 400
+    assert ask(user, "Hi", model="prompt/haiku").json()["model"] == "haiku"
+    assert fill(user, prompt="chat", messages=turns("Hi")).json()["model"] == "prompt/chat"

@@ -17,7 +17,7 @@ TOPIC: dict[str, Any] = {"variables": {"topic": {}}}
 
 
 def with_prompts(prompts: object) -> dict[str, Any]:
-    main = endpoint(URL, default_model="cheap", models=["dear"])
+    main = endpoint(URL, default_model="cheap", models=["dear", "prompt/taken"])
     return text_config({"main": main}) | {"prompts": prompts}
 
 
@@ -110,7 +110,9 @@ def test_so_many_patterns_may_a_config_have(api: Api, count: int) -> None:
     assert reply.status_code == (200 if count == MOST_PATTERNS else 422)
 
 
-@pytest.mark.parametrize("prompts", [[], "haiku", {"a b": PROMPT | TOPIC}, {"haiku": "Hi"}])
+@pytest.mark.parametrize(
+    "prompts", [[], "haiku", {"a b": PROMPT | TOPIC}, {"taken": PROMPT | TOPIC}, {"haiku": "Hi"}]
+)
 def test_what_are_no_prompts_is_422(api: Api, prompts: object) -> None:
     assert faults_of(api.put_config(with_prompts(prompts)))
 
