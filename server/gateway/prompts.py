@@ -86,12 +86,7 @@ def _filled(prompt: Prompt, body: dict[str, Any]) -> dict[str, Any]:
         require_messages(body)
     if prompt.system is not None:
         messages.insert(0, _said("system", _put(prompt.system, values)))
-    found: dict[str, Any] = {"messages": messages}
-    if prompt.tools is not None:
-        found["tools"] = prompt.tools
-    if prompt.response_format is not None:
-        found["response_format"] = prompt.response_format
-    return found
+    return prompt.request(messages)
 
 
 def find_prompts(config: TenantConfig, policy: Policy) -> Iterator[Model]:

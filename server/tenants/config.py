@@ -15,9 +15,10 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from server.amounts import LARGEST
-from server.errors import Detail, Invalid
+from server.errors import Detail, Invalid, Unsupported
 from server.providers.ask import PROMPT
-from server.tenants.endpoints import Providers
+from server.providers.translation import TRANSLATIONS
+from server.tenants.endpoints import Providers, TextEndpoints
 from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
 from server.tenants.policies import Policies
@@ -94,13 +95,29 @@ class TenantConfig(Strict):
         if info.context != TO_BE_STORED or providers is None:
             return prompts
         for name, prompt in prompts.items():
-            if providers.text is None or providers.text.find(prompt.model) is None:
-                raise ValueError(f"{name}: its model is not offered")
-            if providers.text.find(f"{PROMPT}{name}") is not None:
-                raise ValueError(f"{name}: an endpoint's model has this name")
+            if fault := _fault_of_prompt(name, prompt, providers.text):
+                raise ValueError(f"{name}: {fault}")
         if count_patterns(prompts) > MOST_PATTERNS:
             raise ValueError(f"may have {MOST_PATTERNS} different patterns")
         return prompts
+
+
+_ANY_MESSAGES = [{"role": "user", "content": "Any"}]
+
+
+def _fault_of_prompt(name: str, prompt: Prompt, text: TextEndpoints | None) -> str | None:
+    """What keeps it from being served, as far as the config tells."""
+    found = text.find(prompt.model) if text is not None else None
+    if text is None or found is None:
+        return "its model is not offered"
+    if text.find(f"{PROMPT}{name}") is not None:
+        return "an endpoint's model has this name"
+    if text.protocols[found[0]] == "anthropic":
+        try:
+            TRANSLATIONS["chat", "messages"].request(prompt.request(_ANY_MESSAGES), "")
+        except Unsupported as refusal:
+            return refusal.message
+    return None
 
 
 def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:

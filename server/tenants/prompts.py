@@ -100,6 +100,15 @@ class Prompt(Strict):
     response_format: dict[str, Any] | None = Field(None, description="as chat completions have it")
     chat: bool = Field(False, description="messages of the user and answers come after its own")
 
+    def request(self, messages: list[dict[str, Any]]) -> dict[str, Any]:
+        """The chat completion that it is with these messages."""
+        found: dict[str, Any] = {"messages": messages}
+        if self.tools is not None:
+            found["tools"] = self.tools
+        if self.response_format is not None:
+            found["response_format"] = self.response_format
+        return found
+
     @property
     def texts(self) -> list[str]:
         return [self.system or "", *(message.content for message in self.messages)]

@@ -117,6 +117,17 @@ def test_what_are_no_prompts_is_422(api: Api, prompts: object) -> None:
     assert faults_of(api.put_config(with_prompts(prompts)))
 
 
+@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+def test_what_its_endpoints_protocol_has_no_words_for_is_422(api: Api, protocol: str) -> None:
+    value = with_prompt(tools=tool(function={"name": "f", "own": True}))
+    value["providers"]["text"]["endpoints"]["main"]["protocol"] = protocol
+    reply = api.put_config(value)
+    if protocol == "openai":
+        assert reply.status_code == 200
+    else:
+        assert "haiku: tools.0.function.own" in faults_of(reply)["prompts"]
+
+
 @pytest.mark.parametrize("kind", ["text", "realtime"])
 def test_prompt_is_no_name_for_a_new_endpoint(api: Api, kind: str, valkey: Valkey) -> None:
     value = with_prompts({})
