@@ -34,7 +34,7 @@ from server.providers.bounds import (
     MOST_REPLY_BYTES,
     MOST_REPLY_VALUES,
 )
-from server.tenants.prompts import LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
+from server.tenants.prompts import LONGEST_MATCHED, LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
 from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
@@ -86,6 +86,7 @@ STATED = {
         f"After {Timeouts().tokens_held:.0f} s it is refused",
         f"{LONGEST_VALUE:,} at most",
         f"more than {LONGEST_PROMPT:,} characters with the longest values",
+        f"patterns of a prompt may have {LONGEST_MATCHED:,} characters together",
         f"a config has {MOST_PATTERNS} different ones at most",
         f"{MOST_CALLS:,} calls under way at most",
         f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",

@@ -21,13 +21,16 @@ from server.tenants.models import MaxOutput
 from server.tenants.strict import NAME, TO_BE_STORED, Name, Strict, Text
 
 LONGEST_VALUE = 4_000
-"""Of a variable, in characters: a pattern of the largest kind takes some 50 ms for so many."""
+"""Of a variable, in characters."""
+LONGEST_MATCHED = 2_000
+"""Of a prompt's variables with patterns together, in characters: those that take longest take some
+20 ms for so many, in which nothing else runs."""
 LONGEST_PROMPT = 65_536
 """Of a prompt with the longest values, in characters: a short request must not make a long one."""
 MOST_PATTERNS = 30
 """Of a config, different ones: those that are too large take 50 ms to be found so."""
-_COPIES = 32
-# The engine compiles no more than 10 MiB, so this many copies fit only of what takes 320 KiB.
+_COPIES = 64
+# The engine compiles no more than 10 MiB, so this many copies fit only of what takes 160 KiB.
 _MOST_COMPILED = 64
 # In memory at a time, of all tenants; most take 0.1 ms to be compiled anew.
 PLACEHOLDER = re.compile(rf"\{{\{{({NAME.pattern})\}}\}}")
@@ -143,6 +146,9 @@ class Prompt(Strict):
         longest = sum(map(len, self.texts)) + sum(self.variables[one].max_length for one in used)
         if longest > LONGEST_PROMPT:
             raise ValueError(f"may have {LONGEST_PROMPT:,} characters with the longest values")
+        matched = [one.max_length for one in self.variables.values() if one.pattern is not None]
+        if sum(matched) > LONGEST_MATCHED:
+            raise ValueError(f"may have {LONGEST_MATCHED:,} characters in variables with patterns")
         return self
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.tenants.prompts import LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
+from server.tenants.prompts import LONGEST_MATCHED, LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
 from tests.api import ADMIN, Api
 from tests.endpoints import endpoint, text_config
 from tests.processes import Valkey
@@ -42,7 +42,7 @@ GOOD: list[dict[str, Any]] = [
     {"system": "Of {{topic}} {{topic}}, { {{ {{}} {{a b}} {{ topic }} {topic}"},
     {"messages": [], "chat": True},
     {"variables": {"topic": {}, "not.used-1": {"max_length": LONGEST_VALUE}}},
-    {"variables": {"topic": {"pattern": r"[\w ]{1,5}|\p{Lu}+", "enum": ["a", ""]}}},
+    {"variables": {"topic": {"pattern": r"[\w ]+|\p{Lu}+", "enum": ["a", ""]}}},
     {"max_output": 5, "tools": tool(), "response_format": {"type": "json_object"}},
     {"ours": 5},
 ]
@@ -70,6 +70,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"tools": [{"name": "f", "input_schema": {}}]}, ".tools"),
     ({"response_format": {"type": "grammar"}}, ".response_format"),
     ({"chat": "yes"}, ".chat"),
+    ({"variables": {"topic": {"pattern": "a", "max_length": LONGEST_MATCHED + 1}}}, "."),
+    ({"variables": {name: {"pattern": "a"} for name in ("topic", *"abcd")}}, "."),
     ({"system": "{{topic}}" * (LONGEST_PROMPT // 500)}, "."),
 ]
 BAD_PATTERNS = [
