@@ -21,6 +21,8 @@ MOST_ORIGINS = 2
 """Endpoints of one call that get back what they gave: for each the body is translated by itself,
 and all of these are in memory together."""
 
+_NOT_TAKEN = "The model does not take this prompt with these values and messages"
+
 
 class Sent(NamedTuple):
     """What one endpoint is sent, apart from model, limit and stream: `body` is what `translation`
@@ -76,7 +78,7 @@ def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
             raise Unsupported("messages", "The request is nested too deeply") from None
         except Unsupported:
             if not found and asked.ask.prompt:  # it could quote the prompt
-                raise Unsupported("model", "This prompt does not go with its model") from None
+                raise Unsupported("messages", _NOT_TAKEN) from None
             if not found:
                 raise
     return found

@@ -217,6 +217,17 @@ def test_messages_of_a_client_come_after_those_of_a_chat(
         assert len(double.calls()) == before
 
 
+def test_what_its_model_does_not_take_is_400_without_the_text(
+    client: httpx.Client, double: Double
+) -> None:
+    user = prompting(client, double.url, "anthropic")
+    for asked in PROTOCOLS:
+        reply = fill(user, asked, "chat", messages=turns(" "))
+        assert reply.status_code == 400
+        assert "does not take this prompt" in reply.text
+    assert double.calls() == []
+
+
 @pytest.mark.parametrize("asked", PROTOCOLS)
 def test_a_prompt_that_is_no_chat_takes_no_messages(
     client: httpx.Client, double: Double, asked: str
