@@ -37,9 +37,9 @@ def refuse_options(asked: Asked, target: Target) -> None:
         for path in prompt.unbounded_paths:
             if path.partition(".")[0] not in endpoint.allowed:
                 raise Unsupported(path, f"{path} may cost more than can be known beforehand")
-    betas = operation == "messages" and asked.headers.get("anthropic-beta")
-    if betas and not asked.ask.prompt:  # with a prompt it does not reach the endpoint
-        refuse_betas(betas, endpoint.is_own_host, endpoint.allowed)
+    if operation == "messages" and (betas := asked.headers.get("anthropic-beta")):
+        # With a prompt they do not reach the endpoint.
+        refuse_betas("" if asked.ask.prompt else betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
         if not PASSING[operation].issuperset(asked.body) and not asked.ask.prompt:  # seldom
             refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
