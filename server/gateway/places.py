@@ -4,8 +4,9 @@ from collections import Counter
 
 from server.errors import Overloaded
 
-MOST_CALLS = 2_250
-"""Each takes 42 KB, with the beginning of a reply 75; a silent provider keeps its own for 600 s."""
+MOST_CALLS = 1_440
+"""Each takes 42 KB, to a provider with TLS 68, and with the beginning of a reply 260; a silent
+provider keeps its own for 600 s."""
 _SHARE = 8
 
 
