@@ -16,7 +16,7 @@ from server.providers.reading import an_object, string
 _LONGEST_MESSAGE = 2_000
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 65_536
-"""Of which secrets are taken out; then it is cut to what is passed on."""
+"""Of which all secrets but the key are taken out; then it is cut to what is passed on."""
 _DEEPEST = 5
 _MOST_LISTED = 10
 _MOST_OTHERS = 30
@@ -102,10 +102,9 @@ def _is_of_a_failure(text: str) -> bool:
 
 
 def without_secrets(text: str, api_key: str) -> str:
-    text = text[:_LONGEST_TEXT]
     if api_key:
-        text = text.replace(api_key, "***")
-    return _OF_THE_TENANT.sub("***", text)
+        text = text.replace(api_key, "***")  # before it is cut, maybe in the midst of the key
+    return _OF_THE_TENANT.sub("***", text[:_LONGEST_TEXT])
 
 
 def has_secrets(value: dict[str, Any], api_key: str) -> bool:
