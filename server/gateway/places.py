@@ -14,8 +14,8 @@ class Places:
     """Of one worker. A tenant gets no more once it has eight times as many as are free: alone it
     can have eight ninths of them, and whoever comes then still finds some."""
 
-    def __init__(self, places: int = MOST_CALLS) -> None:
-        self._free = places
+    def __init__(self) -> None:
+        self._free = MOST_CALLS
         self._taken: Counter[str] = Counter()
 
     def take(self, tenant_id: str) -> None:

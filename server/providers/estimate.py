@@ -11,7 +11,7 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -41,7 +41,8 @@ _OF_ANY_SIZE = frozenset({str, list, dict})
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.
 _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
 _WORD_BYTES = 100
-_MAY_BE_UNBOUNDED = frozenset({"container", "mcp_servers", "tools", "web_search_options"})
+_UNBOUNDED = ("web_search_options", "mcp_servers", "container")
+_MAY_BE_UNBOUNDED = frozenset({*_UNBOUNDED, "tools"})
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
@@ -127,8 +128,8 @@ def measure(body: dict[str, Any]) -> Prompt:
         elif type(value) in _OF_ANY_SIZE:
             unread += len(orjson.dumps(value))
     size += max(unread - UNREAD_BYTES, 0)
-    attachments, unbounded, messages = 0, _unbounded_member(body), body.get("messages")
-    for path, part in _parts(messages) if _has_parts(messages) else ():
+    attachments, unbounded = 0, _unbounded_member(body)
+    for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)
         if payload is None:
             continue
@@ -142,7 +143,7 @@ def measure(body: dict[str, Any]) -> Prompt:
 def _unbounded_member(body: dict[str, Any]) -> str:
     if _MAY_BE_UNBOUNDED.isdisjoint(body):  # as of most
         return ""
-    for name in ("web_search_options", "mcp_servers", "container"):
+    for name in _UNBOUNDED:
         if body.get(name) not in (None, []):
             return name
     tools = body.get("tools")
@@ -153,21 +154,18 @@ def _unbounded_member(body: dict[str, Any]) -> str:
     return ""
 
 
-def _has_parts(messages: Any) -> bool:
-    """Is a message more than a text? Most are not, and then there is nothing to walk through."""
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and isinstance(message.get("content"), list):
-            return True
-    return False
-
-
-def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parts(messages: Any) -> Iterable[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
     waiting: list[tuple[str, Any]] = []
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             waiting.append((f"messages.{number}.content", content))
+    # Most are text, and then there is nothing to walk through.
+    return _within(waiting) if waiting else ()
+
+
+def _within(waiting: list[tuple[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     while waiting:
         path, parts = waiting.pop()
         for number, part in enumerate(parts if isinstance(parts, list) else ()):
