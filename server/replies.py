@@ -35,7 +35,7 @@ class Reply(HTTPResponse):
         lines = "\r\n".join(map(_LINE, self.headers.items()))
         # One header to Sanic, which adds what is between a name and its value: to encode each
         # name and value by itself takes twice as long.
-        name, _, rest = lines.encode("latin-1").partition(b": ")
+        name, _, rest = lines.encode(errors="surrogateescape").partition(b": ")
         return iter([(name, rest)])
 
 

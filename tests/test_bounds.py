@@ -28,12 +28,15 @@ from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
 from server.metering.waiting import MOST_IN_ALL, MOST_OF_A_TENANT, MOST_OF_A_USER
 from server.openapi.refusals import REFUSALS
+from server.providers.ask import MOST_CHOICES
 from server.providers.bounds import (
+    MOST_CALLS_OF_TOOLS,
     MOST_EVENT_VALUES,
     MOST_PARSED_BYTES,
     MOST_REPLY_BYTES,
     MOST_REPLY_VALUES,
 )
+from server.providers.words import MOST_MEMBERS
 from server.tenants.prompts import LONGEST_MATCHED, LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
@@ -69,7 +72,10 @@ STATED = {
     "docs/gateway.md": [
         f"may have {MOST_REPLY_BYTES // MIB} MiB, decompressed",
         f"Up to {MOST_PARSED_BYTES // MIB} MiB and {MOST_REPLY_VALUES:,} values",
-        f"{MOST_PARSED_BYTES // MIB} MiB, {MOST_EVENT_VALUES:,} values and",
+        f"{MOST_PARSED_BYTES // MIB} MiB, {MOST_EVENT_VALUES:,} values, ",
+        f"{MOST_CHOICES} choices that end",
+        f"{MOST_CALLS_OF_TOOLS} calls of tools",
+        f"its first {MOST_MEMBERS} members",
         f"from {SMALL_REPLY_BYTES // KIB} KiB a call on: {REPLIES_BYTES // MIB} MiB together",
         f"may have {OF_CALLS.size // MIB} MiB, {OF_CALLS.values:,} values",
         f"nested {OF_CALLS.depth} deep",

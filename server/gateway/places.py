@@ -4,8 +4,9 @@ from collections import Counter
 
 from server.errors import Overloaded
 
-MOST_CALLS = 2_250
-"""Each takes 42 KB, with the beginning of a reply 75; a silent provider keeps its own for 600 s."""
+MOST_CALLS = 1_440
+"""Each takes 42 KB, to a provider with TLS 68, and with the beginning of a reply 260; a silent
+provider keeps its own for 600 s."""
 _SHARE = 8
 
 
@@ -13,8 +14,8 @@ class Places:
     """Of one worker. A tenant gets no more once it has eight times as many as are free: alone it
     can have eight ninths of them, and whoever comes then still finds some."""
 
-    def __init__(self, places: int = MOST_CALLS) -> None:
-        self._free = places
+    def __init__(self) -> None:
+        self._free = MOST_CALLS
         self._taken: Counter[str] = Counter()
 
     def take(self, tenant_id: str) -> None:

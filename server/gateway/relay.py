@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
-from itertools import islice
+from time import monotonic
 
 import orjson
 
@@ -26,12 +26,13 @@ from server.providers.wire import Wire
 from server.timeouts import Timeouts
 from server.upstream.errors import Failed, TimedOut, UpstreamError
 from server.upstream.response import MOST_ERROR_BYTES, Response
-from server.upstream.turns import LIGHT_BYTES
+from server.upstream.turns import LIGHT_BYTES, TURN_SECONDS
 
 log = logging.getLogger(__name__)
 
 EVENTS_AT_ONCE = 100
-"""Of those that come together, passed on before others have their turn."""
+"""Of those that come together, passed on before others have their turn, if they do not take
+TURN_SECONDS."""
 
 
 class Relay:
@@ -259,18 +260,19 @@ class Relay:
 
     def _pass_some_on(self, events: Iterator[bytes]) -> bytes:
         pieces: list[bytes] = []
+        until = monotonic() + TURN_SECONDS
         try:
-            for data in islice(events, EVENTS_AT_ONCE):
+            for data in events:
                 pieces.append(self._pass_one_on(data))
                 if not self._progress.goes_on:
-                    return b"".join(pieces)
+                    break
+                if len(pieces) == EVENTS_AT_ONCE or monotonic() > until:
+                    self._waiting = events
+                    break
         except TooLarge:
             self._break_off()
         except sse.NoEvents:
             self._progress.fail(ProviderError())
-        else:
-            if len(pieces) == EVENTS_AT_ONCE:
-                self._waiting = events
         return b"".join(pieces)
 
     def _break_off(self) -> None:

@@ -80,12 +80,17 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
         if len(raw) <= MOST_REPLY_VALUES:
             if len(raw) > LIGHT_BYTES:
                 await response.turn()
-            return _read(exchange, raw)
-        return await aside(portion.owners, _read, exchange, raw)
+            body = _read(exchange, raw)
+        else:
+            body = await aside(portion.owners, _read, exchange, raw)
     except TooLarge:
         raise exchange.owe(ReplyTooLarge("too many values"), len(raw)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise exchange.owe(ProviderError("too deep")) from None
+    # Translated it can be three times as large, and its client may be slow to read it.
+    if not portion.resize(len(body)):
+        raise exchange.owe(ReplyTooLarge("no room"))
+    return body
 
 
 def _failure(error: UpstreamError) -> ProviderError:

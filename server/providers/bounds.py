@@ -12,6 +12,8 @@ MOST_PARSED_BYTES = 4 * 1024 * 1024
 """Of an event, or of a reply that is parsed."""
 MOST_REPLY_VALUES = 50_000
 MOST_EVENT_VALUES = 20_000
+MOST_CALLS_OF_TOOLS = 500
+"""Of tools, in a stream that is translated."""
 STREAMED_TOKEN_BYTES = 8 * 1024
 """Of a stream for each token of its output limit, at most on average."""
 MOST_KEPT_BYTES = 4 * 1024 * 1024

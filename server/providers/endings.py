@@ -84,8 +84,6 @@ def ending_of(reason: Any) -> Ending | None:
     """
     if reason is None:
         return None
-    if isinstance(reason, str) and reason in _ENDINGS:  # as nearly always
-        return _ENDINGS[reason]
     word = word_of(reason)
     if not word:
         return None

@@ -11,7 +11,7 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import orjson
@@ -42,7 +42,8 @@ _OF_ANY_SIZE = frozenset({str, list, dict})
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.
 _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
 _WORD_BYTES = 100
-_MAY_BE_UNBOUNDED = frozenset({"container", "mcp_servers", "tools", "web_search_options"})
+_UNBOUNDED = ("web_search_options", "mcp_servers", "container")
+_MAY_BE_UNBOUNDED = frozenset({*_UNBOUNDED, "tools"})
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
@@ -143,9 +144,8 @@ def measure(body: dict[str, Any]) -> Prompt:
     has_objects = b'":{' in text or "cache_control" in body
     may_cache = has_objects and b"ttl" in text.lower()
     size += max(unread - UNREAD_BYTES, 0)
-    attachments, unbounded, messages = 0, _unbounded_members(body), body.get("messages")
-    of_part = ""
-    for path, part in _parts(messages) if _has_parts(messages) else ():
+    attachments, unbounded, of_part = 0, _unbounded_members(body), ""
+    for path, part in _parts(body.get("messages")):
         payload, is_bounded = _attachment(part)
         if payload is not None:
             attachments += 1
@@ -160,8 +160,7 @@ def measure(body: dict[str, Any]) -> Prompt:
 def _unbounded_members(body: dict[str, Any]) -> list[str]:
     if _MAY_BE_UNBOUNDED.isdisjoint(body):  # as of most
         return []
-    names = ("web_search_options", "mcp_servers", "container")
-    found = [name for name in names if body.get(name) not in (None, [])]
+    found = [name for name in _UNBOUNDED if body.get(name) not in (None, [])]
     tools = body.get("tools")
     for number, tool in enumerate(tools if isinstance(tools, list) else ()):
         if isinstance(tool, dict) and not _is_of_client(tool):
@@ -175,21 +174,18 @@ def _is_of_client(tool: dict[str, Any]) -> bool:
     return all(isinstance(kind, str) and kind.startswith(_CLIENT_TOOLS) for kind in kinds)
 
 
-def _has_parts(messages: Any) -> bool:
-    """Is a message more than a text? Most are not, and then there is nothing to walk through."""
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and isinstance(message.get("content"), list):
-            return True
-    return False
-
-
-def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+def _parts(messages: Any) -> Iterable[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
     waiting: list[tuple[str, Any]] = []
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
         content = message.get("content") if isinstance(message, dict) else None
         if isinstance(content, list):
             waiting.append((f"messages.{number}.content", content))
+    # Most are text, and then there is nothing to walk through.
+    return _within(waiting) if waiting else ()
+
+
+def _within(waiting: list[tuple[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     while waiting:
         path, parts = waiting.pop()
         for number, part in enumerate(parts if isinstance(parts, list) else ()):

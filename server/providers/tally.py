@@ -3,6 +3,8 @@
 from functools import reduce
 from typing import Any
 
+from server.providers.ask import MOST_CHOICES
+from server.providers.bounds import TooLarge
 from server.providers.counting import NoAnswer, Tally
 from server.providers.endings import Ending, ending_of
 from server.providers.reading import an_object, objects, small
@@ -88,6 +90,8 @@ class ChatTally(Tally):
             self._begun.add(_index_of(choice, position))
 
     def _finish(self, choice: dict[str, Any], position: int, event: dict[str, Any]) -> None:
+        if position >= MOST_CHOICES:  # which no request can ask for
+            raise TooLarge
         ending = _judge_choice(choice)
         if event.get("type") == "ping" or ending is None or len(self._finished) >= self._choices:
             return

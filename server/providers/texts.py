@@ -36,9 +36,6 @@ def count_message(message: Any, output: Output) -> None:
     for name, value in message.items():
         if not value or name in _NO_OUTPUT:
             continue
-        if name == "content" and isinstance(value, str):  # as of most
-            output.add(value)
-            continue
         if name in _SAME and any(message.get(other) for other in _SAME[name]):
             continue
         if isinstance(value, str) and name in _CERTAIN:

@@ -8,7 +8,7 @@ tokens have a name with nearly each vendor.
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from server.amounts import LARGEST, is_amount
+from server.amounts import is_amount
 from server.providers.reading import an_object, objects
 
 MESSAGE_INPUTS = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
@@ -209,8 +209,6 @@ def _amounts(value: dict[str, Any]) -> dict[str, int]:
 
 def _amount(value: dict[str, Any], name: str) -> int | None:
     found = value.get(name)
-    if type(found) is int and 0 <= found <= LARGEST:  # as nearly always
-        return found
     return None if found is None else _number(found)
 
 

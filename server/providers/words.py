@@ -16,10 +16,14 @@ from server.providers.reading import an_object, string
 _LONGEST_MESSAGE = 2_000
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 65_536
-"""Of which secrets are taken out; then it is cut to what is passed on."""
+"""Of which all secrets but the key are taken out; then it is cut to what is passed on."""
 _DEEPEST = 5
 _MOST_LISTED = 10
 _MOST_OTHERS = 30
+MOST_MEMBERS = 200
+"""Of the members of what may be a failure: an honest one has a few."""
+_MOST_PARTS = 500
+"""Objects and lists of a failure that are looked into, which takes 5 ms."""
 # Accounts of the tenant that providers name in their messages, and what looks like a key.
 _OF_THE_TENANT = re.compile(
     r"\b(?:(?:org|proj|sk|acct|wrkspc)[-_][A-Za-z0-9*_.-]{4,}"
@@ -59,7 +63,7 @@ class Words(NamedTuple):
 
 def words_of(failure: Any, api_key: str) -> Words:
     """Of what was parsed, or of a plain text, for an endpoint with this key."""
-    said = _describe(failure, 0)
+    said = _describe(failure, 0, iter(range(_MOST_PARTS)))
     code, number = said.get("code"), 0
     if type(code) is int or (isinstance(code, str) and code.isdecimal() and len(code) == 3):
         number = int(code) if 400 <= int(code) < 600 else 0
@@ -84,7 +88,7 @@ def is_failure(value: dict[str, Any]) -> bool:
         or any(type(number) is int and number >= 400 for number in numbers)
         or any(value.get(name) is False for name in ("success", "ok"))
         or bool(an_object(value.get("base_resp")).get("status_code"))
-        or any(value[name] and _is_of_failures(name) for name in value)
+        or any(value[name] and _is_of_failures(name) for name in islice(value, MOST_MEMBERS))
     )
 
 
@@ -98,10 +102,9 @@ def _is_of_a_failure(text: str) -> bool:
 
 
 def without_secrets(text: str, api_key: str) -> str:
-    text = text[:_LONGEST_TEXT]
     if api_key:
-        text = text.replace(api_key, "***")
-    return _OF_THE_TENANT.sub("***", text)
+        text = text.replace(api_key, "***")  # before it is cut, maybe in the midst of the key
+    return _OF_THE_TENANT.sub("***", text[:_LONGEST_TEXT])
 
 
 def has_secrets(value: dict[str, Any], api_key: str) -> bool:
@@ -114,27 +117,26 @@ def has_secrets(value: dict[str, Any], api_key: str) -> bool:
     return len(text) > _LONGEST_TEXT or without_secrets(text, written) != text
 
 
-def _describe(value: Any, depth: int) -> dict[str, Any]:
-    """`message`, and perhaps `type`, `code` and `param`; {} if nothing is said."""
+def _describe(value: Any, depth: int, parts: Iterator[int]) -> dict[str, Any]:
+    """`message`, and perhaps `type`, `code` and `param`; {} if nothing is said. `parts`: one for
+    each object or list that may still be looked into."""
     if isinstance(value, str):
         return {"message": value} if value.strip() else {}
-    if depth > _DEEPEST:
+    if not isinstance(value, dict | list) or depth > _DEEPEST or next(parts, None) is None:
         return {}
     if isinstance(value, list):
-        said = (_describe(item, depth + 1) for item in value[:_MOST_LISTED])
+        said = (_describe(item, depth + 1, parts) for item in value[:_MOST_LISTED])
         return next((words for words in said if words), {})
-    if not isinstance(value, dict):
-        return {}
-    found = {**_own_words(value), **_said_within(value, depth)}
+    found = {**_own_words(value), **_said_within(value, depth, parts)}
     return {name: text for name, text in found.items() if text}
 
 
-def _said_within(value: dict[str, Any], depth: int) -> dict[str, Any]:
+def _said_within(value: dict[str, Any], depth: int, parts: Iterator[int]) -> dict[str, Any]:
     error = value.get("error")
     names = _ERROR_FIRST if isinstance(error, dict | list) else _SAYING
     named: dict[str, Any] = {}
     for said in (*(value.get(name) for name in names), *_other_sayings(value)):
-        words = _describe(said, depth + 1)
+        words = _describe(said, depth + 1, parts)
         if words.get("message"):
             return {**named, **words}
         named |= words

@@ -46,9 +46,7 @@ class Patience:
 
     def deadline(self) -> float:
         """Of a caller that comes now."""
-        now = monotonic()
-        now = now if now < self._stands_still_at else self._stands_still_at
-        return now - self._held_up + self.seconds
+        return self.now() + self.seconds
 
     def _come_around(self) -> None:
         now = monotonic()

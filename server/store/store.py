@@ -102,8 +102,7 @@ class Store:
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> tuple[Status, list[Any]]:
         """Runs `lua/<name>.lua`; its status and the values after it, text as bytes."""
-        pipeline = self._topology.fast(keys[0])
-        return read(await pipeline.run(self._scripts[name], len(keys), *keys, *args))
+        return read(await self.submit(name, keys, *args))
 
     def submit(
         self, name: str, keys: Sequence[str], *args: str | int | bytes

@@ -35,6 +35,8 @@ TENANT_ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 ETAG = re.compile(r'"[0-9a-f]{40}"')
 RESERVED_IDS = ("tenants", "docs", "livez", "readyz", "metrics")
 CONFIG_BYTES = 64 * 1024
+STORED_BYTES = 4 * CONFIG_BYTES
+"""What others have written into Redis may have blanks; larger ones are not read."""
 # In memory, where a config can be a hundred times as large as its text.
 PARSED_BYTES = 32 * 1024 * 1024
 SEEN_TENANTS = 20_000
@@ -185,7 +187,9 @@ def is_tenant_id(text: str) -> bool:
 def _parse_stored(tenant_id: str, raw: bytes, is_new: bool) -> TenantConfig | None:
     """None if it is not valid, which the log tells once."""
     try:
-        return parse_config(orjson.loads(raw))
+        if len(raw) <= STORED_BYTES:
+            return parse_config(orjson.loads(raw))
+        fault = f"of at most {STORED_BYTES} bytes"
     except Invalid as error:
         # The paths alone: a value could be a provider's key.
         fault = "valid: " + ", ".join(detail["path"] for detail in error.extra["details"])

@@ -39,6 +39,10 @@ REMEMBERED_URLS = 1_000
 # Of each response, and twice that in passing: where its reader is slow the provider has to wait.
 BUFFER_BYTES = 64 * 1024
 
+RECEIVED_BYTES = 16 * 1024
+"""That the system keeps of each connection, and as many again; so many are read at once. By itself
+it would be hundreds of KiB, of each of 1,440 calls. A reply gets as many in each round trip."""
+
 _JOINED_BYTES = 16 * 1024
 
 _HEADER = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*")
@@ -67,7 +71,7 @@ class Upstream:
             resolver=Resolver(self._names, self.timeouts.connect),
             use_dns_cache=False,
             ssl=tls_context(),
-            socket_factory=None if self._allow_private else _open_socket,
+            socket_factory=partial(_open_socket, allow_private=self._allow_private),
         )
         self._connector._factory = partial(Protocol, self._loop, self._turns)  # type: ignore[assignment]
         self._timeout = aiohttp.ClientTimeout(total=None, sock_connect=self.timeouts.connect)
@@ -175,12 +179,16 @@ class _Target:
         return b"%b%d\r\n\r\n" % (self._head_with_headers, length)
 
 
-def _open_socket(info: tuple[int, int, int, str, tuple[Any, ...]]) -> socket.socket:
+def _open_socket(
+    info: tuple[int, int, int, str, tuple[Any, ...]], allow_private: bool
+) -> socket.socket:
     """The socket to connect to an address, unless it is not public. Called for each attempt."""
     family, kind, protocol, _, address = info
-    if not is_public(address[0]):
+    if not allow_private and not is_public(address[0]):
         raise _NotPublic(errno.EACCES, "address is not public")
-    return socket.socket(family, kind, protocol)
+    found = socket.socket(family, kind, protocol)
+    found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
+    return found
 
 
 def _reason(error: BaseException) -> str:

@@ -17,6 +17,9 @@ MOST_HEADS = 10
 PART_BYTES = 8 * 1024
 """Parsed before others have their turn, which takes 12 ms at most; most replies are smaller."""
 
+UNDECIPHERED_BYTES = 16 * 1024
+"""Of TLS: when so many wait, no more is read. uvloop would read 256 KiB, and keep that memory."""
+
 _NOTHING = memoryview(b"")
 
 
@@ -44,7 +47,15 @@ class Protocol(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        return bool(self._waiting) or self._loss is not None or super().should_close
+        is_over = bool(self._waiting) or self._loss is not None or super().should_close
+        return is_over or self._turns.has_many_idle
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._turns.connections += 1
+        bound = getattr(transport, "set_read_buffer_limits", None)  # of TLS
+        if bound is not None:
+            bound(UNDECIPHERED_BYTES)
 
     def data_received(self, data: bytes) -> None:
         if not data:
@@ -68,6 +79,7 @@ class Protocol(ResponseHandler):
     def ask(self) -> None:
         """A request is about to be sent."""
         self.is_asked = True
+        self._turns.calls += 1
         self._was_paused = False
 
     def pause_reading(self) -> None:
@@ -107,6 +119,7 @@ class Protocol(ResponseHandler):
 
     def leave(self) -> None:
         """Nobody asks any more."""
+        self._turns.calls -= 1
         self.is_asked, self.on_data = False, None
         if self._is_held:
             self.release()
@@ -138,6 +151,7 @@ class Protocol(ResponseHandler):
         is_left = self.is_asked and (self._waiting or self._reading_paused)
         if self._loss is not None and not is_left:
             (reason,), self._loss, self._waiting = self._loss, None, _NOTHING
+            self._turns.connections -= 1
             super().connection_lost(reason)
 
     def _refuse(self) -> None:

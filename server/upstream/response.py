@@ -199,8 +199,8 @@ class Response:
 
         Closes the response if it is not read to its end.
         """
-        content = self._content
-        if content.is_eof() and content.exception() is None and content.total_bytes <= most:
+        content, size = self._content, self._content.total_bytes
+        if content.is_eof() and content.exception() is None and size <= most and is_room_for(size):
             return content.read_nowait()  # it came with the head
         # Not a list of parts: each may be a byte, and then takes forty.
         body, until = bytearray(), self._loop.time() + self._timeouts.whole

@@ -9,6 +9,9 @@ TURN_SECONDS = 0.01
 """In each turn of the loop; then nothing more is begun that could take long."""
 LIGHT_BYTES = 1024
 """What takes so little that it never waits, as nearly all chunks of streams."""
+MOST_IDLE = 200
+"""Connections that are kept for a next call: with TLS each takes up to 100 KB, and a tenant may
+have thousands of hosts and ports."""
 
 
 class Turns:
@@ -18,9 +21,17 @@ class Turns:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.connections = 0
+        """That are open, in use or not."""
+        self.calls = 0
+        """Those that are in use."""
         self._has_begun = False
         self._end = 0.0
         self._lines: dict[str, deque[Callable[[], None]]] = {}
+
+    @property
+    def has_many_idle(self) -> bool:
+        return self.connections - self.calls > MOST_IDLE
 
     @property
     def is_over(self) -> bool:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from itertools import cycle, repeat
+from itertools import chain, cycle, repeat
 
 import orjson
 
@@ -134,6 +134,33 @@ def _long_kinds() -> Answer:
     """Of events that nobody knows, and that may be failures."""
     event = b'data: {"object":"%b"}\n\n' % (b"x" * 4_000_000)
     return endless(lambda: repeat(event))
+
+
+def _names() -> Answer:
+    """Of very many members in events that nobody knows, each as long as is looked through."""
+    members = (b'"%06d%b":1' % (number, b"e" * 194) for number in range(9_900))
+    event = b"data: {%b}\n\n" % b",".join(members)
+    answer = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+    return endless(lambda: chain([answer], repeat(event)))
+
+
+def _words() -> Answer:
+    """A failure, which may say what it is in any of very many objects."""
+    letters = b"abcdefghijklmnopqrst"
+    failure = b"{}"
+    for _ in range(3):
+        failure = b"{%b}" % b",".join(b'"%c":%b' % (name, failure) for name in letters)
+    return chunked([b'data: {"error":%b}\n\n' % failure], EVENTS)
+
+
+def _many_calls() -> Answer:
+    event = filled(
+        b'data: {"choices":[{"index":0,"delta":{"tool_calls":[',
+        b'{"name":"a","arguments":"{}"}',
+        b"]}}]}\n\n",
+        110_000,
+    )
+    return chunked([event], EVENTS)
 
 
 def _reasons() -> Answer:
@@ -285,6 +312,9 @@ ATTACKS = [
         }.items()
     ),
     Attack("ids_translated", partial(_call, _ids_of_calls, 2, stream=True, path=MESSAGES)),
+    Attack("names_of_members", partial(_call, _names, 8, stream=True, limit=10**6)),
+    Attack("words_of_failures", partial(_call, _words, 16, stream=True)),
+    Attack("many_calls", partial(_call, _many_calls, 16, stream=True, path=MESSAGES)),
     Attack("long_kinds", partial(_call, _long_kinds, 2, stream=True, limit=10**6)),
     Attack("inputs_translated", partial(_call, _inputs, 2, stream=True, path=MESSAGES)),
     Attack("tiny_events_translated", partial(_call, _tiny_events, 2, stream=True, path=MESSAGES)),

@@ -178,3 +178,12 @@ def test_what_is_not_understood_tells_no_key_that_json_escapes(
         events = stream(user_at(client, raw.url, api_key=key), "Hi")
     assert events[-1] == "[DONE]"
     assert not any("x_info" in event for event in events)
+
+
+def test_a_key_is_taken_out_where_a_long_text_is_cut(client: httpx.Client) -> None:
+    """It has room among what is told, as what is before it is taken out, too."""
+    key = "0123456789abcdef"
+    said = {"error": {"message": f"sk-{'a' * 65_520} {key}"}}
+    with RawProvider(whole(json.dumps(said).encode())) as provider:
+        user = user_of(client, {"main": endpoint(provider.url, api_key=key)})
+        assert ask(user, "Hi").json()["error"]["message"] == "*** ***"

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.tenants.tenants import STORED_BYTES
 from tests.api import ADMIN, GROUPS, Api, config
 from tests.processes import Valkey
 
@@ -63,7 +64,13 @@ def test_a_plain_set_in_redis_is_in_force_too(api: Api, valkey: Valkey) -> None:
     assert api.put_config(config(), **{"If-Match": etag_of(api)}).status_code == 200
 
 
-@pytest.mark.parametrize("stored", ["{", "[]", "5", "{}", '{"user_groups": 1}', ""])
+TOO_LARGE = json.dumps(config()) + " " * STORED_BYTES
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ["{", "[]", "5", "{}", '{"user_groups": 1}', "", pytest.param(TOO_LARGE, id="too large")],
+)
 def test_a_stored_config_that_is_not_valid_is_503_until_it_is_replaced(
     api: Api, valkey: Valkey, stored: str
 ) -> None:

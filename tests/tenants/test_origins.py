@@ -1,11 +1,14 @@
 """`allowed_origins` takes what a browser can send, and refuses what can never match."""
 
+import json
+
 import httpx
 import pytest
 
 from server.store import keys
 from tests.api import ADMIN, Api, config
-from tests.processes import Valkey
+from tests.processes import Server, Valkey
+from tests.raw import connect
 
 GOOD = [
     "https://app.example.com",
@@ -125,3 +128,22 @@ def test_what_is_stored_from_before_is_served(api: Api, valkey: Valkey) -> None:
     valkey.client.set(key, text.replace('"auth"', old, 1))
     reply = api.post("/auth/anonymous", None, {"Origin": "https://app.example.com"})
     assert reply.status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://é.example", "https://例え.example"])
+@pytest.mark.parametrize("path", ["auth/anonymous", "charges"])
+def test_one_that_is_stored_from_before_is_told_as_it_was_sent(
+    api: Api, valkey: Valkey, server: Server, origin: str, path: str
+) -> None:
+    """No browser sends it so, but anybody else may."""
+    old = config() | {"allowed_origins": [origin]}
+    valkey.client.set(keys.config(api.tenant_id), json.dumps(old))
+    head = f"POST /{api.tenant_id}/{path} HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n"
+    head += "Content-Length: 0\r\nConnection: close\r\n\r\n"
+    with connect(server.url) as connection:
+        connection.sendall(head.encode())
+        received = b""
+        while portion := connection.recv(65536):
+            received += portion
+    assert f"\r\naccess-control-allow-origin: {origin}\r\n".encode() in received
+    assert received.startswith(b"HTTP/1.1 401" if path == "charges" else b"HTTP/1.1 200")

@@ -1,12 +1,14 @@
 """Streams of Anthropic's messages as streams of OpenAI's chat completions.
 
 Sources: the Anthropic API reference, streaming messages; the OpenAI API reference, the chat
-completion chunk object. What is missing or odd in an event is left out; nothing raises.
+completion chunk object. What is missing or odd in an event is left out; too many calls of tools
+raise TooLarge.
 """
 
 from sys import getsizeof
 from typing import Any
 
+from server.providers.bounds import MOST_CALLS_OF_TOOLS, TooLarge
 from server.providers.endings import ending_of
 from server.providers.for_chat.reply import arguments, chat_usage, finish_reason
 from server.providers.reading import an_object, count, string
@@ -96,6 +98,8 @@ class ChatStream:
             return self._text(block)
         number = self._calls
         self._calls += 1
+        if self._calls > MOST_CALLS_OF_TOOLS:
+            raise TooLarge
         self._numbers[index] = number
         self._silent[index] = number, arguments(block, self._inputs)
         self.kept += _CALL_BYTES + getsizeof(self._silent[index][1])

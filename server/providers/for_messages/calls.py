@@ -27,6 +27,7 @@ from typing import Any
 
 import orjson
 
+from server.providers.bounds import MOST_CALLS_OF_TOOLS, TooLarge
 from server.providers.for_messages.blocks import FRAGMENT_BYTES, Block, Delta
 from server.providers.for_messages.brackets import Brackets
 from server.providers.for_messages.reply import LONGEST_NAME, UNNAMED, function_of, tool_use
@@ -156,13 +157,14 @@ class Calls:
         self._origin = origin
         self._used: set[str] = set()
         self._inputs = ToolInputs()
+        self._begun = 0
         self._last: dict[str, Call] = {}
         """By their index: some servers give all calls one, or none."""
         self._named: dict[tuple[str, str], Call] = {}
         """By their index and the ID that they began with."""
 
     def find(self, delta: dict[str, Any], name: str, arguments: str) -> tuple[Call, bool]:
-        """The call that the delta belongs to, and whether it begins it."""
+        """The call that the delta belongs to, and whether it begins it. Raises TooLarge."""
         key = repr(small(delta.get("index")))[:_LONGEST_INDEX]
         call, call_id = self._last.get(key), ""
         if "id" in delta and (call_id := id_of(delta)):
@@ -175,6 +177,9 @@ class Calls:
         again = call.name if call is not None and call.is_named_again else ""
         if call is not None:
             call.is_over = not (call_id and call.id and call_id != call.id)
+        self._begun += 1
+        if self._begun > MOST_CALLS_OF_TOOLS:
+            raise TooLarge
         begun = self._last[key] = Call(self._origin, self._used, self._inputs, again)
         if call_id:
             self._named[key, call_id] = begun

@@ -63,7 +63,7 @@ class MessageStream:
         """About how many bytes of memory it takes: calls as long as it lasts, others until sent."""
 
     def from_chunk(self, chunk: dict[str, Any]) -> list[dict[str, Any]]:
-        """The Anthropic events of one chunk (parsed data object).
+        """The Anthropic events of one chunk (parsed data object). Raises TooLarge.
 
         message_start comes first, whatever the first chunk is; usage may come in any chunk, also
         with non-empty choices.
