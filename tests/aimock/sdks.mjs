@@ -7,10 +7,10 @@ const messages = [{ role: "user", content: "greeting" }];
 
 async function withOpenAI(settings) {
   const completions = new OpenAI(settings).chat.completions;
-  const whole = await completions.create({ model: "m", messages });
+  const whole = await completions.create({ model: "", messages });
   const options = { stream: true, stream_options: { include_usage: true } };
   let streamed = "", usage;
-  for await (const chunk of await completions.create({ model: "m", messages, ...options })) {
+  for await (const chunk of await completions.create({ model: "", messages, ...options })) {
     streamed += chunk.choices[0]?.delta.content ?? "";
     usage = chunk.usage ?? usage;
   }
@@ -20,7 +20,7 @@ async function withOpenAI(settings) {
 
 async function withAnthropic(settings) {
   const client = new Anthropic(settings);
-  const asked = { model: "m", max_tokens: 100, messages };
+  const asked = { model: "", max_tokens: 100, messages };
   const whole = await client.messages.create(asked);
   const final = await client.messages.stream(asked).finalMessage();
   const { input_tokens: input, output_tokens: output } = final.usage;

@@ -145,7 +145,7 @@ def test_what_is_used_exceeds_the_balances_by_the_estimates_error_at_most(
 ) -> None:
     """The error: prompts that use 25 % more than estimated, which is 20 % too low an estimate."""
     group = {"tokens": TOKENS, "rate_limit": 10_000, "rate_limit_window": 60}
-    endpoints = {protocol: endpoint(double.url, protocol) for protocol in PROTOCOLS}
+    endpoints = {protocol: endpoint(double.url, protocol, models=["m"]) for protocol in PROTOCOLS}
     count = USERS * CALLS_EACH
     with httpx.Client(base_url=server.url, timeout=20) as client:
         api = Api.new_tenant(client, text_config(endpoints, anonymous=group, paid=group))
@@ -153,7 +153,8 @@ def test_what_is_used_exceeds_the_balances_by_the_estimates_error_at_most(
         requests = [Request(number, waits=number < count) for number in range(2 * count)]
         for wave in (requests[:count], requests[count:]):
             statuses = asyncio.run(call_all(server.url, double, users, wave))
-            assert {200} < set(statuses) <= {200, 402, 429}
+            # 503: the system gave one worker more of them than may be under way there.
+            assert {200} < set(statuses) <= {200, 402, 429, 503}
         eventually(lambda: all(user.balance()["tokensHeld"] == 0 for user in users), 30)
         by_user: dict[int, list[tuple[Request, Call]]] = defaultdict(list)
         for call in double.calls():
