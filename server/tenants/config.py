@@ -9,6 +9,7 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
 )
@@ -18,6 +19,7 @@ from server.amounts import LARGEST
 from server.errors import Detail, Invalid, Unsupported
 from server.providers.ask import PROMPT
 from server.providers.translation import TRANSLATIONS
+from server.tenants.auth import Auth, ProviderName
 from server.tenants.endpoints import Providers, TextEndpoints
 from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
@@ -69,10 +71,10 @@ class Limits(Strict):
 
 
 class TenantConfig(Strict):
-    """A tenant: login methods, user groups, providers, prompts. Nothing reads `auth` yet."""
+    """A tenant: user groups, login methods, providers, prompts."""
 
-    auth: dict[str, Any]
     user_groups: UserGroups
+    auth: Auth
     providers: Providers
     prompts: dict[Name, Prompt] = Field(
         {}, description="what users may ask for as `prompt/<name>`, without having its text"
@@ -84,9 +86,26 @@ class TenantConfig(Strict):
         examples=[["https://app.example.com", "http://localhost:5173"]],
     )
 
+    def login_group(self, provider: ProviderName) -> str | None:
+        """Which group they join who sign in there; None where nobody can."""
+        return self.auth.login_group(provider, self.user_groups.by_name)
+
     @cached_property
     def policies(self) -> Policies:
         return Policies(self.user_groups.by_name, self.providers.text)
+
+    @field_validator("auth", mode="wrap")
+    @classmethod
+    def _fits_the_groups(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Auth:
+        if info.context != TO_BE_STORED:
+            return handler(value) if isinstance(value, dict) else Auth()
+        auth: Auth = handler(value)
+        groups: UserGroups | None = info.data.get("user_groups")
+        if groups is not None and (fault := auth.fault(groups.by_name)):
+            raise ValueError(fault)
+        return auth
 
     @field_validator("prompts")
     @classmethod

@@ -57,11 +57,12 @@ def _fault_of_host(scheme: str, rest: str) -> str | None:
         return "has no host that there could be"
     if _DEFAULT_PORTS.get(scheme) == port:
         return f"has the default port {port}, which browsers leave out"
-    is_host = _is_host(host) if scheme in _DEFAULT_PORTS else host
-    return None if is_host else "has no host that there could be, as browsers write it"
+    can_be = is_host(host) if scheme in _DEFAULT_PORTS else host
+    return None if can_be else "has no host that there could be, as browsers write it"
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Is it a host as browsers write it: lower case, an IPv6 address in brackets?"""
     try:
         if host.startswith("["):
             return "%" not in host and f"[{IPv6Address(host[1:-1])}]" == host
