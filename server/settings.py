@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -16,6 +17,20 @@ from pydantic import (
 
 # What an HTTP header can carry back to us: a token with other characters could never match.
 _Visible = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=1024)]
+
+# As others compare them letter by letter, or add to them.
+_Url = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^https?://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~%/-]*)?$", max_length=300
+    ),
+]
+
+GOOGLE = "https://accounts.google.com"
+APPLE = "https://appleid.apple.com"
+TURNSTILE = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
+HCAPTCHA = "https://api.hcaptcha.com/siteverify"
+RECAPTCHA = "https://www.google.com/recaptcha/api/siteverify"
 
 LEAST_ADMIN_TOKEN = 16
 """Characters of an admin token that nobody guesses, if they are random."""
@@ -65,6 +80,9 @@ class Settings(BaseModel):
     anonymous_logins_per_hour: int = Field(
         30, ge=0, le=10_000, description="likewise; more for the networks around an IPv6 address"
     )
+    logins_per_minute: int = Field(
+        60, ge=0, le=10_000, description="logins of all other kinds, likewise; 0 is no limit"
+    )
     logins_memory_share: int = Field(
         80, ge=1, le=100, description="percent of Redis' maxmemory that logins may fill"
     )
@@ -80,6 +98,14 @@ class Settings(BaseModel):
     allow_private_upstreams: bool = Field(
         False, description="upstreams may have private addresses and speak http; for tests"
     )
+    public_url: _Url = Field(
+        "", description="what browsers call this server; logins by redirect need it"
+    )
+    google_url: _Url = Field(GOOGLE, description="the issuer of Google's ID tokens")
+    apple_url: _Url = Field(APPLE, description="the issuer of Apple's ID tokens")
+    turnstile_url: _Url = Field(TURNSTILE, description="where challenges of Turnstile are verified")
+    hcaptcha_url: _Url = Field(HCAPTCHA, description="likewise of hCaptcha")
+    recaptcha_url: _Url = Field(RECAPTCHA, description="likewise of reCAPTCHA")
 
     @field_validator("admin_token")
     @classmethod
@@ -89,6 +115,21 @@ class Settings(BaseModel):
                 f"must have at least {LEAST_ADMIN_TOKEN} characters where HOST is not localhost"
             )
         return token
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_safe_for_browsers(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError("must begin with https://, unless it is this machine itself")
+        return url.rstrip("/")
+
+    @field_validator("google_url", "apple_url", "turnstile_url", "hcaptcha_url", "recaptcha_url")
+    @classmethod
+    def _is_safe_for_secrets(cls, url: str, info: ValidationInfo) -> str:
+        if url.startswith("http:") and not info.data.get("allow_private_upstreams"):
+            raise ValueError("must begin with https://, unless ALLOW_PRIVATE_UPSTREAMS is 1")
+        return url
 
     @property
     def user_ttl_ms(self) -> int:

@@ -33,11 +33,18 @@ BAD_VALUES = {
     "LEDGER_ENTRIES": "0",
     "ANONYMOUS_LOGINS_PER_MINUTE": "-1",
     "ANONYMOUS_LOGINS_PER_HOUR": "1.5",
+    "LOGINS_PER_MINUTE": "-1",
     "LOGINS_MEMORY_SHARE": "101",
     "PROXIES_COUNT": "many",
     "FORWARDED_SECRET": "a\tb",
     "METRICS_PORT": "65536",
     "ALLOW_PRIVATE_UPSTREAMS": "perhaps",
+    "PUBLIC_URL": "http://app.example.com",
+    "GOOGLE_URL": "http://localhost:4000",
+    "APPLE_URL": "appleid.apple.com",
+    "TURNSTILE_URL": "https://user@turnstile.example/siteverify",
+    "HCAPTCHA_URL": "https://hcaptcha.example/siteverify?a=b",
+    "RECAPTCHA_URL": "https://recaptcha.example/site verify",
 }
 
 Fails = Callable[..., tuple[int, str]]
