@@ -1,12 +1,14 @@
-"""The refusals of restricted keys; server/errors.py has the others.
+"""The refusals of logins and of restricted keys; server/errors.py has the others.
 
 Refusal
 ├── KeyNotAllowed         403  a restricted key where only a full one may be
+├── NotFound              404
+│   └── LoginNotConfigured 404  the tenant has no logins of this kind
 └── TooManyRequests       429
     └── TooManyKeys       429  as many of them are alive as the user may have
 """
 
-from server.errors import Refusal, TooManyRequests
+from server.errors import NotFound, Refusal, TooManyRequests
 
 
 class KeyNotAllowed(Refusal):
@@ -14,6 +16,11 @@ class KeyNotAllowed(Refusal):
     status = 403
     message = "Key not allowed here"
     is_final = True
+
+
+class LoginNotConfigured(NotFound):
+    label = "login_not_configured"
+    message = "Login method not configured"
 
 
 class TooManyKeys(TooManyRequests):

@@ -1,6 +1,7 @@
 """How many logins there may be, of one client, of the networks around it, and of a tenant."""
 
 from ipaddress import IPv4Network, IPv6Network
+from typing import NamedTuple
 
 from server.errors import TooManyRequests
 from server.store import keys
@@ -11,7 +12,14 @@ from server.store.store import Store
 # has up to 65,536 of a client's, and they cost nothing. Behind one IPv4 address there can be many
 # users, and nobody gets a network of them for nothing, so that these have no limit in common.
 _NETWORKS = {56: 4, 48: 10}
-_MOST_WINDOWS = 5
+_MOST_WINDOWS = 6
+
+
+class Ceilings(NamedTuple):
+    """A tenant's limits, whatever addresses its logins come from; 0 for none."""
+
+    per_hour: int
+    per_day: int
 
 
 class LoginLimits:
@@ -26,13 +34,14 @@ class LoginLimits:
         self._per_hour = per_hour
 
     async def count(
-        self, tenant_id: str, tenant_per_hour: int | None, client: IPv4Network | IPv6Network | None
+        self, tenant_id: str, ceilings: Ceilings, client: IPv4Network | IPv6Network | None
     ) -> None:
         """Counts one of this client, None for one without limits, and of the tenant.
 
         Raises TooManyRequests where that is one too many; then it counts nowhere.
         """
-        windows = [("hour", tenant_per_hour or 0), *self._windows_of(client)]
+        of_tenant = [("hour", ceilings.per_hour), ("day", ceilings.per_day)]
+        windows = [*of_tenant, *self._windows_of(client)]
         if not any(limit for _, limit in windows):
             return
         windows += [("none", 0)] * (_MOST_WINDOWS - len(windows))

@@ -30,7 +30,7 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
-from server.identity.errors import KeyNotAllowed, TooManyKeys
+from server.identity.errors import KeyNotAllowed, LoginNotConfigured, TooManyKeys
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
@@ -72,6 +72,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     NotAllowed: ("the user's group, or a restricted key, is not for this", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
+    LoginNotConfigured: ("the tenant has no logins of this kind", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),

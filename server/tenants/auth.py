@@ -136,7 +136,7 @@ class Anonymous(Lenient):
 
     enabled: bool = True
     per_day: int = Field(
-        0, ge=0, le=1_000_000_000, description="new users in any 24 hours; 0: no ceiling"
+        0, ge=0, le=1_000_000, description="new users in any 24 hours; 0: no ceiling"
     )
     challenge: Challenge | None = None
 

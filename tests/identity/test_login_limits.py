@@ -12,7 +12,7 @@ import pytest
 from redis.crc import key_slot
 
 from server.errors import TooManyRequests
-from server.identity.logins import LoginLimits
+from server.identity.logins import Ceilings, LoginLimits
 from server.settings import Settings
 from server.store.store import Store
 from tests.api import Api, config
@@ -27,7 +27,7 @@ from tests.identity.logins import (
 )
 from tests.processes import Server, Valkey
 
-MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 ADDRESS = "192.0.2.1"
 SITE, LARGEST_SITE = IPv6Network("2001:db8:2::/56"), IPv6Network("2001:db8:2::/48")
 LARGEST_USER = 34_000
@@ -145,6 +145,41 @@ def test_what_one_address_has_too_many_does_not_count_for_the_tenant(
     assert statuses(api, "192.0.2.2", 2) == [200, 429]
 
 
+def with_anonymous(client: httpx.Client, **members: object) -> Api:
+    return Api.new_tenant(client, config() | {"auth": {"anonymous": members}})
+
+
+def test_a_tenant_has_a_ceiling_for_a_day(behind_proxy: httpx.Client, valkey: Valkey) -> None:
+    api = with_anonymous(behind_proxy, per_day=4)
+    assert [statuses(api, f"192.0.2.{number}", 1)[0] for number in range(4)] == [200] * 4
+    counted = windows(valkey, api)
+    assert refused(api, "198.51.100.1") >= 86_300
+    assert windows(valkey, api) == counted
+    assert 0 < int(str(valkey.client.pttl(window_key(api, "day")))) <= DAY_MS + 1_000
+    age(valkey, api, "day", DAY_MS - 30_000)
+    assert 1 <= refused(api, "198.51.100.1") <= 30
+    age(valkey, api, "day", 30_000)
+    assert statuses(api, "198.51.100.1", 1) == [200]
+
+
+def test_of_two_ceilings_the_longer_wait_is_told(behind_proxy: httpx.Client) -> None:
+    value = config() | {"auth": {"anonymous": {"per_day": 1}}, "limits": {"logins_per_hour": 1}}
+    api = Api.new_tenant(behind_proxy, value)
+    assert statuses(api, ADDRESS, 1) == [200]
+    assert refused(api, "198.51.100.1") >= 86_300
+
+
+def test_anonymous_logins_may_be_switched_off(behind_proxy: httpx.Client, valkey: Valkey) -> None:
+    api = with_anonymous(behind_proxy, enabled=False)
+    reply = login(api, **{"x-forwarded-for": ADDRESS})
+    assert (reply.status_code, reply.json()) == (404, {"error": "Login method not configured"})
+    assert windows(valkey, api) == set()
+    api.put_config(config())
+    user = api.login()
+    api.put_config(config() | {"auth": {"anonymous": {"enabled": False}}})
+    assert user.charge().status_code == 200  # who is there stays
+
+
 def test_the_ceiling_holds_for_loopback_too(client: httpx.Client) -> None:
     api = with_ceiling(client, 3)
     assert [login(api).status_code for _ in range(5)] == [200] * 3 + [429] * 2
@@ -223,7 +258,7 @@ async def test_what_an_attacker_may_cost_in_a_day(
     users = 0
     for network in networks:
         with suppress(TooManyRequests):
-            await limits.count(api.tenant_id, None, network)
+            await limits.count(api.tenant_id, Ceilings(0, 0), network)
             users += 1
     assert users == admitted
     assert 24 * users * LARGEST_USER <= megabytes * 1_000_000
