@@ -9,8 +9,9 @@ import signal
 import sys
 
 from tests.doubles.answer import Answer
-from tests.doubles.app import create_app, listen
+from tests.doubles.app import create_app
 from tests.doubles.call import Script
+from tests.doubles.listen import listen
 
 TEXT = (
     "This is a double: it stands in for a provider and needs no account. It gives this answer to "
