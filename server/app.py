@@ -40,6 +40,7 @@ from server.gateway.room import (
     SMALL_REQUEST_BYTES,
     Room,
 )
+from server.identity.challenges import Challenges
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
@@ -106,6 +107,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
     meter, leases = Meter(store, settings.ledger_entries), Leases(store)
     names = Names()
+    upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
     services = Services(
         settings=settings,
         meter=meter,
@@ -115,11 +117,12 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
         reply_room=Room(REPLIES_BYTES, SMALL_REPLY_BYTES),
         places=Places(),
-        upstream=Upstream(names, settings.allow_private_upstreams, timeouts),
+        upstream=upstream,
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
             store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
         ),
+        challenges=Challenges(upstream, settings),
         users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),

@@ -30,7 +30,7 @@ Refusal
 │   ├── Overloaded        503  too many calls or large requests at a time, of all or of one
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 ├── of those who may not, or not now: server/metering/errors.py
-├── of restricted keys: server/identity/errors.py
+├── of logins and restricted keys: server/identity/errors.py
 └── those of providers: server/providers/errors.py
 """
 

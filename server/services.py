@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.gateway.places import Places
 from server.gateway.room import Room
+from server.identity.challenges import Challenges
 from server.identity.faults import FaultRates
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
@@ -35,6 +36,7 @@ class Services:
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits
+    challenges: Challenges
     users: Users
     restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens

@@ -53,6 +53,9 @@ class Timeouts:
     """Between two calls on a connection."""
     upstream_check: float = 0.25
 
+    challenge: float = 3
+    """For the word of a challenge's provider, from the look-up of its name on."""
+
     # A hold of a call.
     hold: float = 60
     """Until it goes back by itself, unless it is extended."""

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS
+from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS, SMALL_BYTES
 from server.blueprints.keys import (
     LEAST_SECONDS,
     LIMITS_BYTES,
@@ -61,7 +61,8 @@ ANONYMOUS_KEYS, ANONYMOUS_ENTRIES = of_lua("TEMPORARY_ONCE_FIELDS"), of_lua("TEM
 STATED = {
     "README.md": [
         f"the first {MOST_DETAILS} faults",
-        f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB",
+        f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB, "
+        f"of a login with a challenge {SMALL_BYTES // KIB} KiB",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
         f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys, an anonymous user {ANONYMOUS_RESTRICTED}",
@@ -99,6 +100,7 @@ STATED = {
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
     ],
     "docs/operate.md": [
+        f"and wait {Timeouts().challenge:.0f} s",
         f"more than {MOST_FAULTS:,} in a minute",
         f"{LARGE_FAULT} at most; after more than {SMALL_REQUEST_BYTES // KIB} KiB",
         f"at most {SMALL_REQUEST_BYTES // KIB} KiB, which may be a replay",

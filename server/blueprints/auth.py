@@ -1,6 +1,7 @@
 """Logging in; keys are checked elsewhere: in Request.who, and by read_user in the scripts."""
 
-from typing import Annotated
+import re
+from typing import Annotated, Any, NotRequired
 
 from pydantic import Field
 from sanic import Blueprint
@@ -9,18 +10,36 @@ from typing_extensions import TypedDict
 from server import metrics
 from server.amounts import Tokens
 from server.blueprints import cors
+from server.blueprints.body import SMALL_BYTES
 from server.blueprints.client_address import client_network
 from server.blueprints.metrics import counts_refusals
-from server.blueprints.request import Request, reply
-from server.errors import OriginNotAllowed, RedisNearlyFull, TooManyRequests
-from server.identity.errors import LoginNotConfigured
+from server.blueprints.request import Request, refuse, reply
+from server.errors import OriginNotAllowed, Overloaded, RedisNearlyFull, TooManyRequests
+from server.identity.errors import ChallengeFailed, ChallengeUnavailable, LoginNotConfigured
 from server.identity.logins import Ceilings
 from server.openapi.route import Answer, Doc
-from server.openapi.values import ApiKey, TenantId, UserId
+from server.openapi.values import ApiKey, TenantId, UserId, exactly
 from server.replies import JsonReply
+from server.tenants.auth import Challenge
 from server.tenants.groups import RateLimit, RateLimitWindow
 
 blueprint = Blueprint("auth", url_prefix="/auth")
+
+LONGEST_TOKEN = 8_000
+_TOKEN = re.compile(rf"[\x21-\x7e]{{1,{LONGEST_TOKEN}}}")
+
+
+class NewUser(TypedDict):
+    challenge: NotRequired[
+        Annotated[
+            str,
+            Field(
+                pattern=exactly(_TOKEN),
+                description="the token of the tenant's challenge, which the page has solved",
+                examples=["0.zrSnRHO7h0HwSjSCU8oyzbjEtD8p"],
+            ),
+        ]
+    ]
 
 
 class Login(TypedDict):
@@ -33,15 +52,26 @@ class Login(TypedDict):
 
 @blueprint.post(
     "/anonymous",
+    stream=True,
     ctx_doc=Doc(
         "Login",
         "Make a user, with an API key",
         [Answer("the new user")],
-        about="Needs no body. The balance and limits are those of the tenant's group "
-        "`anonymous`. Logins are limited per tenant and client address, with the networks around "
-        "an IPv6 address, and by the tenant's `limits.logins_per_hour` and "
-        "`auth.anonymous.per_day`.",
-        refusals=[OriginNotAllowed, LoginNotConfigured, TooManyRequests, RedisNearlyFull],
+        about="Needs no body, and reads none, unless the tenant's config has an "
+        "`auth.anonymous.challenge`: then it needs `challenge`, in a body of 8 KiB at most. The "
+        "balance and limits are those of the tenant's group `anonymous`. Logins are limited per "
+        "tenant and client address, with the networks around an IPv6 address, and by the tenant's "
+        "`limits.logins_per_hour` and `auth.anonymous.per_day`.",
+        body=NewUser,
+        body_required=False,
+        refusals=[
+            OriginNotAllowed,
+            ChallengeFailed,
+            LoginNotConfigured,
+            TooManyRequests,
+            RedisNearlyFull,
+            ChallengeUnavailable,
+        ],
     ),
 )
 @counts_refusals(metrics.login_answered)
@@ -53,9 +83,7 @@ async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     if not config.auth.anonymous.enabled:
         raise LoginNotConfigured
     services.reserve.admit_login()
-    ceilings = Ceilings(config.limits.logins_per_hour or 0, config.auth.anonymous.per_day)
-    client = client_network(request, services.settings)
-    await services.login_limits.count(tenant_id, ceilings, client)
+    await _count(request, tenant_id)
     login = await services.users.login(tenant_id, config.user_groups.anonymous, request.ref)
     metrics.login_answered(tenant_id, "logged_in")
     return reply(
@@ -67,3 +95,45 @@ async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
             "userId": login.user_id,
         }
     )
+
+
+async def _count(request: Request, tenant_id: str) -> None:
+    """Counts a login, with its challenge if the tenant has one. Raises Refusal."""
+    services, config = request.services, request.tenant.config
+    anonymous, client = config.auth.anonymous, client_network(request, services.settings)
+    ceilings = Ceilings(config.limits.logins_per_hour or 0, anonymous.per_day)
+    if anonymous.challenge is None:
+        await request.receive_body()
+        await services.login_limits.count(tenant_id, ceilings, client)
+        return
+    token = _token(await request.read_object(NewUser, SMALL_BYTES))
+    # First what costs nothing: the provider is asked no more often than an address may try.
+    await services.login_limits.count(tenant_id, ceilings, client, token)
+    await _verify(request, tenant_id, anonymous.challenge, token)
+    await services.login_limits.count_solved(tenant_id, ceilings)
+
+
+def _token(body: dict[str, Any]) -> str:
+    """Raises ChallengeFailed if there is none, Invalid."""
+    token = body.get("challenge", "")
+    if token == "":
+        raise ChallengeFailed
+    if not isinstance(token, str) or not _TOKEN.fullmatch(token):
+        message = f"must be a text of at most {LONGEST_TOKEN:,} visible ASCII characters"
+        refuse({"path": "challenge", "message": message})
+    return token
+
+
+async def _verify(request: Request, tenant_id: str, challenge: Challenge, token: str) -> None:
+    """Raises ChallengeFailed, ChallengeUnavailable, Overloaded; after the last two the token may
+    come again."""
+    services = request.services
+    try:
+        services.places.take(tenant_id)
+        try:
+            await services.challenges.verify(tenant_id, challenge, token)
+        finally:
+            services.places.leave(tenant_id)
+    except (ChallengeUnavailable, Overloaded):
+        await services.login_limits.forget(tenant_id, token)
+        raise

@@ -44,7 +44,7 @@ OF_OTHERS = Bounds(1 * MIB, 10_000, _READABLE_DEPTH)
 
 # While it arrives: it will be there twice, as text and parsed, or parsed and written.
 _ARRIVING = 2
-_UNCOUNTED_BYTES = SMALL_REQUEST_BYTES // _ARRIVING
+SMALL_BYTES = SMALL_REQUEST_BYTES // _ARRIVING
 """No body of so many has anything to take of the room, nor too many values."""
 
 
@@ -63,7 +63,7 @@ async def read(
     announced = stream.announced_bytes
     if announced > bounds.size:
         ask, announced = None, 0  # it is refused at once
-    if 0 < announced <= _UNCOUNTED_BYTES:  # as nearly all
+    if 0 < announced <= SMALL_BYTES:  # as nearly all
         return await _read_uncounted(stream)
     portion.could_be(_ARRIVING * announced)
     while stream.request_body:
@@ -117,12 +117,15 @@ def parse(text: bytearray) -> dict[str, Any]:
     return value
 
 
-async def read_small(stream: StrictHttp, room: Room, who: Who) -> dict[str, Any]:
-    """The object that a body within OF_OTHERS is. Raises Overloaded, TooComplex, InvalidJson."""
-    if 0 < stream.announced_bytes <= _UNCOUNTED_BYTES:
+async def read_small(
+    stream: StrictHttp, room: Room, who: Who, most: int = OF_OTHERS.size
+) -> dict[str, Any]:
+    """The object that a body within OF_OTHERS is, of at most `most` bytes. Raises Overloaded,
+    TooComplex, InvalidJson."""
+    if 0 < stream.announced_bytes <= SMALL_BYTES:
         return parse(await _read_uncounted(stream))
     with room.portion(who.tenant_id, who.user_id) as portion:
-        text = await read(stream, OF_OTHERS, portion)
+        text = await read(stream, OF_OTHERS._replace(size=most), portion)
         if len(text) > ASIDE_BYTES:
             portion.grow_to(await aside(portion.owners, weigh, text, OF_OTHERS))
         elif len(text) > OF_OTHERS.values:  # else it has no more of them

@@ -172,24 +172,24 @@ class Request(StrictRequest):
             raise BadRequest
         return str(given[0])
 
-    async def read_object(self, shape: Any) -> dict[str, Any]:
-        """The body, an object; an empty body is `{}`.
+    async def read_object(self, shape: Any, most: int = body.OF_OTHERS.size) -> dict[str, Any]:
+        """The body, an object, of at most `most` bytes; an empty body is `{}`.
 
         Raises InvalidJson, and Invalid for a member that `shape`, a TypedDict or several (`A | B`),
         does not have: a misspelt `tokens` must not quietly become the default. All else about the
         body the handler checks.
         """
-        value = await self.read_any_object()
+        value = await self.read_any_object(most)
         members = _members(shape)
         if not value.keys() <= members:
             unknown = [name for name in value if name not in members]
             refuse(*(Detail(path=name, message="unknown member") for name in unknown))
         return value
 
-    async def read_any_object(self) -> dict[str, Any]:
+    async def read_any_object(self, most: int = body.OF_OTHERS.size) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
         who: Who = getattr(self.ctx, "who", _ADMINISTRATOR)
-        return await body.read_small(self.http, self.services.request_room, who)
+        return await body.read_small(self.http, self.services.request_room, who, most)
 
     @property
     def http(self) -> StrictHttp:

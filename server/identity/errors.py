@@ -2,19 +2,31 @@
 
 Refusal
 ├── KeyNotAllowed         403  a restricted key where only a full one may be
+├── ChallengeFailed       403
 ├── NotFound              404
 │   └── LoginNotConfigured 404  the tenant has no logins of this kind
-└── TooManyRequests       429
-    └── TooManyKeys       429  as many of them are alive as the user may have
+├── TooManyRequests       429
+│   └── TooManyKeys       429  as many of them are alive as the user may have
+└── ServiceUnavailable    503
+    └── ChallengeUnavailable 503  nobody can say whether a challenge is solved
 """
 
-from server.errors import NotFound, Refusal, TooManyRequests
+from server.errors import NotFound, Refusal, ServiceUnavailable, TooManyRequests
 
 
 class KeyNotAllowed(Refusal):
     label = "key_not_allowed"
     status = 403
     message = "Key not allowed here"
+    is_final = True
+
+
+class ChallengeFailed(Refusal):
+    """Final: another token is wanted, which somebody has to earn."""
+
+    label = "challenge_failed"
+    status = 403
+    message = "Challenge failed"
     is_final = True
 
 
@@ -28,3 +40,7 @@ class TooManyKeys(TooManyRequests):
     message = (
         "50 restricted keys of a user may be alive, 3 of an anonymous one, of 600 bytes together"
     )
+
+
+class ChallengeUnavailable(ServiceUnavailable):
+    label = "challenge_unavailable"

@@ -4,6 +4,7 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import NamedTuple
 
 from server.errors import TooManyRequests
+from server.identity.errors import ChallengeFailed
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -13,6 +14,8 @@ from server.store.store import Store
 # users, and nobody gets a network of them for nothing, so that these have no limit in common.
 _NETWORKS = {56: 4, 48: 10}
 _MOST_WINDOWS = 6
+_CHALLENGE_MS = 5 * 60_000
+"""No provider takes a token that is older."""
 
 
 class Ceilings(NamedTuple):
@@ -34,24 +37,44 @@ class LoginLimits:
         self._per_hour = per_hour
 
     async def count(
-        self, tenant_id: str, ceilings: Ceilings, client: IPv4Network | IPv6Network | None
+        self,
+        tenant_id: str,
+        ceilings: Ceilings,
+        client: IPv4Network | IPv6Network | None,
+        challenge: str = "",
     ) -> None:
-        """Counts one of this client, None for one without limits, and of the tenant.
+        """Counts one of this client, None for one without limits, and of the tenant; one that
+        brings a `challenge` does not count for the tenant before `count_solved`.
 
-        Raises TooManyRequests where that is one too many; then it counts nowhere.
+        Raises TooManyRequests where that is one too many, ChallengeFailed if another login has
+        brought this challenge; then it counts nowhere.
         """
         of_tenant = [("hour", ceilings.per_hour), ("day", ceilings.per_day)]
         windows = [*of_tenant, *self._windows_of(client)]
-        if not any(limit for _, limit in windows):
+        if not challenge and not any(limit for _, limit in windows):
             return
         windows += [("none", 0)] * (_MOST_WINDOWS - len(windows))
         status, (retry_after_ms,) = await self._store.run(
             "count_login",
-            [keys.logins(tenant_id, name) for name, _ in windows],
+            [
+                *(keys.logins(tenant_id, name) for name, _ in windows),
+                keys.challenge(tenant_id, challenge),
+            ],
             *(limit for _, limit in windows),
+            _CHALLENGE_MS if challenge else 0,
         )
         if status is Status.RATE_LIMITED:
             raise TooManyRequests(retry_after_ms)
+        if status is Status.EXISTS:
+            raise ChallengeFailed
+
+    async def count_solved(self, tenant_id: str, ceilings: Ceilings) -> None:
+        """Counts one for the tenant whose challenge is solved. Raises TooManyRequests."""
+        await self.count(tenant_id, ceilings, None)
+
+    async def forget(self, tenant_id: str, challenge: str) -> None:
+        """Another login may bring it."""
+        await self._store.delete(keys.challenge(tenant_id, challenge))
 
     def _windows_of(self, client: IPv4Network | IPv6Network | None) -> list[tuple[str, int]]:
         """Names and limits, in the order of lua/count_login.lua."""

@@ -30,7 +30,13 @@ from server.errors import (
     UnknownHold,
     Unsupported,
 )
-from server.identity.errors import KeyNotAllowed, LoginNotConfigured, TooManyKeys
+from server.identity.errors import (
+    ChallengeFailed,
+    ChallengeUnavailable,
+    KeyNotAllowed,
+    LoginNotConfigured,
+    TooManyKeys,
+)
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
@@ -66,6 +72,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
     OriginNotAllowed: (
         "the tenant's `allowed_origins`, or a restricted key's `origins`, do not list the page's",
+        (),
+    ),
+    ChallengeFailed: (
+        "the tenant's logins need a challenge that is solved, and this is none, or came before",
         (),
     ),
     KeyNotAllowed: ("a restricted key is for provider calls, their models, and the balance", ()),
@@ -105,6 +115,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     Unavailable: ("Redis cannot answer, or what it has is not readable", ["Retry-After"]),
     Overloaded: ("too many calls or large requests at a time, of all or of one", ["Retry-After"]),
+    ChallengeUnavailable: (
+        "who knows whether the challenge is solved does not answer; it may be sent again",
+        ["Retry-After"],
+    ),
     RedisNearlyFull: ("Redis has little memory left, which is not for new users", ["Retry-After"]),
 }
 """When each is given, and its headers."""

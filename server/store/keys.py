@@ -31,6 +31,11 @@ def logins(tenant_id: str, window: str) -> str:
     return f"{{tenant:{tenant_id}:logins}}:{window}"
 
 
+def challenge(tenant_id: str, token: str) -> str:
+    """Of a token that a login has brought; hashed, so that its size is bounded."""
+    return logins(tenant_id, f"challenge:{hashlib.sha256(token.encode()).hexdigest()}")
+
+
 def api_key(api_key: str) -> str:
     return f"apiKey:{api_key}"
 

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from server.tenants.groups import ANONYMOUS
+from server.tenants.origins import is_host
 from server.tenants.redirects import LONGEST_REDIRECT, fault_of_redirect
 from server.tenants.strict import TO_BE_STORED, GroupName, Strict, Text
 from server.tenants.stripe import Stripe
@@ -118,12 +119,23 @@ class AppleOAuth(OAuth):
         return self
 
 
+def _checked_hostname(name: str) -> str:
+    if not is_host(name):
+        raise ValueError("must be a host as browsers write it, without scheme and port")
+    return name
+
+
+_Hostname = Annotated[
+    str, StringConstraints(min_length=1, max_length=253), AfterValidator(_checked_hostname)
+]
+
+
 class Challenge(Strict):
     """What an anonymous login must have solved, in the browser."""
 
     provider: Literal["turnstile", "hcaptcha", "recaptcha"]
     secret: Annotated[Text, StringConstraints(pattern=r"^[\x21-\x7e]+$")]
-    hostnames: list[Annotated[str, StringConstraints(min_length=1, max_length=253)]] = Field(
+    hostnames: list[_Hostname] = Field(
         [], max_length=20, description="of pages where it may have been solved; empty: any"
     )
     min_score: float = Field(
