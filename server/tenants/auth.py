@@ -22,7 +22,7 @@ from pydantic import (
 from server.tenants.groups import ANONYMOUS
 from server.tenants.origins import is_host
 from server.tenants.redirects import LONGEST_REDIRECT, fault_of_redirect
-from server.tenants.strict import TO_BE_STORED, GroupName, Strict, Text
+from server.tenants.strict import TO_BE_STORED, GroupName, Strict, Text, note_absent
 from server.tenants.stripe import Stripe
 
 ProviderName = Literal["google", "apple"]
@@ -54,7 +54,9 @@ class Lenient(Strict):
         except ValidationError:
             if info.context == TO_BE_STORED:
                 raise
-            return cls.model_fields[info.field_name or ""].get_default(call_default_factory=True)
+            name = info.field_name or ""
+            note_absent(name, info)
+            return cls.model_fields[name].get_default(call_default_factory=True)
 
 
 class OAuth(Strict):

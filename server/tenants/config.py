@@ -9,7 +9,6 @@ from pydantic import (
     StringConstraints,
     ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
     WithJsonSchema,
     field_validator,
 )
@@ -25,7 +24,7 @@ from server.tenants.groups import UserGroups
 from server.tenants.origins import fault_of_origin
 from server.tenants.policies import Policies
 from server.tenants.prompts import MOST_PATTERNS, Prompt, count_patterns
-from server.tenants.strict import TO_BE_STORED, Name, Strict
+from server.tenants.strict import TO_BE_STORED, Name, Strict, note_absent
 
 
 def _checked_origin(origin: str, info: ValidationInfo) -> str:
@@ -94,16 +93,21 @@ class TenantConfig(Strict):
     def policies(self) -> Policies:
         return Policies(self.user_groups.by_name, self.providers.text)
 
-    @field_validator("auth", mode="wrap")
+    @field_validator("auth", mode="before")
     @classmethod
-    def _fits_the_groups(
-        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Auth:
-        if info.context != TO_BE_STORED:
-            return handler(value) if isinstance(value, dict) else Auth()
-        auth: Auth = handler(value)
+    def _absent_if_unusable(cls, auth: Any, info: ValidationInfo) -> Any:
+        if info.context == TO_BE_STORED or isinstance(auth, dict):
+            return auth
+        note_absent("auth", info)
+        return {}
+
+    @field_validator("auth")
+    @classmethod
+    def _fits_the_groups(cls, auth: Auth, info: ValidationInfo) -> Auth:
         groups: UserGroups | None = info.data.get("user_groups")
-        if groups is not None and (fault := auth.fault(groups.by_name)):
+        if info.context != TO_BE_STORED or groups is None:
+            return auth
+        if fault := auth.fault(groups.by_name):
             raise ValueError(fault)
         return auth
 
@@ -139,10 +143,15 @@ def _fault_of_prompt(name: str, prompt: Prompt, text: TextEndpoints | None) -> s
     return None
 
 
-def parse_config(value: Any, to_be_stored: bool = False) -> TenantConfig:
-    """Raises Invalid with every fault; in what is to be stored, a name of another form is one."""
+def parse_config(
+    value: Any, to_be_stored: bool = False, absent: list[str] | None = None
+) -> TenantConfig:
+    """Raises Invalid with every fault; in what is to be stored, a name of another form is one.
+
+    `absent` gets the names of members that cannot be used, and count as absent where it is stored.
+    """
     try:
-        return TenantConfig.model_validate(value, context=TO_BE_STORED if to_be_stored else None)
+        return TenantConfig.model_validate(value, context=TO_BE_STORED if to_be_stored else absent)
     except ValidationError as error:
         faults = error.errors(include_url=False, include_input=False)
         raise Invalid("Invalid config", [_detail(fault) for fault in faults]) from None

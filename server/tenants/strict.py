@@ -8,6 +8,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, V
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of a group or an endpoint: in logs, metrics and `<endpoint>/<model>` it can be nothing else."""
 TO_BE_STORED = "to be stored"
+"""The context in which a config is validated that is put; of what is stored it is None, or a list
+for `note_absent`."""
 
 
 def _checked_name(name: str, info: ValidationInfo) -> str:
@@ -15,6 +17,12 @@ def _checked_name(name: str, info: ValidationInfo) -> str:
     if info.context == TO_BE_STORED and not NAME.fullmatch(name):
         raise ValueError(f"the name must match {NAME.pattern}")
     return name
+
+
+def note_absent(name: str, info: ValidationInfo) -> None:
+    """A member of what is stored cannot be used, and counts as absent."""
+    if isinstance(info.context, list):
+        info.context.append(name)
 
 
 GroupName = Annotated[str, AfterValidator(_checked_name)]

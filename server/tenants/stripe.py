@@ -22,6 +22,7 @@ from server.tenants.strict import Name, Strict, Text
 PLAN_PREFIX = "stripe_"
 """Of the groups that are plans, where the config names none."""
 _MOST_SECRETS = 5
+_MOST_OFFERED = 100
 
 _Secret = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]*$", max_length=500)]
 
@@ -79,9 +80,10 @@ class Stripe(Strict):
     )
     plans: dict[Name, Plan] | None = Field(
         None,
+        max_length=_MOST_OFFERED,
         description="by their groups; absent: each group whose name begins with `stripe_`",
     )
-    packs: dict[Name, Pack] = Field({})
+    packs: dict[Name, Pack] = Field({}, max_length=_MOST_OFFERED)
     success_url: _Page | None = None
     cancel_url: _Page | None = None
     grace_days: int = Field(

@@ -185,10 +185,15 @@ def is_tenant_id(text: str) -> bool:
 
 
 def _parse_stored(tenant_id: str, raw: bytes, is_new: bool) -> TenantConfig | None:
-    """None if it is not valid, which the log tells once."""
+    """None if it is not valid, which the log tells once, as of what of it counts as absent."""
+    absent: list[str] = []
     try:
         if len(raw) <= STORED_BYTES:
-            return parse_config(orjson.loads(raw))
+            parsed = parse_config(orjson.loads(raw), absent=absent)
+            if absent and is_new:
+                names = ", ".join(absent)
+                log.warning("In auth of tenant %s is not valid, and ignored: %s", tenant_id, names)
+            return parsed
         fault = f"of at most {STORED_BYTES} bytes"
     except Invalid as error:
         # The paths alone: a value could be a provider's key.

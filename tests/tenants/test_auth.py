@@ -4,6 +4,7 @@ import json
 from functools import cache
 from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -11,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from server.store import keys
 from server.tenants.config import TenantConfig, parse_config
 from tests.api import ADMIN, GROUPS, Api
-from tests.processes import Valkey
+from tests.processes import Server, Valkey
 
+SECRET = "Hidden-4711"
 GROUP = GROUPS["paid"]
 LOGGED_IN = GROUPS | {"google_logged_in": GROUP}
 
@@ -95,6 +97,7 @@ WRONG: list[tuple[object, str]] = [
     (stripe(packs={"small": {"price": "p"}}), "auth.stripe.packs.small.tokens"),
     (stripe(packs={"small": {"price": "p", "tokens": 0}}), "auth.stripe.packs.small.tokens"),
     (stripe(webhook_secret=["a"] * 6), "auth.stripe.webhook_secret"),
+    (stripe(packs={f"p{n}": {"price": "p", "tokens": 1} for n in range(101)}), "auth.stripe.packs"),
     (stripe(webhook_secret=5), "auth.stripe.webhook_secret.0"),
     (stripe(success_url="http://a.example/"), "auth.stripe.success_url"),
     (stripe(cancel_url="javascript:x"), "auth.stripe.cancel_url"),
@@ -126,6 +129,18 @@ def test_what_is_stored_from_before_is_served(
     assert api.login().charge().status_code == 200
 
 
+def test_what_is_ignored_of_it_is_told_once(api: Api, valkey: Valkey, server: Server) -> None:
+    auth = {"google_oauth": 5, "anonymous": {"challenge": SECRET}, "apple_oauth": {}}
+    valkey.client.set(keys.config(api.tenant_id), json.dumps(config(auth)))
+    clients = [httpx.Client(base_url=server.url) for _ in range(8)]  # on both workers
+    for client in clients:
+        assert client.get(f"/{api.tenant_id}/balance").status_code == 401
+        client.close()
+    line = f"[WARN] In auth of tenant {api.tenant_id} is not valid, and ignored: "
+    assert 1 <= server.text().count(f"{line}google_oauth, challenge\n") <= 2
+    assert SECRET not in server.text()
+
+
 def test_a_login_without_any_group_is_refused(api: Api) -> None:
     reply = api.put_config(config(apple(), GROUPS))
     assert reply.status_code == 422
@@ -133,7 +148,6 @@ def test_a_login_without_any_group_is_refused(api: Api) -> None:
     assert api.put_config(config({"apple_oauth": {}}, GROUPS)).status_code == 200
 
 
-SECRET = "Hidden-4711"
 _OF_SECRET = {"client_id": "c", "client_secret": SECRET * 300}
 
 
