@@ -14,7 +14,7 @@ import logging
 import math
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -83,7 +83,13 @@ class Upstream:
             self._check.cancel()
             await self._connector.close()
 
-    async def post(
+    def get(
+        self, url: str, headers: Mapping[str, str], seconds: float
+    ) -> Coroutine[Any, Any, Response]:
+        """As `post`; the host is one that the operator has chosen."""
+        return self._send("GET", url, headers, b"", lambda: None, seconds, "")
+
+    def post(
         self,
         url: str,
         headers: Mapping[str, str],
@@ -91,7 +97,7 @@ class Upstream:
         on_send: Callable[[], None] = lambda: None,
         seconds: float = math.inf,
         tenant_id: str = "",
-    ) -> Response:
+    ) -> Coroutine[Any, Any, Response]:
         """Sends and waits `seconds` for the head of the reply, whatever its status; follows no
         redirect. `on_send` is called when from now on the upstream may have some of the request;
         of the look-ups of `tenant_id` it is one, if the host must be looked up.
@@ -100,8 +106,20 @@ class Upstream:
         upstream closes a connection of the pool just when it is used again, that is Failed, not
         Unreachable: nobody can know whether it has seen the request.
         """
+        return self._send("POST", url, headers, body, on_send, seconds, tenant_id)
+
+    async def _send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        on_send: Callable[[], None],
+        seconds: float,
+        tenant_id: str,
+    ) -> Response:
         try:
-            target = self._target(url)
+            target = self._target(method, url)
             head = target.head(headers, len(body))
             caller.set(tenant_id)
             connection = await self._connect(target)
@@ -152,16 +170,16 @@ class _Request(aiohttp.ClientRequest):
 
 
 class _Target:
-    """What is the same in all requests to a URL; `request` tells the pool where to connect."""
+    """What is the same in all requests to a URL; its `request` tells the pool where to connect."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, method: str, url: str) -> None:
         """Raises ValueError."""
         parsed = URL(url)
         if parsed.scheme not in ("http", "https"):
             raise ValueError("not HTTP")
-        self.request = _Request("POST", parsed)
+        self.request = _Request(method, parsed)
         self._head = (
-            f"POST {parsed.raw_path_qs} HTTP/1.1\r\nHost: {self.request.headers['Host']}\r\n"
+            f"{method} {parsed.raw_path_qs} HTTP/1.1\r\nHost: {self.request.headers['Host']}\r\n"
             "Accept: */*\r\nAccept-Encoding: identity\r\nUser-Agent: vibe-server\r\n"
         )
         # Those of the last request: nearly all to an endpoint have the same.

@@ -190,6 +190,17 @@ async def test_what_is_sent_is_what_was_given_and_little_else(
     }
 
 
+async def test_a_get_differs_from_a_post_in_its_method_alone(
+    client: Upstream, provider: Provider
+) -> None:
+    for send in (client.get(provider.url, {}, 5), client.post(provider.url, {}, b"", seconds=5)):
+        assert await (await send).read(1000) == b'{"ok": true}'
+    asked, posted = provider.requests
+    assert (asked.method, posted.method) == ("GET", "POST")
+    assert asked.raw_headers == posted.raw_headers
+    assert len(provider.peers) == 1
+
+
 async def test_connections_are_used_again_also_after_a_stream(
     client: Upstream, provider: Provider
 ) -> None:
