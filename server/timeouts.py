@@ -55,6 +55,8 @@ class Timeouts:
 
     challenge: float = 3
     """For the word of a challenge's provider, from the look-up of its name on."""
+    login_provider: float = 10
+    """For all that one sign-in asks a login provider; for each question a third of it."""
 
     # A hold of a call.
     hold: float = 60

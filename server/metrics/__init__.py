@@ -37,6 +37,22 @@ _TENANT_LIMITS = Counter(
     bounded=1,
 )
 _LOGINS = Counter("vibe_logins_total", "Logins, by outcome.", "tenant", "outcome", bounded=1)
+_SIGN_INS = Counter(
+    "vibe_sign_ins_total",
+    "Sign-ins with a login provider, by outcome.",
+    "tenant",
+    "provider",
+    "outcome",
+    bounded=1,
+)
+_LOGIN_PROVIDERS = Counter(
+    "vibe_login_provider_requests_total",
+    "Questions to login providers (discovery, keys, token, revoke), by outcome: ok, refused, "
+    "failed, timed_out.",
+    "provider",
+    "what",
+    "outcome",
+)
 _LOGINS_SUSPENDED = Gauge(
     "vibe_logins_suspended", "Workers that refuse logins, as Redis has little memory left."
 )
@@ -141,6 +157,16 @@ def tenant_limited(tenant_id: str, limit: str) -> None:
 def login_answered(tenant_id: str, outcome: str) -> None:
     """A request to log in; `outcome` here and below: one of a few words, or a refusal's label."""
     _LOGINS.add((tenant_id, outcome))
+
+
+def sign_in_answered(tenant_id: str, provider: str, outcome: str) -> None:
+    """A request to sign in with a login provider."""
+    _SIGN_INS.add((tenant_id, provider, outcome))
+
+
+def login_provider_asked(provider: str, what: str, outcome: str) -> None:
+    """A login provider was asked for `what`, as in the metric's description."""
+    _LOGIN_PROVIDERS.add((provider, what, outcome))
 
 
 def logins_suspended(are_now: bool) -> None:
