@@ -1,5 +1,5 @@
 --[[
-  Count one anonymous login in each window that it is limited by, or in none of them. Of one with a
+  Count one login in each window that it is limited by, or in none of them. Of one with a
   challenge the tenant's windows are only asked: it counts there by itself, once that is solved.
 
   KEYS[1] tenant_hour  list   times of recent logins, newest first, ms: all of the tenant

@@ -23,6 +23,7 @@ from server.blueprints import (
     keys,
     metering,
     models,
+    sign_in,
     tenants,
 )
 from server.blueprints import metrics as metrics_routes
@@ -42,11 +43,13 @@ from server.gateway.room import (
 )
 from server.identity.challenges import Challenges
 from server.identity.faults import FaultRates
+from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
+from server.login_providers.login_providers import LoginProviders
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.leases import Leases
@@ -66,6 +69,7 @@ log = logging.getLogger(__name__)
 # request would run it once for each app that was made.
 OF_TENANT = Blueprint.group(
     auth.blueprint,
+    sign_in.blueprint,
     keys.blueprint,
     accounts.blueprint,
     metering.blueprint,
@@ -108,6 +112,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     meter, leases = Meter(store, settings.ledger_entries), Leases(store)
     names = Names()
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
+    users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
     services = Services(
         settings=settings,
         meter=meter,
@@ -120,10 +125,15 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         upstream=upstream,
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
-            store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
+            store,
+            settings.anonymous_logins_per_minute,
+            settings.anonymous_logins_per_hour,
+            settings.logins_per_minute,
         ),
         challenges=Challenges(upstream, settings),
-        users=Users(store, settings.user_ttl_ms, settings.ledger_entries),
+        users=users,
+        ladder=Ladder(users),
+        login_providers=LoginProviders(upstream, settings, timeouts.login_provider),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),

@@ -31,6 +31,7 @@ Refusal
 │   └── RedisNearlyFull   503  no logins, so that Redis has memory for all else
 ├── of those who may not, or not now: server/metering/errors.py
 ├── of logins and restricted keys: server/identity/errors.py
+├── of sign-ins: server/login_providers/errors.py
 └── those of providers: server/providers/errors.py
 """
 

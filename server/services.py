@@ -8,11 +8,13 @@ from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.challenges import Challenges
 from server.identity.faults import FaultRates
+from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
+from server.login_providers.login_providers import LoginProviders
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.leases import Leases
@@ -38,6 +40,8 @@ class Services:
     login_limits: LoginLimits
     challenges: Challenges
     users: Users
+    ladder: Ladder
+    login_providers: LoginProviders
     restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens
     faults: FaultRates

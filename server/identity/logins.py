@@ -14,6 +14,7 @@ from server.store.store import Store
 # users, and nobody gets a network of them for nothing, so that these have no limit in common.
 _NETWORKS = {56: 4, 48: 10}
 _MOST_WINDOWS = 6
+_NONE = ("none", 0)
 _CHALLENGE_MS = 5 * 60_000
 """No provider takes a token that is older."""
 
@@ -28,13 +29,17 @@ class Ceilings(NamedTuple):
 class LoginLimits:
     """Counts logins in `store`, for all workers together.
 
-    `per_minute` and `per_hour` are the limits of one client, 0 for none.
+    `per_minute` and `per_hour` are the limits of one client for anonymous logins,
+    `sign_ins_per_minute` for all others; 0 for none.
     """
 
-    def __init__(self, store: Store, per_minute: int, per_hour: int) -> None:
+    def __init__(
+        self, store: Store, per_minute: int, per_hour: int, sign_ins_per_minute: int
+    ) -> None:
         self._store = store
         self._per_minute = per_minute
         self._per_hour = per_hour
+        self._sign_ins_per_minute = sign_ins_per_minute
 
     async def count(
         self,
@@ -50,10 +55,21 @@ class LoginLimits:
         brought this challenge; then it counts nowhere.
         """
         of_tenant = [("hour", ceilings.per_hour), ("day", ceilings.per_day)]
-        windows = [*of_tenant, *self._windows_of(client)]
+        await self._count(tenant_id, [*of_tenant, *self._windows_of(client)], challenge)
+
+    async def count_sign_in(self, tenant_id: str, client: IPv4Network | IPv6Network | None) -> None:
+        """Counts one that is not anonymous. Raises TooManyRequests."""
+        if client is not None:
+            window = f"minute:sign-in:{client}", self._sign_ins_per_minute
+            await self._count(tenant_id, [_NONE, _NONE, window])
+
+    async def _count(
+        self, tenant_id: str, windows: list[tuple[str, int]], challenge: str = ""
+    ) -> None:
+        """`windows` are names and limits, in the order of lua/count_login.lua."""
         if not challenge and not any(limit for _, limit in windows):
             return
-        windows += [("none", 0)] * (_MOST_WINDOWS - len(windows))
+        windows += [_NONE] * (_MOST_WINDOWS - len(windows))
         status, (retry_after_ms,) = await self._store.run(
             "count_login",
             [

@@ -20,6 +20,7 @@ from server.errors import (
     Unsupported,
 )
 from server.identity.errors import TooManyKeys
+from server.login_providers.errors import InvalidIdToken, Reason
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.route import Route
@@ -33,6 +34,7 @@ _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": Anthropi
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
     NoModel: NoModel("The model 'o1-pro' is not offered here"),
+    InvalidIdToken: InvalidIdToken("signature"),
     NotAllowed: NotAllowed("model_not_allowed", "The user's group may not use this model"),
     PaymentRequired: PaymentRequired(29_202, 2_000, 0, {}),
     TokensHeld: TokensHeld(PaymentRequired(29_202, 2_000, 58_000, {})),
@@ -68,6 +70,9 @@ class Error(TypedDict):
         Annotated[
             Tokens, Field(ge=1, description="in open holds, with 402, if any are", examples=[40])
         ]
+    ]
+    reason: NotRequired[
+        Annotated[Reason, Field(description="what is wrong with an ID token", examples=["nonce"])]
     ]
     details: NotRequired[
         Annotated[

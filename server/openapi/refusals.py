@@ -37,6 +37,11 @@ from server.identity.errors import (
     LoginNotConfigured,
     TooManyKeys,
 )
+from server.login_providers.errors import (
+    InvalidIdToken,
+    LoginProviderFailed,
+    LoginProviderTimeout,
+)
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
@@ -69,6 +74,11 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         ["WWW-Authenticate"],
     ),
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
+    InvalidIdToken: (
+        "the ID token; `reason` says what of it: `signature`, `issuer`, `audience` (another client "
+        "ID, or domain), `expired` (or not yet valid, or for too long), `nonce`, `malformed`",
+        ["WWW-Authenticate"],
+    ),
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),
     OriginNotAllowed: (
         "the tenant's `allowed_origins`, or a restricted key's `origins`, do not list the page's",
@@ -113,6 +123,8 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderAuthError: ("it refuses the tenant's key", (*RATE, *SPENT)),
     ProviderQuota: ("the tenant's credit there is used up", (*RATE, *SPENT)),
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
+    LoginProviderFailed: ("the login provider fails or cannot be reached", ()),
+    LoginProviderTimeout: ("it does not answer within 10 s", ()),
     Unavailable: ("Redis cannot answer, or what it has is not readable", ["Retry-After"]),
     Overloaded: ("too many calls or large requests at a time, of all or of one", ["Retry-After"]),
     ChallengeUnavailable: (

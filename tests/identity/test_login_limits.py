@@ -237,7 +237,10 @@ async def limits(valkey: Valkey) -> AsyncIterator[LoginLimits]:
     store, settings = Store(valkey.url, 1), Settings()
     await store.start()
     yield LoginLimits(
-        store, settings.anonymous_logins_per_minute, settings.anonymous_logins_per_hour
+        store,
+        settings.anonymous_logins_per_minute,
+        settings.anonymous_logins_per_hour,
+        settings.logins_per_minute,
     )
     await store.close()
 

@@ -1,0 +1,265 @@
+"""Signing in by an ID token that the app has from a login provider."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import wraps
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from sanic import Blueprint
+from typing_extensions import TypedDict
+
+from server import metrics
+from server.amounts import Tokens
+from server.blueprints import cors
+from server.blueprints.client_address import client_network
+from server.blueprints.metrics import Handler
+from server.blueprints.request import Request, refuse, reply
+from server.errors import (
+    Detail,
+    OriginNotAllowed,
+    RedisNearlyFull,
+    Refusal,
+    TooManyRequests,
+)
+from server.identity.errors import LoginNotConfigured
+from server.login_providers.claims import nonces_of
+from server.login_providers.errors import (
+    InvalidIdToken,
+    LoginProviderFailed,
+    LoginProviderTimeout,
+)
+from server.login_providers.identity import LONGEST_NAME, ProviderName, VerifiedIdentity
+from server.openapi.route import Answer, Doc
+from server.openapi.values import ApiKey, Group, TenantId, UserId
+from server.replies import JsonReply, Reply
+from server.tenants.groups import RateLimit, RateLimitWindow
+
+blueprint = Blueprint("sign_in", url_prefix="/auth")
+
+LONGEST_NONCE = 500
+LONGEST_CODE = 2_000
+NO_STORE = {"cache-control": "no-store"}
+
+_STRICT = ConfigDict(strict=True)
+
+
+@with_config(_STRICT)
+class SignIn(TypedDict):
+    idToken: Annotated[
+        str,
+        Field(min_length=1, description="from the provider's SDK or button", examples=["eyJhbGc"]),
+    ]
+    nonce: NotRequired[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=LONGEST_NONCE,
+                description="that the app has asked for; the token must have it, or its SHA-256 in "
+                "lower-case hexadecimal",
+                examples=["n-0S6_WzA2Mj"],
+            ),
+        ]
+    ]
+    link: NotRequired[
+        Annotated[
+            bool, Field(description="add it to the user that the API key is of", examples=[False])
+        ]
+    ]
+    newKey: NotRequired[
+        Annotated[bool, Field(description="end all other API keys of the user", examples=[False])]
+    ]
+
+
+@with_config(_STRICT)
+class AppleSignIn(SignIn):
+    authorizationCode: NotRequired[
+        Annotated[
+            str,
+            Field(
+                min_length=1,
+                max_length=LONGEST_CODE,
+                description="that came with the token; it lets a later deletion revoke Apple's own",
+                examples=["c6e8b1f2a"],
+            ),
+        ]
+    ]
+    name: NotRequired[
+        Annotated[
+            str,
+            Field(
+                max_length=LONGEST_NAME,
+                description="which Apple tells the app, once",
+                examples=["Ada Lovelace"],
+            ),
+        ]
+    ]
+
+
+class Profile(TypedDict):
+    email: Annotated[str | None, Field(examples=["ada@example.com"])]
+    emailVerified: Annotated[bool, Field(examples=[True])]
+    name: Annotated[str | None, Field(examples=["Ada Lovelace"])]
+
+
+class SignedIn(TypedDict):
+    apiKey: ApiKey
+    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[1000])]
+    rateLimit: Annotated[RateLimit, Field(examples=[50])]
+    rateLimitWindow: Annotated[RateLimitWindow, Field(examples=[60])]
+    userId: UserId
+    group: Group
+    created: Annotated[bool, Field(description="a user was made", examples=[False])]
+    linked: Annotated[bool, Field(description="the user got this identity now", examples=[True])]
+    previousUserId: Annotated[
+        str | None,
+        Field(description="of the API key, a user that goes on beside this one", examples=[None]),
+    ]
+    profile: Annotated[Profile, Field(description="what the provider said this time")]
+
+
+_SHAPES: dict[ProviderName, tuple[Any, TypeAdapter[Any]]] = {
+    "google": (SignIn, TypeAdapter(SignIn)),
+    "apple": (AppleSignIn, TypeAdapter(AppleSignIn)),
+}
+_ABOUT = (
+    "The ID token is verified: who has signed it, when, for which of the tenant's client IDs and "
+    "with which nonce. Limited per tenant and client address."
+)
+_REFUSALS = [
+    LoginNotConfigured,
+    OriginNotAllowed,
+    InvalidIdToken,
+    TooManyRequests,
+    RedisNearlyFull,
+    LoginProviderFailed,
+    LoginProviderTimeout,
+]
+
+
+def answers_for(provider: ProviderName) -> Callable[[Handler], Handler]:
+    """Counts how the handler's requests end, and lets nobody keep its replies."""
+
+    def decorate(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def answer(request: Request, tenant_id: str, **rest: str) -> Reply:
+            try:
+                answered = await handler(request, tenant_id, **rest)
+            except Refusal as refusal:
+                metrics.sign_in_answered(tenant_id, provider, refusal.label)
+                refusal.headers |= NO_STORE
+                raise
+            metrics.sign_in_answered(tenant_id, provider, "signed_in")
+            return answered
+
+        return answer
+
+    return decorate
+
+
+@blueprint.post(
+    "/google",
+    stream=True,
+    ctx_doc=Doc(
+        "Login",
+        "Sign in with Google",
+        [Answer("the user, with an API key")],
+        about=_ABOUT,
+        body=SignIn,
+        refusals=_REFUSALS,
+    ),
+)
+@answers_for("google")
+async def sign_in_with_google(request: Request, tenant_id: TenantId) -> JsonReply[SignedIn]:
+    body = await _begin(request, "google")
+    auth, providers = request.tenant.config.auth, request.services.login_providers
+    client = auth.google_oauth
+    assert client is not None
+    async with providers.in_time():
+        nonces = nonces_of(body.get("nonce"), auth.require_nonce)
+        identity = await providers.google.verify(client, body["idToken"], nonces)
+    return await _end(request, identity, body)
+
+
+@blueprint.post(
+    "/apple",
+    stream=True,
+    ctx_doc=Doc(
+        "Login",
+        "Sign in with Apple",
+        [Answer("the user, with an API key")],
+        about=_ABOUT,
+        body=AppleSignIn,
+        refusals=_REFUSALS,
+    ),
+)
+@answers_for("apple")
+async def sign_in_with_apple(request: Request, tenant_id: TenantId) -> JsonReply[SignedIn]:
+    body = await _begin(request, "apple")
+    auth, providers = request.tenant.config.auth, request.services.login_providers
+    client, code = auth.apple_oauth, body.get("authorizationCode")
+    assert client is not None
+    async with providers.in_time():
+        nonces = nonces_of(body.get("nonce"), auth.require_nonce)
+        identity = await providers.apple.verify(client, body["idToken"], nonces)
+        if code is not None:
+            identity = await providers.apple.with_refresh_token(client, tenant_id, identity, code)
+    return await _end(request, replace(identity, name=body.get("name") or None), body)
+
+
+async def _begin(request: Request, provider: ProviderName) -> dict[str, Any]:
+    """The body, once all has been looked at that takes little. Raises the refusals of the route."""
+    services, tenant = request.services, request.tenant
+    if not cors.may_log_in(request, tenant.config):
+        raise OriginNotAllowed
+    if tenant.config.login_group(provider) is None:
+        raise LoginNotConfigured
+    services.reserve.admit_login()
+    client = client_network(request, services.settings)
+    await services.login_limits.count_sign_in(tenant.tenant_id, client)
+    shape, adapter = _SHAPES[provider]
+    body = await request.read_object(shape)
+    try:
+        adapter.validate_python(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False)
+        refuse(*(Detail(path=str(each["loc"][0]), message=each["msg"]) for each in faults))
+    return body
+
+
+async def _end(
+    request: Request, identity: VerifiedIdentity, body: dict[str, Any]
+) -> JsonReply[SignedIn]:
+    config = request.tenant.config
+    group = config.login_group(identity.provider)
+    assert group is not None
+    login = await request.services.ladder.login(
+        request.tenant.tenant_id,
+        identity,
+        request.headers.getone("x-api-key", "") or request.bearer(),
+        body.get("link", False),
+        body.get("newKey", False),
+        group,
+        config.user_groups.by_name[group],
+        request.ref,
+    )
+    return reply(
+        {
+            "apiKey": login.api_key,
+            "tokensLeft": login.tokens_left,
+            "rateLimit": login.rate_limit,
+            "rateLimitWindow": login.rate_limit_window,
+            "userId": login.user_id,
+            "group": login.group,
+            "created": login.is_created,
+            "linked": login.is_linked,
+            "previousUserId": login.previous_user_id,
+            "profile": {
+                "email": identity.email,
+                "emailVerified": identity.email_verified,
+                "name": identity.name,
+            },
+        },
+        headers=dict(NO_STORE),
+    )
