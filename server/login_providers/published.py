@@ -76,8 +76,9 @@ class Published(Generic[T]):
         try:
             value, seconds = await self._fetch()
         except LoginProviderFailed as error:
-            self._try_again = monotonic() + PAUSE_SECONDS
-            log.warning("%s cannot be fetched: %s", self._name, error.reason)
+            if monotonic() >= self._try_again:
+                self._try_again = monotonic() + PAUSE_SECONDS
+                log.warning("%s cannot be fetched: %s", self._name, error.reason)
             raise
         now = monotonic()
         self._kept = value

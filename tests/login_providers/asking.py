@@ -11,6 +11,7 @@ from server.login_providers import published
 from server.login_providers.login_providers import LoginProviders
 from server.settings import Settings
 from server.timeouts import Timeouts
+from server.upstream import client
 from server.upstream.client import Upstream
 from server.upstream.names import Names
 from tests.doubles.sign_in import SignInDouble
@@ -51,7 +52,10 @@ async def login_providers(
     double: SignInDouble, seconds: float = SECONDS
 ) -> AsyncIterator[LoginProviders]:
     upstream = Upstream(Names(), True, Timeouts())
-    await upstream.start()
+    with pytest.MonkeyPatch.context() as patch:
+        # To read all certificates takes longer than most of the tests.
+        patch.setattr(client, "tls_context", lambda: True)
+        await upstream.start()
     settings = Settings(
         google_url=double.google.url, apple_url=double.apple.url, allow_private_upstreams=True
     )
