@@ -39,6 +39,8 @@ blueprint = Blueprint("sign_in", url_prefix="/auth")
 
 LONGEST_NONCE = 500
 LONGEST_CODE = 2_000
+NONCE = "n-0S6_WzA2Mj"
+"""Of the examples."""
 NO_STORE = {"cache-control": "no-store"}
 
 _STRICT = ConfigDict(strict=True)
@@ -58,7 +60,7 @@ class SignIn(TypedDict):
                 max_length=LONGEST_NONCE,
                 description="that the app has asked for; the token must have it, or its SHA-256 in "
                 "lower-case hexadecimal",
-                examples=["n-0S6_WzA2Mj"],
+                examples=[NONCE],
             ),
         ]
     ]

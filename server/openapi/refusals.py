@@ -75,8 +75,9 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ),
     InvalidAdminToken: ("the admin token is missing or wrong", ["WWW-Authenticate"]),
     InvalidIdToken: (
-        "the ID token; `reason` says what of it: `signature`, `issuer`, `audience` (another client "
-        "ID, or domain), `expired` (or not yet valid, or for too long), `nonce`, `malformed`",
+        "the ID token is none of the provider's for this tenant, now; `reason` says what is wrong: "
+        "`signature`, `issuer`, `audience` (another client ID, or `hd`), `expired` (or not valid "
+        "yet, or for more than a day), `nonce`, `malformed`",
         ["WWW-Authenticate"],
     ),
     PaymentRequired: ("the balance does not cover it; nothing is taken", (*RATE, *LEFT)),

@@ -14,8 +14,10 @@ import pytest
 import schemathesis
 from schemathesis.engine import events, from_schema
 
+from server.blueprints.sign_in import NONCE
 from tests.api import ADMIN, Api, config
 from tests.doubles import Double
+from tests.doubles.sign_in import SignInDouble
 from tests.endpoints import endpoint, text_config
 from tests.openapi import document, operations
 from tests.processes import ADMIN_TOKEN, Server, Valkey
@@ -35,8 +37,10 @@ class Pins:
     A value that does not match its documented pattern goes out as it is, to be refused.
     """
 
-    def __init__(self, api: Api) -> None:
+    def __init__(self, api: Api, id_tokens: dict[str, str]) -> None:
+        """`id_tokens`: those that let somebody sign in, by operation."""
         self.api = api
+        self.id_tokens = id_tokens
         self.user = api.login()
         # Whatever config is stored there: the one tenant keeps its own.
         self.replaced = Api.new_tenant(api.client)
@@ -56,6 +60,10 @@ class Pins:
         for parameter, value in dict(case.path_parameters).items():
             if re.search(self.patterns[parameter], str(value)):
                 case.path_parameters[parameter] = self._own(parameter, name)
+        if name in self.id_tokens and isinstance(case.body, dict):
+            token = case.body.get("idToken")
+            if isinstance(token, str) and token:
+                case.body["idToken"] = self.id_tokens[name]
         if name == "createTenant" and isinstance(case.body, dict):
             tenant_id = case.body.get("tenantId")
             if isinstance(tenant_id, str) and re.search(self.patterns["tenantId"], tenant_id):
@@ -80,15 +88,22 @@ def _new_tenant_id() -> str:
 
 
 @pytest.fixture
-def gateway(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
+def sign_in() -> Iterator[SignInDouble]:
+    with SignInDouble() as double:
+        yield double
+
+
+@pytest.fixture
+def gateway(valkey: Valkey, sign_in: SignInDouble, tmp_path: Path) -> Iterator[Server]:
     output = tmp_path / "out"
-    with Server(output, REDIS_URL=valkey.url, WORKERS="2", ALLOW_PRIVATE_UPSTREAMS="1") as server:
+    with Server(output, wait=True, REDIS_URL=valkey.url, WORKERS="2", **sign_in.settings) as server:
         yield server
 
 
 @pytest.fixture
-def pins(gateway: Server) -> Iterator[Pins]:
-    """Of a tenant with endpoints for the models of the examples, of both protocols."""
+def pins(gateway: Server, sign_in: SignInDouble) -> Iterator[Pins]:
+    """Of a tenant with endpoints for the models of the examples, of both protocols, and whose users
+    sign in."""
     with Double() as double, httpx.Client(base_url=gateway.url, timeout=10) as client:
         endpoints = {
             "openai": endpoint(double.url, default_model="gpt-4o"),
@@ -96,7 +111,15 @@ def pins(gateway: Server) -> Iterator[Pins]:
                 double.url, "anthropic", default_model="claude-3-opus-20240229", weight=3
             ),
         }
-        yield from _hooked(Pins(Api.new_tenant(client, text_config(endpoints))))
+        value = text_config(endpoints)
+        value["auth"] = {f"{name}_oauth": {"client_id": "app"} for name in ("google", "apple")}
+        value["user_groups"]["google_logged_in"] = value["user_groups"]["paid"]
+        # With the nonce of the examples.
+        id_tokens = {
+            "signInWithGoogle": sign_in.google.token(aud="app", nonce=NONCE),
+            "signInWithApple": sign_in.apple.token(aud="app", nonce=NONCE),
+        }
+        yield from _hooked(Pins(Api.new_tenant(client, value), id_tokens))
 
 
 def _hooked(pins: Pins) -> Iterator[Pins]:
