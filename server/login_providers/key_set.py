@@ -14,7 +14,7 @@ from server.login_providers.web import Web
 if TYPE_CHECKING:
     from joserfc.jwk import RSAKey
 
-MOST_KEYS = 30
+MOST_KEYS = 50
 LARGEST_TOKEN = 16 * 1024
 """Bytes, before anything of it is parsed."""
 

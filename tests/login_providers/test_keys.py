@@ -1,6 +1,7 @@
 """The keys of login providers: kept, renewed, and never lost to a provider's bad day."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +14,7 @@ from server.login_providers.errors import (
 from server.login_providers.login_providers import LoginProviders
 from server.login_providers.published import LEAST_SECONDS, MOST_SECONDS, PAUSE_SECONDS
 from tests.doubles.sign_in import SignInDouble
+from tests.doubles.sign_in.tokens import STRANGER, jwk
 from tests.login_providers.asking import Client, Clock, login_providers
 
 CLIENT = Client()
@@ -148,20 +150,23 @@ async def test_without_a_name_only_the_only_key_is_taken(signer: Signer) -> None
     assert await signer.verdict(nameless) == "taken"
     signer.at.keys("rotate")
     assert await signer.verdict() == "taken"
-    assert await signer.verdict(signer.token(kid=None)) == "signature"
+    asked = signer.at.asked("keys")
+    for by in ("newest", "old"):
+        assert await signer.verdict(signer.token(by, kid=None)) == "signature"
+    assert signer.at.asked("keys") == asked, "another set would have as many"
 
 
 async def test_junk_among_the_keys_is_left_out(signer: Signer, clock: Clock) -> None:
     signer.at.keys("junk")
     assert await signer.verdict() == "taken"
-    for junk in ("oct", "ec-broken", "rsa-tiny", "rsa-broken"):
+    for junk in ("oct", "ec-broken", "rsa-tiny", "rsa-broken", "no-rsa", "to-encrypt", "rs512"):
         clock.advance(PAUSE_SECONDS + 1)
         assert await signer.verdict(signer.token("stranger", kid=junk)) == "signature"
 
 
 BAD_DAYS: dict[str, dict[str, object]] = {
     "500": {"status": 500, "body": "{}"},
-    "500 with keys": {"status": 500, "body": '{"keys": []}'},
+    "500 with keys": {"status": 500, "body": json.dumps({"keys": [jwk(STRANGER, "new")]})},
     "HTML": {"status": 200, "body": "<!doctype html><title>Sorry</title>"},
     "nothing": {"status": 200, "body": ""},
     "no keys": {"status": 200, "body": '{"keys": []}'},

@@ -10,6 +10,7 @@ from tests.login_providers.signing import PROVIDERS, App, users
 from tests.processes import Valkey
 
 DAY = 86_400
+UNKNOWN = encode(b'{"alg":"RS256","kid":"unknown"}')
 
 
 def now() -> int:
@@ -148,9 +149,10 @@ def test_a_token_of_the_other_provider(app: App) -> None:
     "text",
     [
         *("a", "a.b.c", "..", "a.b.c.d", "é.b.c", "x" * 1_000_000, "😀.😀.😀", "a\u0000.b.c"),
+        f"{UNKNOWN}.é.AA",
         *(f"{encode(header)}.e30.AA" for header in (b"[]", b"null", b"{", b"[" * 300, b"\xff")),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 def test_what_is_no_token(app: App, provider: str, text: str) -> None:
     assert app.refusal(provider, text) == "malformed"
@@ -220,6 +222,13 @@ def test_tokens_that_are_taken(app: App, provider: str, name: str) -> None:
     }
     reply = app.sign_in(provider, app.token(provider, **claims))
     assert reply.status_code == 200, reply.text
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_what_a_header_says_beside_is_ignored(app: App, provider: str) -> None:
+    header = {"typ": None, "x5t": "AA", "new": {"a": 1}}
+    token = app.at(provider).forged("newest", header, aud=app.web)
+    assert app.sign_in(provider, token).status_code == 200
 
 
 def test_a_google_workspace_alone(app: App) -> None:

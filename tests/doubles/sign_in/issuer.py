@@ -84,7 +84,7 @@ class Issuer:
 
     def jwks(self) -> dict[str, Any]:
         real = [tokens.jwk(number, key_id) for key_id, number in self.keys.items()]
-        return {"keys": [*tokens.JUNK, *real, *tokens.JUNK] if self.with_junk else real}
+        return {"keys": [*tokens.junk(), *real, *tokens.junk()] if self.with_junk else real}
 
     def claims(self, client_id: str, **claims: Any) -> dict[str, Any]:
         now = int(time.time())

@@ -13,18 +13,6 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-JUNK = [
-    {"kty": "EC", "kid": "ec-broken", "crv": "P-256", "x": "AA", "y": "!!"},
-    {"kty": "EC", "kid": "ec-odd", "crv": "P-999"},
-    {"kty": "oct", "kid": "oct", "k": "c2VjcmV0"},
-    {"kty": "RSA", "kid": "rsa-broken", "n": "AQ", "e": "not base64!"},
-    {"kty": "RSA", "kid": "rsa-tiny", "n": "xjlCRBqkQ9w", "e": "AQAB"},
-    {"kty": 5, "kid": ["a"]},
-    "no key at all",
-    None,
-]
-"""What a set may contain beside the keys that count."""
-
 
 @cache
 def rsa_key(number: int) -> RSAPrivateKey:
@@ -45,6 +33,24 @@ def jwk(number: int, key_id: str) -> dict[str, str]:
     modulus = numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)
     named = {"kty": "RSA", "kid": key_id, "use": "sig", "alg": "RS256"}
     return {**named, "n": encode(modulus), "e": encode(numbers.e.to_bytes(3))}
+
+
+def junk() -> list[Any]:
+    """What a set may contain beside the keys that count. Some of it a stranger has a key for."""
+    strangers = jwk(STRANGER, "")
+    return [
+        {"kty": "EC", "kid": "ec-broken", "crv": "P-256", "x": "AA", "y": "!!"},
+        {"kty": "EC", "kid": "ec-odd", "crv": "P-999"},
+        {"kty": "oct", "kid": "oct", "k": "c2VjcmV0"},
+        {"kty": "RSA", "kid": "rsa-broken", "n": "AQ", "e": "not base64!"},
+        {"kty": "RSA", "kid": "rsa-tiny", "n": "xjlCRBqkQ9w", "e": "AQAB"},
+        {**strangers, "kid": "no-rsa", "kty": "EC"},
+        {**strangers, "kid": "to-encrypt", "use": "enc"},
+        {**strangers, "kid": "rs512", "alg": "RS512"},
+        {"kty": 5, "kid": ["a"]},
+        "no key at all",
+        None,
+    ]
 
 
 def public_pem(number: int) -> bytes:
