@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from server.blueprints import sign_in
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS, SMALL_BYTES
 from server.blueprints.keys import (
     LEAST_SECONDS,
@@ -26,6 +27,11 @@ from server.identity.errors import TooManyKeys
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
+from server.login_providers import published
+from server.login_providers.apple_secret import WARN_SECONDS
+from server.login_providers.claims import LEEWAY_SECONDS
+from server.login_providers.key_set import LARGEST_TOKEN
+from server.login_providers.web import LARGEST_ANSWER, QUESTIONS
 from server.metering.waiting import MOST_IN_ALL, MOST_OF_A_TENANT, MOST_OF_A_USER
 from server.openapi.refusals import REFUSALS
 from server.providers.ask import MOST_CHOICES
@@ -62,7 +68,9 @@ STATED = {
     "README.md": [
         f"the first {MOST_DETAILS} faults",
         f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB, "
-        f"of a login with a challenge {SMALL_BYTES // KIB} KiB",
+        f"of a login with a challenge {SMALL_BYTES // KIB} KiB, of a sign-in "
+        f"{sign_in.MOST_BYTES // KIB} KiB",
+        f"or not within {Timeouts().login_provider:.0f} s",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
         f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys, an anonymous user {ANONYMOUS_RESTRICTED}",
@@ -99,8 +107,16 @@ STATED = {
         f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
     ],
+    "docs/security.md": [
+        f"{LARGEST_TOKEN // KIB} KiB, measured before it is read",
+        f"{LARGEST_ANSWER // KIB} KiB, {Timeouts().login_provider / QUESTIONS:.1f} s a question, "
+        f"{Timeouts().login_provider:.0f} s in all",
+    ],
     "docs/operate.md": [
         f"and wait {Timeouts().challenge:.0f} s",
+        f"a clock that may be {LEEWAY_SECONDS} s off",
+        f"{published.LEAST_SECONDS // 60} minutes to {published.MOST_SECONDS // 3600} hours",
+        f"The log warns {WARN_SECONDS // 86_400} days before",
         f"more than {MOST_FAULTS:,} in a minute",
         f"{LARGE_FAULT} at most; after more than {SMALL_REQUEST_BYTES // KIB} KiB",
         f"at most {SMALL_REQUEST_BYTES // KIB} KiB, which may be a replay",

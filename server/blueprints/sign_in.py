@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from server import metrics
 from server.amounts import Tokens
 from server.blueprints import cors
+from server.blueprints.body import KIB
 from server.blueprints.client_address import client_network
 from server.blueprints.metrics import Handler
 from server.blueprints.request import Request, refuse, reply
@@ -37,6 +38,8 @@ from server.tenants.groups import RateLimit, RateLimitWindow
 
 blueprint = Blueprint("sign_in", url_prefix="/auth")
 
+MOST_BYTES = 32 * KIB
+"""Of a body: twice the largest ID token."""
 LONGEST_NONCE = 500
 LONGEST_CODE = 2_000
 NONCE = "n-0S6_WzA2Mj"
@@ -221,7 +224,7 @@ async def _begin(request: Request, provider: ProviderName) -> dict[str, Any]:
     client = client_network(request, services.settings)
     await services.login_limits.count_sign_in(tenant.tenant_id, client)
     shape, adapter = _SHAPES[provider]
-    body = await request.read_object(shape)
+    body = await request.read_object(shape, MOST_BYTES)
     try:
         adapter.validate_python(body)
     except ValidationError as error:

@@ -133,6 +133,12 @@ def test_what_is_apples_alone(app: App) -> None:
     assert {detail["path"] for detail in reply.json()["details"]} == {"name", "authorizationCode"}
 
 
+def test_a_body_that_is_too_large(app: App) -> None:
+    assert app.refusal("google", "x" * 30_000) == "malformed"
+    reply = app.sign_in("google", "x" * 33_000)
+    assert (reply.status_code, reply.json()) == (413, {"error": "Payload Too Large"})
+
+
 def test_no_body(app: App) -> None:
     reply = app.api.post("/auth/google", None, {"x-forwarded-for": "192.0.2.200"})
     assert reply.status_code == 422

@@ -148,7 +148,7 @@ def test_a_token_of_the_other_provider(app: App) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("a", "a.b.c", "..", "a.b.c.d", "é.b.c", "x" * 1_000_000, "😀.😀.😀", "a\u0000.b.c"),
+        *("a", "a.b.c", "..", "a.b.c.d", "é.b.c", "x" * 20_000, "😀.😀.😀", "a\u0000.b.c"),
         f"{UNKNOWN}.é.AA",
         *(f"{encode(header)}.e30.AA" for header in (b"[]", b"null", b"{", b"[" * 300, b"\xff")),
     ],
