@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable
+from hashlib import sha256
 from time import time
 from typing import Any
 
@@ -99,11 +100,25 @@ async def test_a_code_for_another_client_or_too_old(
 async def test_the_nonce_of_a_redirect_is_exact(
     providers: LoginProviders, own: SignInDouble
 ) -> None:
-    for nonce, other in (("n", "m"), ("n", "N"), ("", "n")):
-        code = google_code(own.google.url, nonce=other)["code"]
-        with pytest.raises(InvalidIdToken) as caught:
-            await at_google(providers, code, nonce=nonce)
-        assert caught.value.reason == "nonce"
+    hashed = sha256(b"n").hexdigest()
+    for nonce, other in (("n", "m"), ("n", "N"), ("", "n"), ("n", hashed)):
+        of_google = google_code(own.google.url, nonce=other)["code"]
+        of_apple = apple_form(own.apple.url, nonce=other)[1]["code"]
+        for asked in (
+            at_google(providers, of_google, nonce=nonce),
+            providers.apple.redeem(CLIENT, "abc", of_apple, REDIRECT_URI, nonce),
+        ):
+            with pytest.raises(InvalidIdToken) as caught:
+                await asked
+            assert caught.value.reason == "nonce"
+
+
+async def test_a_code_of_the_other_provider(providers: LoginProviders, own: SignInDouble) -> None:
+    of_google = google_code(own.google.url)["code"]
+    asked = providers.apple.redeem(CLIENT, "abc", of_google, REDIRECT_URI, "n")
+    assert await reason_of(asked) == "invalid_grant"
+    of_apple = apple_form(own.apple.url)[1]["code"]
+    assert await reason_of(at_google(providers, of_apple)) == "invalid_grant"
 
 
 async def test_a_wrong_secret_is_told_to_the_log_without_it(

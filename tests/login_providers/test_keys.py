@@ -215,6 +215,12 @@ async def test_a_slow_provider_holds_up_one_sign_in_and_ends_none_that_has_keys(
         assert await signer.verdict(token) == "504"
 
 
+async def test_an_answer_that_begins_and_goes_no_further(own: SignInDouble) -> None:
+    async with login_providers(own, 0.6) as providers:
+        own.apple.fault("keys", stall=30)
+        assert await Signer(providers, own, "apple").verdict() == "504"
+
+
 async def test_a_provider_that_cannot_be_asked_at_first(signer: Signer) -> None:
     signer.at.fault("keys", status=503)
     token = signer.token()

@@ -8,7 +8,7 @@
 | `age` | `{"seconds"}`: all codes are so much older | |
 | `token` | `{"claims", "without", "header", "by", "secret"}`, see `_token` | `{"token"}` |
 | `keys` | `{"how"}`: `rotate`, `replace` (same ID), `withdraw` (the old ones), `junk` | |
-| `fault` | `{"of": "keys", "delay", "status", "body", "cache_control"}`; `{"of"}` alone ends it | |
+| `fault` | `{"of": "keys"}` and members of Fault; without any it is over | |
 | `reset` | | |
 | `seen` | | `{"asked", "revoked", "refresh_tokens"}` |
 """

@@ -38,9 +38,11 @@ class Code:
 
 @dataclass
 class Fault:
-    """What happens to a question instead: `delay` before it, then `status` and `body`, if any."""
+    """What happens to a question instead: `delay` before it, then `status` and `body`, if any; or a
+    body of which nothing but the beginning comes for `stall`. Both in seconds."""
 
     delay: float = 0
+    stall: float = 0
     status: int = 0
     body: str = ""
     cache_control: str | None = None

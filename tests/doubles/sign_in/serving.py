@@ -24,6 +24,12 @@ def asks(
             issuer.asked.append(what)
             fault = issuer.faults.get(what, Fault())
             await asyncio.sleep(fault.delay)
+            if fault.stall:
+                begun = web.StreamResponse()
+                await begun.prepare(request)
+                await begun.write(b"{")
+                await asyncio.sleep(fault.stall)
+                return begun
             if fault.status:
                 headers = {"location": f"{issuer.url}/elsewhere"} if fault.status == 302 else {}
                 return web.Response(status=fault.status, text=fault.body, headers=headers)
