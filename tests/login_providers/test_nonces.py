@@ -3,13 +3,21 @@
 from base64 import b64encode
 from hashlib import sha256
 
+import httpx
 import pytest
 
+from tests.doubles.sign_in import SignInDouble
 from tests.login_providers.signing import PROVIDERS, App
 
 NONCE = "n-0S6_WzA2Mj"
 HASHED = sha256(NONCE.encode()).hexdigest()
 BASE64 = b64encode(sha256(NONCE.encode()).digest()).decode()
+
+
+@pytest.fixture(scope="module")
+def app(caller: httpx.Client, double: SignInDouble) -> App:
+    """One for all, which none of them changes."""
+    return App(caller, double)
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)

@@ -3,14 +3,22 @@
 import time
 from typing import Any
 
+import httpx
 import pytest
 
+from tests.doubles.sign_in import SignInDouble
 from tests.doubles.sign_in.tokens import STRANGER, encode, jwk
 from tests.login_providers.signing import PROVIDERS, App, users
 from tests.processes import Valkey
 
 DAY = 86_400
 UNKNOWN = encode(b'{"alg":"RS256","kid":"unknown"}')
+
+
+@pytest.fixture(scope="module")
+def app(caller: httpx.Client, double: SignInDouble) -> App:
+    """One for all, which none of them changes."""
+    return App(caller, double)
 
 
 def now() -> int:
