@@ -1,6 +1,7 @@
 """Commands on their way to Redis."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -34,12 +35,11 @@ class Command:
     def __init__(
         self,
         packed: bytes,
-        deadline: float,
-        script: Script | None,
-        args: tuple[str | int | bytes, ...],
+        script: Script | None = None,
+        args: tuple[str | int | bytes, ...] = (),
     ) -> None:
         self.packed = packed
-        self.deadline = deadline
+        self.deadline = math.inf
         self.script = script
         self.args = args
         self.asking = False

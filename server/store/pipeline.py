@@ -119,19 +119,17 @@ class Pipeline:
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
-        return self._enqueue(Command(pack(*args), self._patience.deadline(), None, ()))
+        return self._enqueue(Command(pack(*args)))
 
     def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a script; `args` begin with the number of keys. Raises as `send`."""
-        packed = pack("EVALSHA", script.sha1, *args)
-        return self._enqueue(Command(packed, self._patience.deadline(), script, args))
+        return self._enqueue(Command(pack("EVALSHA", script.sha1, *args), script, args))
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queue.get_of(key)
         if command is None:
-            packed = pack("GET", key)
-            return self._enqueue(Command(packed, self._patience.deadline(), None, ()), key)
+            return self._enqueue(Command(pack("GET", key)), key)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter
@@ -153,6 +151,7 @@ class Pipeline:
         """`key`: of a GET."""
         if self._down:
             raise NotSent(self._down)
+        command.deadline = self._patience.now() + self._patience.seconds
         if key:
             self._queue.add_get(key, command)
         else:
