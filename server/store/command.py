@@ -8,6 +8,7 @@ from typing import Any
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
@@ -72,3 +73,11 @@ async def send_all(connection: AbstractConnection, commands: Iterable[Command]) 
     except RuntimeError as error:
         # uvloop's, where the connection closed a moment before.
         raise RedisConnectionError(str(error)) from None
+
+
+async def was_closed(connection: AbstractConnection) -> bool:
+    """While nothing is asked on it."""
+    try:
+        return await connection.can_read()
+    except (OSError, RedisError, RuntimeError):
+        return True

@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from server import metrics
 from server.errors import NotSent, Unavailable, Unreadable
-from server.store.command import Command, Script, pack, send_all
+from server.store.command import Command, Script, pack, send_all, was_closed
 from server.store.patience import Limit, Patience
 from server.store.queue import Queue
 from server.tasks import keep_going
@@ -193,7 +193,7 @@ class Pipeline:
     async def _flush(self) -> None:
         connection = self._connection
         assert connection is not None
-        if self._reconnect_soon or await self._was_closed(connection):
+        if self._reconnect_soon or await was_closed(connection):
             # Noticed before sending, so the queue can wait for the next connection.
             self._reconnect_soon = False
             await self._disconnect()
@@ -288,13 +288,6 @@ class Pipeline:
         if self._down:
             log.info("Redis is back")
         self._down = ""
-
-    @staticmethod
-    async def _was_closed(connection: AbstractConnection) -> bool:
-        try:
-            return await connection.can_read()
-        except (OSError, RedisError, RuntimeError):
-            return True
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
