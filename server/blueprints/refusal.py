@@ -74,7 +74,7 @@ def _counted(request: Request, refusal: Refusal) -> Refusal:
     A key that is known is refused before its next body is read (Request.who). Who has none is told
     so by address: others there, whose keys are valid, do not notice.
     """
-    faults, who = request.services.faults, getattr(request.ctx, "who", None)
+    faults, who = request.services.faults, request.user
     if who is not None and isinstance(request.stream, StrictHttp):
         size = request.stream.read_bytes
         if refusal.status in _FAULTS or (size > SMALL_REQUEST_BYTES and refusal.status < 500):

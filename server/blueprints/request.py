@@ -61,16 +61,16 @@ _Body = TypeVar("_Body")
 
 
 class Request(StrictRequest):
+    # Not in Sanic's `ctx`, which is a property that makes an object at its first use.
+    tenant: Tenant
+    """Of a `/:tenantId/...` route, as loaded by the middleware; else there is none."""
+    user: Who | None = None
+    """Whose API key came, once `who` has found that."""
+
     @property
     def services(self) -> Services:
         services: Services = self.app.ctx  # type: ignore[assignment]  # Sanic(ctx=...) in server/app.py
         return services
-
-    @property
-    def tenant(self) -> Tenant:
-        """The tenant of a `/:tenantId/...` route, as loaded by the middleware."""
-        tenant: Tenant = self.ctx.tenant
-        return tenant
 
     def meter(self, is_stream: bool = False) -> Meter:
         """What the tenant's users are charged by: within its limits, if it has some. `is_stream`:
@@ -96,8 +96,8 @@ class Request(StrictRequest):
         headers = response.headers
         headers["x-request-id"] = self.id
         if "origin" in self.headers or not self.head:
-            tenant = getattr(self.ctx, "tenant", None)
-            headers.update(cors.headers(self, tenant and tenant.parsed))
+            tenant: Tenant | None = getattr(self, "tenant", None)
+            headers.update(cors.headers(self, tenant.parsed if tenant else None))
         stream = self.http
         if self.services.draining:
             stream.keep_alive = False
@@ -135,7 +135,7 @@ class Request(StrictRequest):
         wait_ms = services.faults.wait_ms(api_key)
         if wait_ms and not self._may_be_a_replay():
             raise TooManyFaults(wait_ms)
-        who = self.ctx.who = Who(self.tenant.tenant_id, user_id, api_key, restricted)
+        who = self.user = Who(self.tenant.tenant_id, user_id, api_key, restricted)
         if restricted is not None:
             if not any_key:
                 await services.accounts.balance(who)  # raises, where that is what is wrong
@@ -188,7 +188,7 @@ class Request(StrictRequest):
 
     async def read_any_object(self, most: int = body.OF_OTHERS.size) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
-        who: Who = getattr(self.ctx, "who", _ADMINISTRATOR)
+        who = self.user or _ADMINISTRATOR
         return await body.read_small(self.http, self.services.request_room, who, most)
 
     @property
@@ -235,7 +235,7 @@ async def load_tenant(request: Request) -> None:
     is one to mend it (`repairs_config`).
     """
     route = request.route
-    request.ctx.tenant = await request.services.tenants.load(
+    request.tenant = await request.services.tenants.load(
         request.match_info["tenant_id"],
         to_repair=route is not None and getattr(route.ctx, "repairs_config", False),
     )

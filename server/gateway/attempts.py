@@ -7,7 +7,6 @@ from server.gateway.endpoints import Target
 from server.gateway.options import Asked, refuse_options
 from server.providers.ask import Ask
 from server.providers.bounds import MOST_REPLY_BYTES
-from server.providers.wire import Form
 from server.tenants.models import THOUSAND, Weights
 
 _TOO_MANY_LOGPROBS = (
@@ -46,12 +45,6 @@ class Attempt(NamedTuple):
         affordable = held * THOUSAND - self.prompt * self.weights.of_prompt
         return min(limit, affordable // (self.weights.output * self.ask.choices))
 
-    @property
-    def form(self) -> Form:
-        """How the endpoint is asked, as far as its config tells."""
-        endpoint = self.target.endpoint
-        return Form(endpoint.effective_limit_field, self.ask.stream, endpoint.takes_stream_options)
-
 
 def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
     """An attempt for each target that may serve it, as far as that can be told without translating
@@ -69,12 +62,11 @@ def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
 
 
 def _attempt(asked: Asked, target: Target) -> Attempt:
-    endpoint, ask = target.endpoint, asked.ask
+    endpoint, ask, weights = target.endpoint, asked.ask, target.weights
     refuse_options(asked, target)
-    weights, choices = endpoint.weights(target.model), ask.choices
     prompt = asked.prompt.tokens(endpoint.image_tokens, endpoint.forced_size)
-    limit = endpoint.limit(target.model) if ask.limit is None else ask.limit
-    budget = ask.thinking_budget
+    limit = target.limit if ask.limit is None else ask.limit
+    budget, choices = ask.thinking_budget, ask.choices
     if not ask.stream and limit * choices * ask.logprob_bytes > MOST_REPLY_BYTES:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     least_limit = min(budget + 1 if budget < limit else 1, limit)

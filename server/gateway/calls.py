@@ -178,7 +178,7 @@ class Call:
         if exchange is None or not exchange.was_sent:
             return self.free()
         cost = exchange.cost()
-        used: Ref = {"input": cost.usage.input, "output": cost.usage.output}
+        used: Ref = {"input": cost.input, "output": cost.output}
         if cost.is_estimate:
             used["estimated"] = True
         is_first = exchange.attempt is self._attempts[0]
@@ -214,8 +214,7 @@ class Call:
     async def _send(self, exchange: Exchange, seconds: float) -> Response:
         """The response, if its status may be an answer's. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
-        api_key = target.endpoint.api_key or ""
-        headers = target.wire.headers(api_key, self.caller.headers)
+        headers = target.wire.headers(target.api_key, self.caller.headers)
         try:
             # Without a name here the body is gone as soon as it is sent.
             response = await self._upstream.post(
@@ -231,7 +230,7 @@ class Call:
             raw = await response.read(MOST_ERROR_BYTES)
         except (TimedOut, Failed):
             raw = b""  # the status says enough
-        refusal = refusals.of_reply(response.status, response.headers, raw, api_key)
+        refusal = refusals.of_reply(response.status, response.headers, raw, target.api_key)
         refusal.reason = f"status {response.status}"
         raise refusal
 

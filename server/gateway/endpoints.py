@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
-from server.providers.wire import WIRES, Wire
+from server.providers.wire import WIRES, Form, Wire
 from server.tenants.endpoint import TextEndpoint
 from server.tenants.endpoints import TextEndpoints
 from server.tenants.models import Weights
@@ -22,13 +22,21 @@ times as many."""
 
 
 class Target(NamedTuple):
-    """An endpoint, and the model to ask it for."""
+    """An endpoint, and the model to ask it for, with what is the same for each call of these.
+
+    `limit` is the output limit of a call that has none, in tokens; `forms` how the endpoint is
+    asked, as far as its config tells: for a whole reply, and for a stream.
+    """
 
     name: str
     endpoint: TextEndpoint
     url: str
     wire: Wire
     model: str
+    api_key: str
+    weights: Weights
+    limit: int
+    forms: tuple[Form, Form]
 
 
 class Model(NamedTuple):
@@ -94,5 +102,16 @@ def _default(text: TextEndpoints) -> tuple[str, str]:
 
 
 def _target(text: TextEndpoints, name: str, url: str, model: str) -> Target:
-    wire = WIRES[text.protocols[name]]
-    return Target(name, text.endpoints[name], wire.url(url), wire, model)
+    wire, endpoint = WIRES[text.protocols[name]], text.endpoints[name]
+    limit_field, has_options = endpoint.effective_limit_field, endpoint.takes_stream_options
+    return Target(
+        name,
+        endpoint,
+        wire.url(url),
+        wire,
+        model,
+        endpoint.api_key or "",
+        endpoint.weights(model),
+        endpoint.limit(model),
+        (Form(limit_field, False, has_options), Form(limit_field, True, has_options)),
+    )

@@ -10,7 +10,7 @@ from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.gateway.bodies import Sent
 from server.providers.errors import ProviderError
-from server.providers.usage import Counts, Usage
+from server.providers.usage import Counts
 from server.providers.wire import Form
 from server.tenants.models import THOUSAND
 from server.who import Ref
@@ -21,10 +21,12 @@ _MOST_BELIEVED = LARGEST * THOUSAND
 
 
 class Cost(NamedTuple):
-    """`tokens` are charged; `is_estimate` if the provider did not report all its usage."""
+    """`tokens` are charged for `input` and `output`, in the model's tokens; `is_estimate` if the
+    provider did not report all its usage."""
 
     tokens: int
-    usage: Usage
+    input: int
+    output: int
     is_estimate: bool
 
 
@@ -38,11 +40,11 @@ class Exchange:
         self.sent = sent
         self.limit = limit
         self._held = held
-        self._forms = [attempt.form]
+        target, ask = attempt.target, attempt.ask
+        self._forms = [target.forms[ask.stream]]
         """Those that it has been sent in; the last one is the present."""
-        target = attempt.target
-        self.tally = target.wire.tally(attempt.ask.choices, target.endpoint.api_key or "")
-        if attempt.ask.prompt:
+        self.tally = target.wire.tally(ask.choices, target.api_key)
+        if ask.prompt:
             self.tally.has_words = False
         self.progress = self.tally.progress
         self.was_sent = False
@@ -106,13 +108,12 @@ class Exchange:
             produced = max(produced or 0, output.tokens, reported.reasoning)
         if used_by_input is None:
             used_by_input = max(attempt.prompt, reported.read + reported.written)
-        usage = Usage(used_by_input, produced)
-        cached = min(reported.read, usage.input)
-        tokens = attempt.weights.cost(usage.input, cached, usage.output)
+        cached = min(reported.read, used_by_input)
+        tokens = attempt.weights.cost(used_by_input, cached, produced)
         if not is_known and progress.state != "ended" and self.sent.may_reason:
             # It broke off, and nobody knows what had been produced unseen.
             tokens = max(tokens, self._held)
-        return Cost(tokens, usage, is_estimate=not is_known)
+        return Cost(tokens, used_by_input, produced, not is_known)
 
 
 def ref_of(attempt: Attempt, ref: Ref) -> Ref:

@@ -109,7 +109,10 @@ class Portion:
 
     def resize(self, size: int) -> bool:
         """It takes so many bytes now; False, and it has what it had, if there is no room."""
-        size = 0 if size <= self._room.free else size
+        if size <= self._room.free:
+            if not self._size:  # as nearly always
+                return True
+            size = 0
         more = size - self._size
         if more > 0 and not self._room.is_there(self.owners, self._size, more):
             return False

@@ -2,7 +2,6 @@
 
 import re
 from functools import partial
-from typing import NamedTuple
 
 import orjson
 
@@ -29,16 +28,9 @@ _END = re.compile(rb"\}\s*\Z")
 _END_BYTES = 100
 
 
-class Completed(NamedTuple):
-    """The reply to a call."""
-
-    body: bytes
-    headers: dict[str, str]
-
-
-async def complete(call: Call, portion: Portion) -> Completed:
-    """Makes the call, to its end, whether or not somebody waits for it. The reply takes
-    `portion`, which whoever asked for it has leave. Raises Refusal."""
+async def complete(call: Call, portion: Portion) -> tuple[bytes, dict[str, str]]:
+    """Makes the call, to its end, whether or not somebody waits for it; returns the reply's body
+    and headers. The reply takes `portion`, which whoever asked for it has leave. Raises Refusal."""
     body, failure = None, None
 
     async def end() -> Ending:
@@ -63,7 +55,7 @@ async def complete(call: Call, portion: Portion) -> Completed:
         failure.headers = {**headers, **failure.headers}
         raise failure
     assert body is not None
-    return Completed(body, headers)
+    return body, headers
 
 
 async def _accept(portion: Portion, exchange: Exchange, response: Response) -> bytes:

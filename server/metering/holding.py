@@ -222,7 +222,11 @@ class Hold:
     async def _settle(self) -> None:
         """Raises Unavailable, and what Redis says of a record that is broken."""
         if self._ending is None:
-            self._ending = await self._find_ending()
+            try:
+                self._ending = await self._end()
+            except Exception:
+                log.exception("The cost of a call could not be found, and is not charged")
+                self._ending = Ending(0, self._ref)
         tokens, ref = self._ending
         tenant_id, user_id, _, _ = self._who
         try:
@@ -240,13 +244,6 @@ class Hold:
         self._holding.waiting.wake(user_id)
         if settled.tokens < tokens and not settled.replayed:
             metrics.overrun(tenant_id, tokens - settled.tokens)
-
-    async def _find_ending(self) -> Ending:
-        try:
-            return await self._end()
-        except Exception:
-            log.exception("The cost of a call could not be found, and is not charged")
-            return Ending(0, self._ref)
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""

@@ -34,17 +34,6 @@ _OF_PARTS = frozenset(_PARTS) | _DETAILS
 _KEPT = (*MESSAGE_INPUTS, *_WHOLES, *_PARTS)
 
 
-class Usage(NamedTuple):
-    """Tokens; `input` includes cached ones, `output` includes reasoning."""
-
-    input: int
-    output: int
-
-    @property
-    def total(self) -> int:
-        return self.input + self.output
-
-
 class Counts(NamedTuple):
     """What is reported, None where nothing is, or no count. `input` includes what was `read` from a
     cache and `written` to it, `output` the `reasoning`."""
@@ -209,7 +198,7 @@ def _amounts(value: dict[str, Any]) -> dict[str, int]:
 
 def _amount(value: dict[str, Any], name: str) -> int | None:
     found = value.get(name)
-    return None if found is None else _number(found)
+    return found if found is None or is_amount(found) else _number(found)
 
 
 def _number(found: Any) -> int | None:

@@ -1,12 +1,14 @@
 """Commands on their way to Redis."""
 
 import asyncio
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from hiredis import pack_command
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
 
 ASKING = b"*1\r\n$6\r\nASKING\r\n"
 
@@ -34,12 +36,11 @@ class Command:
     def __init__(
         self,
         packed: bytes,
-        deadline: float,
-        script: Script | None,
-        args: tuple[str | int | bytes, ...],
+        script: Script | None = None,
+        args: tuple[str | int | bytes, ...] = (),
     ) -> None:
         self.packed = packed
-        self.deadline = deadline
+        self.deadline = math.inf
         self.script = script
         self.args = args
         self.asking = False
@@ -72,3 +73,11 @@ async def send_all(connection: AbstractConnection, commands: Iterable[Command]) 
     except RuntimeError as error:
         # uvloop's, where the connection closed a moment before.
         raise RedisConnectionError(str(error)) from None
+
+
+async def was_closed(connection: AbstractConnection) -> bool:
+    """While nothing is asked on it."""
+    try:
+        return await connection.can_read()
+    except (OSError, RedisError, RuntimeError):
+        return True

@@ -32,7 +32,7 @@ from redis.exceptions import (
 
 from server import metrics
 from server.errors import NotSent, Unavailable, Unreadable
-from server.store.command import Command, Script, pack, send_all
+from server.store.command import Command, Script, pack, send_all, was_closed
 from server.store.patience import Limit, Patience
 from server.store.queue import Queue
 from server.tasks import keep_going
@@ -119,19 +119,17 @@ class Pipeline:
 
     def send(self, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a command. Raises ValueError if it cannot be encoded, Unavailable if down."""
-        return self._enqueue(Command(pack(*args), self._patience.deadline(), None, ()))
+        return self._enqueue(Command(pack(*args)))
 
     def run(self, script: Script, *args: str | int | bytes) -> asyncio.Future[Any]:
         """Queues a script; `args` begin with the number of keys. Raises as `send`."""
-        packed = pack("EVALSHA", script.sha1, *args)
-        return self._enqueue(Command(packed, self._patience.deadline(), script, args))
+        return self._enqueue(Command(pack("EVALSHA", script.sha1, *args), script, args))
 
     def get(self, key: str) -> asyncio.Future[Any]:
         """Queues a GET, or joins one that is queued and not yet sent. Raises as `send`."""
         command = self._queue.get_of(key)
         if command is None:
-            packed = pack("GET", key)
-            return self._enqueue(Command(packed, self._patience.deadline(), None, ()), key)
+            return self._enqueue(Command(pack("GET", key)), key)
         waiter = self._loop.create_future()
         command.waiters.append(waiter)
         return waiter
@@ -153,6 +151,7 @@ class Pipeline:
         """`key`: of a GET."""
         if self._down:
             raise NotSent(self._down)
+        command.deadline = self._patience.now() + self._patience.seconds
         if key:
             self._queue.add_get(key, command)
         else:
@@ -169,7 +168,11 @@ class Pipeline:
             idle.set_result(None)
 
     async def _step(self) -> None:
-        if self._connection is not None and not self._queue:
+        if self._queue:
+            # Those who have just got their replies run first: what they ask next comes along. So
+            # there are a quarter fewer flushes, each of which costs as much as thirty commands.
+            await asyncio.sleep(0)
+        elif self._connection is not None:
             self._busy_since = math.inf
             self._idle = self._loop.create_future()
             await self._idle
@@ -190,7 +193,7 @@ class Pipeline:
     async def _flush(self) -> None:
         connection = self._connection
         assert connection is not None
-        if self._reconnect_soon or await self._was_closed(connection):
+        if self._reconnect_soon or await was_closed(connection):
             # Noticed before sending, so the queue can wait for the next connection.
             self._reconnect_soon = False
             await self._disconnect()
@@ -285,13 +288,6 @@ class Pipeline:
         if self._down:
             log.info("Redis is back")
         self._down = ""
-
-    @staticmethod
-    async def _was_closed(connection: AbstractConnection) -> bool:
-        try:
-            return await connection.can_read()
-        except (OSError, RedisError, RuntimeError):
-            return True
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -14,7 +14,7 @@ import uvloop
 
 from server.errors import Unavailable
 from server.store import pipeline
-from server.store.command import send_all
+from server.store.command import send_all, was_closed
 from server.store.pipeline import FLUSH_COMMANDS, Pipeline
 from server.store.status import Status
 from server.store.store import Store
@@ -62,10 +62,8 @@ async def _served(store: Store) -> None:
 def test_a_connection_that_closes_just_before_a_write(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    was_closed = Pipeline._was_closed
-
     async def closes_then(connection: Any) -> bool:
-        monkeypatch.setattr(Pipeline, "_was_closed", staticmethod(was_closed))
+        monkeypatch.setattr(pipeline, "was_closed", was_closed)
         answer = await was_closed(connection)
         connection._writer.transport.abort()
         await asyncio.sleep(0)
@@ -73,7 +71,7 @@ def test_a_connection_that_closes_just_before_a_write(
 
     async def test(store: Store) -> None:
         await store.get("any")
-        monkeypatch.setattr(Pipeline, "_was_closed", staticmethod(closes_then))
+        monkeypatch.setattr(pipeline, "was_closed", closes_then)
         await _refused(store)
         await _served(store)
         assert store.is_alive()
@@ -81,7 +79,7 @@ def test_a_connection_that_closes_just_before_a_write(
     on(valkey, test)
 
 
-@pytest.mark.parametrize("step", ["_flush", "_was_closed", "_lose", "_reconnect", "_disconnect"])
+@pytest.mark.parametrize("step", ["_flush", "was_closed", "_lose", "_reconnect", "_disconnect"])
 def test_an_exception_while_sending(
     valkey: Valkey, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, step: str
 ) -> None:
@@ -98,7 +96,7 @@ def test_an_exception_while_sending(
         await store.get("any")
         if step in ("_lose", "_disconnect", "_reconnect"):  # what comes after a lost connection
             monkeypatch.setattr(pipeline, "send_all", cut)
-        monkeypatch.setattr(Pipeline, step, fails)
+        monkeypatch.setattr(pipeline if step == "was_closed" else Pipeline, step, fails)
         with suppress(Unavailable):
             await store.get("any")
         await _served(store)
