@@ -1,4 +1,15 @@
 --[[
+  API keys: the user's `apiKeys` has them, each with true, or with its deadline in ms, from which on
+  it is refused. A record `apiKey:<key>` leads to the user: it expires with it or later, of a key with
+  a deadline then or later.
+]]
+
+local function has_key(user, api_key, now)
+  local lasts = user.apiKeys[api_key]
+  return lasts == true or lasts and lasts > now
+end
+
+--[[
   Restricted keys: of a user, for less than all that the user may spend. A hash has them, by ID:
     <id>        JSON, never changed: digest, of the key, which begins with the ID; maker, the API key
                 that it dies with; tokens, that it may spend; createdAt and expiresAt, ms; limits,
@@ -35,7 +46,7 @@ local function read_keys(keys_key, user, now)
   local live, dead, fields = {}, {}, call('HGETALL', keys_key)
   for i = 1, #fields, 2 do
     local key = not string.find(fields[i], ':') and read_key(keys_key, fields[i])
-    if key and user.apiKeys[key.maker] and key.expiresAt > now then
+    if key and has_key(user, key.maker, now) and key.expiresAt > now then
       key.text = fields[i + 1]
       live[#live + 1] = key
     elseif key then
