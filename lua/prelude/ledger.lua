@@ -1,6 +1,7 @@
 -- What this run writes by save(): the user, and the entries that its ledger gets.
 local user_to_save, its_key, its_ledger_key, its_ledger_size
 local new_entries, expires_at
+local NEVER = 0
 
 --[[
   An entry of the ledger: `tokens` is the signed change of tokensLeft, which user.tokensLeft already
@@ -14,11 +15,16 @@ local function append(user, now, op, tokens, ref)
                                                 tokens, user.tokensLeft, ref)
 end
 
--- A user that has spent or was given tokens is there to stay: it lives as long as its API key,
--- which login.lua left in its record.
+-- A user that has spent is there to stay: it lives as long as its API key, which login.lua left in
+-- its record.
 local function prolong(user, now)
   if user.keyExpiresAt and user.keyExpiresAt > now then expires_at = user.keyExpiresAt end
   user.keyExpiresAt = nil
+end
+
+-- All keys of the user that have no deadline must be permanent.
+local function make_permanent(user)
+  user.keyExpiresAt, expires_at = nil, NEVER
 end
 
 -- Writes the user and its new entries.
@@ -34,7 +40,10 @@ local function save()
     end
   end
   call('SET', its_key, text, 'KEEPTTL')
-  if expires_at then
+  if expires_at == NEVER then
+    call('PERSIST', its_key)
+    call('PERSIST', its_ledger_key)
+  elseif expires_at then
     call('PEXPIREAT', its_key, expires_at)
     call('PEXPIREAT', its_ledger_key, expires_at)
   end

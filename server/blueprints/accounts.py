@@ -53,6 +53,14 @@ class User(TypedDict):
     userId: UserId
     group: Annotated[str, Field(description="whose limits the user has", examples=["anonymous"])]
     tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[95])]
+    tokensExtra: Annotated[
+        Tokens,
+        Field(
+            description="of those left and held: granted beside the group's tokens, which are "
+            "spent first. A move to another group keeps them",
+            examples=[0],
+        ),
+    ]
     tokensHeld: Annotated[Tokens, Field(description="set aside in open holds", examples=[0])]
     tokensUsed: Annotated[Tokens, Field(description="taken so far", examples=[5])]
     rateLimit: Annotated[RateLimit, Field(examples=[10])]
@@ -114,7 +122,7 @@ class Ledger(TypedDict):
         "What the user has",
         [Answer("the user")],
         about="Not rate limited, and answers at a balance of 0 too. A restricted key sees its own "
-        "tokens, and when it expires; the rest is its user's.",
+        "tokens, none of them extra, and when it expires; the rest is its user's.",
         credential="any key",
     ),
 )
@@ -150,6 +158,7 @@ def describe(user_id: str, balance: Balance) -> User:
         "userId": user_id,
         "group": balance.group,
         "tokensLeft": balance.tokens_left,
+        "tokensExtra": balance.tokens_extra,
         "tokensHeld": balance.tokens_held,
         "tokensUsed": balance.tokens_used,
         "rateLimit": balance.rate_limit,

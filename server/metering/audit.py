@@ -153,6 +153,8 @@ def _faults_of_user(user: dict[str, Any]) -> Iterator[str]:
     for name in _COUNTS:
         if not is_amount(user[name]):
             yield f"{name} is {user[name]!r}"
+    if not is_amount(user.get("extra", 0)):
+        yield f"extra is {user['extra']!r}"
     held = sum(hold[0] for hold in user["holds"].values())
     if user["tokensGranted"] != user["tokensLeft"] + held + user["tokensUsed"]:
         yield (
@@ -183,8 +185,9 @@ def _faults_of_ledger(user: dict[str, Any], entries: list[Entry]) -> Iterator[st
 def _faults_of_expiry(
     user: dict[str, Any], user_expiry: list[int], ledger_expiry: list[int]
 ) -> Iterator[str]:
-    if is_temporary(user["group"]) != bool(user_expiry):
-        yield f"of group {user['group']}, and {'temporary' if user_expiry else 'permanent'}"
+    # One of a temporary group is permanent if it was given tokens.
+    if user_expiry and not is_temporary(user["group"]):
+        yield f"of group {user['group']}, and temporary"
     if not _at_once(user_expiry, ledger_expiry):
         yield "the ledger expires at another time than the user"
 

@@ -89,6 +89,23 @@ def test_it_can_be_revoked_before_and_after(api: Api, valkey: Valkey) -> None:
         assert record(valkey, user)["apiKeys"] == {}
 
 
+@pytest.mark.parametrize("body", [{"tokens": 5}, {"group": "paid"}])
+def test_a_grant_lets_keys_go_that_are_past_and_gives_no_other_a_longer_life(
+    api: Api, valkey: Valkey, body: dict[str, object]
+) -> None:
+    user = api.login()
+    later = now_ms(valkey) + HOUR_MS
+    for name, deadline_ms in {"key_past": 1, "key_rotated": later, "key_other": True}.items():
+        key = User(api, {"apiKey": name, "userId": user.user_id})
+        set_deadline(valkey, key, deadline_ms)
+        valkey.client.set(f"apiKey:{name}", user.user_id, pxat=later)
+    assert user.grant(body).status_code == 200
+    kept = {user.api_key: True, "key_other": True, "key_rotated": later}
+    assert record(valkey, user)["apiKeys"] == kept
+    ends = [valkey.client.pexpiretime(f"apiKey:{name}") for name in kept]
+    assert ends == [-1, -1, later]
+
+
 @pytest.mark.parametrize("deadline", ["later", [1], {}, None])
 def test_one_that_is_none_is_503_for_its_user(
     api: Api, server: Server, valkey: Valkey, deadline: object

@@ -202,13 +202,9 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
         ),
         [f"a hold of the restricted key '{'0' * 16}'"],
     ),
-    "a permanent user of a temporary group": (
-        lambda valkey, user: [
-            valkey.client.persist(key)
-            for key in (user_key(user), ledger_key(user), f"apiKey:{user.api_key}")
-        ],
-        ["of group anonymous, and permanent"],
-    ),
+    "extra tokens below 0": (change(extra=-1), ["extra is -1"]),
+    "extra tokens that are a fraction": (change(extra=0.5), ["extra is 0.5"]),
+    "extra tokens that are null": (change(extra=None), ["extra is None"]),
     "a key that lasts for a fraction": (lasting(0.5), ["API key 1 lasts until 0.5"]),
     "a key with a deadline to come, and lost": (
         all_of(
