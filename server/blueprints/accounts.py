@@ -74,7 +74,10 @@ class User(TypedDict):
     ]
     expiresAt: Annotated[
         Time | None,
-        Field(description="null: the user is permanent", examples=["2025-03-02T12:00:00.000Z"]),
+        Field(
+            description="unless it is used before; null: the user is permanent",
+            examples=["2025-03-02T12:00:00.000Z"],
+        ),
     ]
 
 

@@ -6,6 +6,7 @@ import orjson
 
 from server.amounts import LARGEST
 from server.errors import Invalid, InvalidApiKey, KeyReused, NotFound, Unreadable
+from server.metering.renewal import Renewal
 from server.metering.results import Balance, Entry, GrantResult, iso_time
 from server.store import keys
 from server.store.status import Status
@@ -18,10 +19,11 @@ class Accounts:
     """Balances, ledgers and grants of the users in `store`; raises Unavailable and Unreadable as
     Meter does."""
 
-    def __init__(self, store: Store, ledger_size: int, ttl_ms: int) -> None:
+    def __init__(self, store: Store, ledger_size: int, ttl_ms: int, renewal: Renewal) -> None:
         """`ledger_size`: how many entries of each user's ledger are kept; `ttl_ms`: until a
         user who becomes temporary expires."""
         self._store = store
+        self._renewal = renewal
         self._ttl_ms = ttl_ms
         self._ledger_size = ledger_size
 
@@ -54,6 +56,9 @@ class Accounts:
             return None
         group, left, extra, held, used, limit, window, remaining, created_at, expires = values
         expires_at = iso_time(expires[0]) if expires else None
+        # To look is to use it, for one that has spent, and does so by its own key.
+        if expires and used and who.api_key and who.restricted is None:
+            self._renewal.consider(who, expires[0])
         created = _text(created_at)
         return Balance(
             _text(group), left, extra, held, used, limit, window, remaining, created, expires_at
@@ -160,6 +165,7 @@ class Accounts:
             if expires_at_ms is None:
                 await self._store.persist(key)
             else:
+                # Never earlier than it does: the user may be about to be renewed.
                 await self._store.end(key, expires_at_ms)
                 await self._store.prolong(key, expires_at_ms)
             at = await self._store.expires_at_ms(keys.user(user_id))
