@@ -8,8 +8,9 @@
   ARGV[1] tenant
   ARGV[2] api_key         a restricted one as rk:<digest>; '' when an administrator asks
   ARGV[3] ledger_size     entries that are kept
-  Returns {status, group, tokens_left, tokens_held, tokens_used, limit, window, remaining,
-           created_at, {expires_at_ms}}, the last empty when the user is permanent
+  Returns {status, group, tokens_left, tokens_extra, tokens_held, tokens_used, limit, window,
+           remaining, created_at, {expires_at_ms}}: tokens_extra of those left and held were granted
+           beside the group's, 0 of a restricted key; the last is empty when the user is permanent
     OK
     UNKNOWN_KEY     {status} alone: no such user, or it does not have that key
 ]]
@@ -22,10 +23,11 @@ local user = read_user(user_key, ledger_key, ledger_size, tenant, key and key.ma
 if not user then return {UNKNOWN_KEY} end
 local rate = read_rate(rate_key, user.rateLimit, user.rateLimitWindow * 1000, now)
 local left, in_holds, used = user.tokensLeft, held(user, key and key.id), user.tokensUsed
-local expires = expiry(user_key)
+local extra, expires = extra_left(user), expiry(user_key)
 if key then
+  extra = 0
   left, used = math.max(key.tokens - key.spent - in_holds, 0), key.spent
   expires = {math.min(key.expiresAt, expires[1] or key.expiresAt)}
 end
-return {OK, user.group, left, in_holds, used, user.rateLimit, user.rateLimitWindow, rate.remaining,
-        user.createdAt, expires}
+return {OK, user.group, left, extra, in_holds, used, user.rateLimit, user.rateLimitWindow,
+        rate.remaining, user.createdAt, expires}

@@ -14,7 +14,7 @@
   ARGV[7] ref             for the ledger, JSON
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
            the last only with NO_TOKENS
-    OK
+    OK              now and then instead of it when the user expires, as prolong says
     REPLAYED        tokens_left is that of the first reply
     UNKNOWN_KEY     {status} alone
     KEY_REUSED      the Idempotency-Key came with other tokens
@@ -33,9 +33,9 @@ if not user then return {UNKNOWN_KEY} end
 
 local window_ms = user.rateLimitWindow * 1000
 local rate = read_rate(rate_key, user.rateLimit, window_ms, now)
-local function reply(status, tokens_left, retry_after_ms, tokens_held)
+local function reply(status, tokens_left, retry_after_ms, last)
   return {status, tokens_left, user.rateLimit, user.rateLimitWindow, rate.remaining, rate.reset_ms,
-          retry_after_ms or 0, tokens_held}
+          retry_after_ms or 0, last}
 end
 
 local once = once_field ~= ''
@@ -54,8 +54,8 @@ if user.tokensLeft < tokens then return reply(NO_TOKENS, user.tokensLeft, 0, hel
 user.tokensLeft = user.tokensLeft - tokens
 user.tokensUsed = user.tokensUsed + tokens
 append(user, now, 'charge', -tokens, ref)
-prolong(user, now)
+local expires_at_ms = prolong(user, now, user_key, rate.last)
 save()
 admit(rate_key, rate, window_ms)
 if once then once.remember(struct.pack('>I6', user.tokensLeft)) end
-return reply(OK, user.tokensLeft)
+return reply(OK, user.tokensLeft, 0, expires_at_ms)

@@ -22,7 +22,8 @@
                           the most tokens that it may hold, a blank and the user's open holds of
                           kind own that there may be. '' where no policy matters
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
-           deadline_ms, lapsed, policy}, the last five only with a hold; tokens_left to this key
+           deadline_ms, lapsed, policy, expires_at_ms}, the last six only with a hold, and the very
+           last now and then: when the user expires, as prolong says; tokens_left to this key
     OK              lapsed: tokens of earlier holds that count for the same day of the tenant's
                     limit, and went back at their deadline; each is told once
                     policy: the number of the group's, 0 where none matters
@@ -112,7 +113,7 @@ local is_same_day = user.lapsed and user.lapsed[1] == string.match(new_hold_id, 
 local lapsed = is_same_day and user.lapsed[2] or 0
 if not is_amount(lapsed) then error('the lapsed tokens are none') end
 if is_same_day then user.lapsed = nil end
-prolong(user, now)
+local expires_at_ms = prolong(user, now, user_key, rate.last)
 local to_keep
 if once then
   to_keep = struct.pack('>I6I6', user.tokensLeft, tokens)
@@ -121,4 +122,5 @@ end
 save()
 admit(rate_key, rate, window_ms)
 if once then once.remember(to_keep) end
-return reply(OK, left - tokens, 0, {new_hold_id, tokens, now + ttl_ms, lapsed, policy})
+return reply(OK, left - tokens, 0,
+             {new_hold_id, tokens, now + ttl_ms, lapsed, policy, expires_at_ms})

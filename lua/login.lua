@@ -12,7 +12,7 @@
   ARGV[6] rate_limit_window  the group's, seconds
   ARGV[7] key_expires_at_ms
   ARGV[8] ref             for the ledger, JSON
-  Returns {status}
+  Returns {status, expires_at_ms}, the latter of the user
     OK
 ]]
 local user_key, ledger_key = KEYS[1], KEYS[2]
@@ -54,4 +54,4 @@ if not call('SET', user_key, cjson.encode(user), 'NX', 'PXAT', user_expires_at) 
 end
 call('LPUSH', ledger_key, entry)
 call('PEXPIREAT', ledger_key, user_expires_at)
-return {OK}
+return {OK, user_expires_at}

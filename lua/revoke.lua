@@ -17,7 +17,7 @@ local tenant, api_key, ledger_size = ARGV[1], ARGV[2], tonumber(ARGV[3])
 
 local user = read_user(user_key, ledger_key, ledger_size, tenant, '', now_ms())
 if not user then return {UNKNOWN_USER} end
-if not user.apiKeys[api_key] then return {UNKNOWN_KEY} end
+if user.apiKeys[api_key] == nil then return {UNKNOWN_KEY} end
 user.apiKeys[api_key] = nil
 save()
 return {OK}

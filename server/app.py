@@ -54,6 +54,7 @@ from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.leases import Leases
 from server.metering.meter import Meter
+from server.metering.renewal import Renewal
 from server.protocol import StrictProtocol
 from server.services import Services
 from server.settings import Settings
@@ -109,14 +110,15 @@ class _App(Sanic[Any, Services]):
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
-    meter, leases = Meter(store, settings.ledger_entries), Leases(store)
+    renewal = Renewal(store, settings.ledger_entries, settings.user_ttl_ms)
+    meter, leases = Meter(store, settings.ledger_entries, renewal), Leases(store)
     names = Names()
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
     users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
     services = Services(
         settings=settings,
         meter=meter,
-        accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms),
+        accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms, renewal),
         leases=leases,
         holding=Holding(timeouts),
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
@@ -164,6 +166,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         services.wrong_tokens.tell()
         await services.holding.finish(services.stop_by)
         await services.leases.finish()
+        await renewal.close()
         await services.upstream.close()
         await services.reserve.close()
         await store.close()

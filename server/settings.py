@@ -69,7 +69,7 @@ class Settings(BaseModel):
         30, ge=0, le=3600, description="seconds for running requests to finish after that"
     )
     user_ttl_days: int = Field(
-        30, ge=1, le=3650, description="days until an anonymous user and its key expire"
+        30, ge=1, le=3650, description="days until an anonymous user expires that is not used"
     )
     ledger_entries: int = Field(
         200, ge=1, le=1_000_000, description="entries kept of each user's ledger, the newest"

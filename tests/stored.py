@@ -64,6 +64,13 @@ def put(valkey: Valkey, user: User, stored: dict[str, Any]) -> None:
     valkey.client.set(user_key(user), json.dumps(stored), keepttl=True)
 
 
+def age(valkey: Valkey, user: User, left_ms: int) -> None:
+    """The user, its ledger and its key expire so soon, and nothing was asked for a while."""
+    for key in (user_key(user), ledger_key(user), f"apiKey:{user.api_key}"):
+        valkey.client.pexpire(key, left_ms)
+    valkey.client.delete(rate_key(user))
+
+
 def let_holds_expire(valkey: Valkey, user: User) -> None:
     """The deadline of each is now."""
     stored = record(valkey, user)

@@ -1,4 +1,39 @@
 --[[
+  API keys: the user's `apiKeys` has them, each with true, or with its deadline in ms, from which on
+  it is refused. A record `apiKey:<key>` leads to the user: it expires with it or later, of a key with
+  a deadline then or later.
+]]
+
+local function has_key(user, api_key, now)
+  local lasts = user.apiKeys[api_key]
+  return lasts == true or lasts and lasts > now
+end
+
+-- Those without a deadline. Of the others those that are past theirs go.
+local function lasting_keys(user, now)
+  local lasting = {}
+  for api_key in pairs(user.apiKeys) do
+    if type(api_key) ~= 'string' then error('the API keys are a list') end
+    if user.apiKeys[api_key] == true then
+      lasting[#lasting + 1] = api_key
+    elseif not has_key(user, api_key, now) then
+      user.apiKeys[api_key] = nil
+    end
+  end
+  return lasting
+end
+
+-- Those of a list that are not in another one, which is JSON.
+local function keys_beside(api_keys, others)
+  local is_other, found = {}, {}
+  for _, api_key in ipairs(cjson.decode(others)) do is_other[api_key] = true end
+  for _, api_key in ipairs(api_keys) do
+    if not is_other[api_key] then found[#found + 1] = api_key end
+  end
+  return found
+end
+
+--[[
   Restricted keys: of a user, for less than all that the user may spend. A hash has them, by ID:
     <id>        JSON, never changed: digest, of the key, which begins with the ID; maker, the API key
                 that it dies with; tokens, that it may spend; createdAt and expiresAt, ms; limits,
@@ -35,7 +70,7 @@ local function read_keys(keys_key, user, now)
   local live, dead, fields = {}, {}, call('HGETALL', keys_key)
   for i = 1, #fields, 2 do
     local key = not string.find(fields[i], ':') and read_key(keys_key, fields[i])
-    if key and user.apiKeys[key.maker] and key.expiresAt > now then
+    if key and has_key(user, key.maker, now) and key.expiresAt > now then
       key.text = fields[i + 1]
       live[#live + 1] = key
     elseif key then

@@ -1,6 +1,8 @@
 -- What this run writes by save(): the user, and the entries that its ledger gets.
 local user_to_save, its_key, its_ledger_key, its_ledger_size
 local new_entries, expires_at
+-- As expires_at of a user that has no end.
+local NEVER = 0
 
 --[[
   An entry of the ledger: `tokens` is the signed change of tokensLeft, which user.tokensLeft already
@@ -14,11 +16,24 @@ local function append(user, now, op, tokens, ref)
                                                 tokens, user.tokensLeft, ref)
 end
 
--- A user that has spent or was given tokens is there to stay: it lives as long as its API key,
--- which login.lua left in its record.
-local function prolong(user, now)
-  if user.keyExpiresAt and user.keyExpiresAt > now then expires_at = user.keyExpiresAt end
-  user.keyExpiresAt = nil
+--[[
+  A temporary user that spends is there to stay: after its first time it lives as long as its API
+  key, which login.lua left in its record, and later for as long as it is used (renew.lua). Returns
+  when it expires, below 0 for never; but to ask for that costs 2 % of a charge, so of one that goes
+  on spending it is asked, and returned, only now and then.
+]]
+local function prolong(user, now, user_key, last_ms)
+  if user.keyExpiresAt then
+    if user.keyExpiresAt > now then expires_at = user.keyExpiresAt end
+    user.keyExpiresAt = nil
+  elseif user.group == TEMPORARY and (now - last_ms > 600000 or user.entries % 16 == 0) then
+    return call('PEXPIRETIME', user_key)
+  end
+end
+
+-- All keys of the user that have no deadline must be permanent.
+local function make_permanent(user)
+  user.keyExpiresAt, expires_at = nil, NEVER
 end
 
 -- Writes the user and its new entries.
@@ -34,7 +49,10 @@ local function save()
     end
   end
   call('SET', its_key, text, 'KEEPTTL')
-  if expires_at then
+  if expires_at == NEVER then
+    call('PERSIST', its_key)
+    call('PERSIST', its_ledger_key)
+  elseif expires_at then
     call('PEXPIREAT', its_key, expires_at)
     call('PEXPIREAT', its_ledger_key, expires_at)
   end

@@ -1,7 +1,8 @@
 --[[
   The sliding window over a list of admission times (ms, newest first). Forgets the times that
-  have left the window and returns {now, used, remaining, reset_ms, retry_after_ms}: admitted and
-  still to admit in the window that ends now, until the oldest time leaves, until one more fits.
+  have left the window and returns {now, last, used, remaining, reset_ms, retry_after_ms}: the newest
+  time, or 0, admitted and still to admit in the window that ends now, until the oldest time leaves,
+  until one more fits.
   A time leaves when it is one window old.
 ]]
 local function read_rate(rate_key, limit, window_ms, now)
@@ -12,7 +13,7 @@ local function read_rate(rate_key, limit, window_ms, now)
     newest = 0
   end
   if newest == 0 then
-    return {now = now, used = 0, remaining = limit, reset_ms = 0, retry_after_ms = 0}
+    return {now = now, last = newest, used = 0, remaining = limit, reset_ms = 0, retry_after_ms = 0}
   end
   now = math.max(now, newest)
 
@@ -33,7 +34,7 @@ local function read_rate(rate_key, limit, window_ms, now)
   used = used - gone
   if used == 0 then
     call('DEL', rate_key)
-    return {now = now, used = 0, remaining = limit, reset_ms = 0, retry_after_ms = 0}
+    return {now = now, last = newest, used = 0, remaining = limit, reset_ms = 0, retry_after_ms = 0}
   end
   if gone > 0 then call('LTRIM', rate_key, 0, used - 1) end
 
@@ -44,7 +45,7 @@ local function read_rate(rate_key, limit, window_ms, now)
   elseif used > limit then -- the limit was lowered
     retry_after_ms = leaves_in(limit - 1)
   end
-  return {now = now, used = used, remaining = math.max(limit - used, 0), reset_ms = reset_ms,
+  return {now = now, last = newest, used = used, remaining = math.max(limit - used, 0), reset_ms = reset_ms,
           retry_after_ms = retry_after_ms}
 end
 

@@ -26,7 +26,9 @@ local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now
       + limit % 1 + window % 1 ~= 0 then
     error('the user has amounts that are none')
   end
-  if api_key ~= '' and not user.apiKeys[api_key] then return nil end
+  -- As has_key, which would be 2 % of a charge, being made and called.
+  local deadline = api_key == '' or user.apiKeys[api_key]
+  if deadline ~= true and (not deadline or deadline <= now) then return nil end
   user_to_save, its_key, its_ledger_key, its_ledger_size = user, user_key, ledger_key, ledger_size
   if next(user.holds) then return_expired_holds(user, now) end
   return user

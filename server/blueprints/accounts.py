@@ -53,6 +53,14 @@ class User(TypedDict):
     userId: UserId
     group: Annotated[str, Field(description="whose limits the user has", examples=["anonymous"])]
     tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[95])]
+    tokensExtra: Annotated[
+        Tokens,
+        Field(
+            description="of those left and held: granted beside the group's tokens, which are "
+            "spent first. A move to another group keeps them",
+            examples=[0],
+        ),
+    ]
     tokensHeld: Annotated[Tokens, Field(description="set aside in open holds", examples=[0])]
     tokensUsed: Annotated[Tokens, Field(description="taken so far", examples=[5])]
     rateLimit: Annotated[RateLimit, Field(examples=[10])]
@@ -66,7 +74,10 @@ class User(TypedDict):
     ]
     expiresAt: Annotated[
         Time | None,
-        Field(description="null: the user is permanent", examples=["2025-03-02T12:00:00.000Z"]),
+        Field(
+            description="unless it is used before; null: the user is permanent",
+            examples=["2025-03-02T12:00:00.000Z"],
+        ),
     ]
 
 
@@ -114,7 +125,7 @@ class Ledger(TypedDict):
         "What the user has",
         [Answer("the user")],
         about="Not rate limited, and answers at a balance of 0 too. A restricted key sees its own "
-        "tokens, and when it expires; the rest is its user's.",
+        "tokens, none of them extra, and when it expires; the rest is its user's.",
         credential="any key",
     ),
 )
@@ -150,6 +161,7 @@ def describe(user_id: str, balance: Balance) -> User:
         "userId": user_id,
         "group": balance.group,
         "tokensLeft": balance.tokens_left,
+        "tokensExtra": balance.tokens_extra,
         "tokensHeld": balance.tokens_held,
         "tokensUsed": balance.tokens_used,
         "rateLimit": balance.rate_limit,

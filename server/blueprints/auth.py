@@ -17,8 +17,9 @@ from server.blueprints.request import Request, refuse, reply
 from server.errors import OriginNotAllowed, Overloaded, RedisNearlyFull, TooManyRequests
 from server.identity.errors import ChallengeFailed, ChallengeUnavailable, LoginNotConfigured
 from server.identity.logins import Ceilings
+from server.metering.results import iso_time
 from server.openapi.route import Answer, Doc
-from server.openapi.values import ApiKey, TenantId, UserId, exactly
+from server.openapi.values import ApiKey, TenantId, Time, UserId, exactly
 from server.replies import JsonReply
 from server.tenants.auth import Challenge
 from server.tenants.groups import RateLimit, RateLimitWindow
@@ -48,6 +49,14 @@ class Login(TypedDict):
     rateLimit: Annotated[RateLimit, Field(examples=[10])]
     rateLimitWindow: Annotated[RateLimitWindow, Field(examples=[60])]
     userId: UserId
+    expiresAt: Annotated[
+        Time,
+        Field(
+            description="until then user and key are there; from the first charge, hold or "
+            "provider call on for longer, and so on while they are used: `GET balance` tells",
+            examples=["2025-02-01T12:00:00.000Z"],
+        ),
+    ]
 
 
 @blueprint.post(
@@ -93,6 +102,7 @@ async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
             "rateLimit": login.group.rate_limit,
             "rateLimitWindow": login.group.rate_limit_window,
             "userId": login.user_id,
+            "expiresAt": iso_time(login.expires_at_ms),
         }
     )
 

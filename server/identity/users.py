@@ -21,15 +21,16 @@ USER_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """A new user with its API key."""
+    """A new user with its API key, which expires then, unless it is used."""
 
     user_id: str
     api_key: str
     group: Group
+    expires_at_ms: int
 
 
 class Users:
-    """The users in `store`; the keys of anonymous ones expire after `ttl_ms`."""
+    """The users in `store`; the keys of new ones expire after `ttl_ms`."""
 
     def __init__(self, store: Store, ttl_ms: int, ledger_size: int) -> None:
         self._store = store
@@ -41,15 +42,15 @@ class Users:
 
     async def login(self, tenant_id: str, group: Group, ref: Ref) -> Login:
         """Makes a key, and then its user, of the group ANONYMOUS."""
-        login = Login(str(uuid4()), f"temp_{uuid4()}", group)
+        user_id, api_key = str(uuid4()), f"temp_{uuid4()}"
         _, (key_expires_at_ms,) = await self._store.run(
-            "issue", [keys.api_key(login.api_key)], login.user_id, self._ttl_ms
+            "issue", [keys.api_key(api_key)], user_id, self._ttl_ms
         )
-        await self._store.run(
+        _, (expires_at_ms,) = await self._store.run(
             "login",
-            [keys.user(login.user_id), keys.ledger(login.user_id)],
+            [keys.user(user_id), keys.ledger(user_id)],
             tenant_id,
-            login.api_key,
+            api_key,
             ANONYMOUS,
             group.tokens,
             group.rate_limit,
@@ -57,7 +58,7 @@ class Users:
             key_expires_at_ms,
             orjson.dumps(ref),
         )
-        return login
+        return Login(user_id, api_key, group, expires_at_ms)
 
     def known(self, api_key: str) -> str | None:
         """As `find`, if this worker has found it before."""

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from itertools import pairwise
+from time import time
 from typing import Any
 
 import orjson
@@ -115,17 +116,31 @@ class Audit:
         self, user_id: str, user: dict[str, Any], user_expiry: list[int]
     ) -> list[str]:
         faults = []
-        for number, api_key in enumerate(user["apiKeys"], 1):
-            key = keys.api_key(api_key)
-            owner, expiry = await asyncio.gather(
-                self._store.get_bulk(key), self._store.expires_at_ms(key)
-            )
+        for number, (api_key, lasts) in enumerate(user["apiKeys"].items(), 1):
             # The key itself is a secret.
-            if owner is None or owner.decode() != user_id:
-                faults.append(f"API key {number} is not its own")
-            elif not _at_least([] if expiry is None else [expiry], user_expiry):
-                faults.append(f"API key {number} expires before the user")
+            if fault := await self._fault_of_key(user_id, api_key, lasts, user_expiry):
+                faults.append(f"API key {number} {fault}")
         return faults
+
+    async def _fault_of_key(
+        self, user_id: str, api_key: str, lasts: Any, user_expiry: list[int]
+    ) -> str | None:
+        """`lasts`: True, or its deadline in ms, with which it may expire, too."""
+        if lasts is not True and not is_amount(lasts):
+            return f"lasts until {lasts!r}"
+        key = keys.api_key(api_key)
+        owner, expires_at_ms = await asyncio.gather(
+            self._store.get_bulk(key), self._store.expires_at_ms(key)
+        )
+        deadline = [] if lasts is True else [lasts]
+        if owner is None and deadline and lasts <= time() * 1000 + EXPIRY_SLACK_MS:
+            return None
+        if owner is None or owner.decode() != user_id:
+            return "is not its own"
+        expiry = [] if expires_at_ms is None else [expires_at_ms]
+        if _at_least(expiry, user_expiry) or (deadline and _at_least(expiry, deadline)):
+            return None
+        return "expires before the user"
 
     def _show_progress(self) -> None:
         if sys.stderr.isatty():
@@ -138,6 +153,8 @@ def _faults_of_user(user: dict[str, Any]) -> Iterator[str]:
     for name in _COUNTS:
         if not is_amount(user[name]):
             yield f"{name} is {user[name]!r}"
+    if not is_amount(user.get("extra", 0)):
+        yield f"extra is {user['extra']!r}"
     held = sum(hold[0] for hold in user["holds"].values())
     if user["tokensGranted"] != user["tokensLeft"] + held + user["tokensUsed"]:
         yield (
@@ -168,8 +185,9 @@ def _faults_of_ledger(user: dict[str, Any], entries: list[Entry]) -> Iterator[st
 def _faults_of_expiry(
     user: dict[str, Any], user_expiry: list[int], ledger_expiry: list[int]
 ) -> Iterator[str]:
-    if is_temporary(user["group"]) != bool(user_expiry):
-        yield f"of group {user['group']}, and {'temporary' if user_expiry else 'permanent'}"
+    # One of a temporary group is permanent if it was given tokens.
+    if user_expiry and not is_temporary(user["group"]):
+        yield f"of group {user['group']}, and temporary"
     if not _at_once(user_expiry, ledger_expiry):
         yield "the ledger expires at another time than the user"
 

@@ -34,7 +34,7 @@ class LimitedMeter(Meter):
 
     def __init__(self, meter: Meter, leases: TenantLeases, is_stream: bool) -> None:
         """`is_stream`: a hold also takes one of the streams, until its settle begins."""
-        super().__init__(meter._store, meter._ledger_size)
+        super().__init__(meter._store, meter._ledger_size, meter._renewal)
         self._limits = leases.limits
         self._taking = Taking(leases, is_stream)
         self._script: asyncio.Future[list[Any]] | None = None
@@ -190,7 +190,7 @@ class LimitedMeter(Meter):
         status, values = read(script.result())
         if status is not Status.OK:
             self._taking.give_back()
-        elif values[6:]:  # it may have held less than was taken
+        elif len(values) > 7:  # a hold, which may have held less than was taken
             held = held_of(status, values, 0)
             self._taking.cost(held.tokens - held.lapsed)
 

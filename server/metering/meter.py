@@ -10,6 +10,7 @@ import orjson
 
 from server.errors import InvalidApiKey, KeyReused, TooManyRequests, UnknownHold
 from server.metering.errors import PaymentRequired
+from server.metering.renewal import Renewal
 from server.metering.results import (
     TOKENS_LEFT,
     ChargeResult,
@@ -40,10 +41,11 @@ class Meter:
     Unreadable when the user's record is broken: then nothing was done.
     """
 
-    def __init__(self, store: Store, ledger_size: int) -> None:
+    def __init__(self, store: Store, ledger_size: int, renewal: Renewal) -> None:
         """`ledger_size`: how many entries of each user's ledger are kept."""
         self._store = store
         self._ledger_size = ledger_size
+        self._renewal = renewal
 
     async def charge(
         self,
@@ -68,6 +70,8 @@ class Meter:
         )
         status, values = read(reply)
         tokens_left, rate = metered(status, values, tokens)
+        if len(values) > 6:
+            self._renewal.consider(who, values[6])
         return ChargeResult(tokens_left, rate, status is Status.REPLAYED)
 
     async def hold(
@@ -105,7 +109,10 @@ class Meter:
         status, values = read(reply)
         if status in REFUSED_BY_RULES:
             raise rules.refusal(status, values)
-        return held_of(status, values, minimum)
+        held = held_of(status, values, minimum)
+        if len(values) > 11:
+            self._renewal.consider(who, values[11])
+        return held
 
     async def check(
         self,
@@ -200,7 +207,7 @@ def held_of(status: Status, values: list[Any], minimum: int) -> Held:
     """As `metered`, of a hold."""
     tokens_left, rate = metered(status, values, minimum)
     made_id, tokens, deadline_ms, *rest = values[6:]
-    lapsed, policy = rest or (0, 0)
+    lapsed, policy = rest[:2] or (0, 0)
     replayed = status is Status.REPLAYED
     return Held(made_id.decode(), tokens, tokens_left, deadline_ms, rate, replayed, lapsed, policy)
 

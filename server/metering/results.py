@@ -105,10 +105,12 @@ class GrantResult(NamedTuple):
 
 
 class Balance(NamedTuple):
-    """A user's balance and limits; times as ISO 8601, `expires_at` None for a permanent user."""
+    """A user's balance and limits; `tokens_extra` of those left and held were granted; times as ISO
+    8601, `expires_at` None for a permanent user."""
 
     group: str
     tokens_left: int
+    tokens_extra: int
     tokens_held: int
     tokens_used: int
     rate_limit: int

@@ -21,3 +21,4 @@ class Status(IntEnum):
     NOT_ALLOWED = 14
     UNKNOWN_GROUP = 15
     TOO_MANY_CALLS = 16
+    KEYS_EXPIRE = 17

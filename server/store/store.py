@@ -134,10 +134,17 @@ class Store:
     async def _ping(pipeline: Pipeline) -> None:
         await pipeline.send("PING")
 
-    async def replace(self, key: str, value: str, expires_at_ms: int | None = None) -> None:
-        """Stores the value, and the expiry (None: never), if there is such a key."""
-        expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
-        await self._topology.fast(key).send("SET", key, value, "XX", *expiry)
+    async def persist(self, key: str) -> None:
+        """It expires no more, if there is such a key."""
+        await self._topology.bulk(key).send("PERSIST", key)
+
+    async def prolong(self, key: str, expires_at_ms: int) -> None:
+        """It expires no earlier than that, if there is such a key."""
+        await self._topology.bulk(key).send("PEXPIREAT", key, expires_at_ms, "GT")
+
+    async def end(self, key: str, expires_at_ms: int) -> None:
+        """It expires then, if there is such a key, and it would not expire at all."""
+        await self._topology.bulk(key).send("PEXPIREAT", key, expires_at_ms, "NX")
 
     async def delete(self, key: str) -> bool:
         """True if there was one."""

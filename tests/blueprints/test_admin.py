@@ -117,15 +117,15 @@ def test_another_tenants_users_and_keys_are_404(api: Api) -> None:
     assert (user.balance()["tokensLeft"], user.balance()["group"]) == (100, "anonymous")
 
 
-def test_a_grant_adds_and_changes_nothing_else(api: Api, valkey: Valkey) -> None:
+def test_a_grant_adds_makes_permanent_and_changes_nothing_else(api: Api, valkey: Valkey) -> None:
     user = api.login()
     user.charge()
-    before, left = user.balance(), expiries(valkey, user)
+    before = user.balance()
     reply = user.grant({"tokens": 500})
     assert (reply.status_code, reply.json()) == (200, {"tokensLeft": 599, "group": "anonymous"})
     after = user.balance()
-    assert after == before | {"tokensLeft": 599}
-    assert expiries(valkey, user) == pytest.approx(left, abs=5_000)
+    assert after == before | {"tokensLeft": 599, "tokensExtra": 500, "expiresAt": None}
+    assert expiries(valkey, user) == [-1, -1, -1]
 
 
 def test_grants_up_to_the_largest_balance(api: Api) -> None:

@@ -1,4 +1,4 @@
-"""How long users live: a day, until they spend or are given tokens; then as long as their key."""
+"""How long users live: a day, until they spend; then as long as their key. Tokens are for ever."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ from tests.api import Api, User
 from tests.metering.test_audit import audit
 from tests.processes import Server, Valkey, eventually
 from tests.redis_link import RedisLink
-from tests.stored import ledger_key, left_ms, put, record, user_key
+from tests.stored import ledger_key, left_ms, put, rate_key, record, user_key
 
 DAY_MS = 86_400_000
 SLACK_MS = 20_000
@@ -26,7 +26,6 @@ SPENT: dict[str, Callable[[User], object]] = {
     "charge": lambda user: user.charge(),
     "keyed charge": lambda user: user.charge(1, **{"Idempotency-Key": "a"}),
     "hold": lambda user: user.hold({"tokens": 1}),
-    "grant": lambda user: user.grant({"tokens": 1}),
 }
 NOTHING: dict[str, Callable[[User], object]] = {
     "login": lambda user: None,
@@ -40,17 +39,13 @@ NOTHING: dict[str, Callable[[User], object]] = {
 
 
 @pytest.mark.parametrize("name", SPENT)
-def test_who_spends_or_is_given_tokens_stays(api: Api, valkey: Valkey, name: str) -> None:
+def test_who_spends_stays(api: Api, valkey: Valkey, name: str) -> None:
     user = api.login()
     SPENT[name](user)
     assert days_left(valkey, user) == [30, 30, 30]
     expiries = {valkey.client.pexpiretime(key) for key in (user_key(user), ledger_key(user))}
     assert expiries == {valkey.client.pexpiretime(f"apiKey:{user.api_key}")}
     assert "keyExpiresAt" not in record(valkey, user)
-    for key in (user_key(user), ledger_key(user)):
-        valkey.client.pexpire(key, 5 * DAY_MS)
-    SPENT[name](user)
-    assert days_left(valkey, user) == [5, 5, 30], "once"
 
 
 @pytest.mark.parametrize("name", NOTHING)
@@ -62,19 +57,35 @@ def test_who_does_not_lives_for_a_day(api: Api, valkey: Valkey, name: str) -> No
     assert days_left(valkey, user) == [30, 30, 30]
 
 
-def test_a_user_of_servers_before_this_one_lives_as_before(api: Api, valkey: Valkey) -> None:
+@pytest.mark.parametrize("has_spent", [False, True])
+def test_who_is_given_tokens_is_permanent(api: Api, valkey: Valkey, has_spent: bool) -> None:
     user = api.login()
-    user.charge()
-    for key in (user_key(user), ledger_key(user), f"apiKey:{user.api_key}"):
-        valkey.client.pexpire(key, 17 * DAY_MS)
-    assert user.charge().json() == {"tokensLeft": 98}
-    assert days_left(valkey, user) == [17, 17, 17]
+    if has_spent:
+        user.charge(7)
+    assert user.grant({"tokens": 5}).status_code == 200
+    assert days_left(valkey, user) == [-1, -1, -1]
+    assert user.balance()["expiresAt"] is None
+    valkey.client.delete(rate_key(user))
+    for _ in range(16):  # it is asked now and then when it expires
+        assert user.charge().status_code == 200
+    assert days_left(valkey, user) == [-1, -1, -1]
+    assert audit(valkey, api).returncode == 0
+
+
+def test_who_has_granted_tokens_stays_permanent_in_whatever_group(api: Api, valkey: Valkey) -> None:
+    user = api.login()
+    user.grant({"tokens": 5})
+    for group in ("paid", "anonymous"):
+        user.grant({"group": group})
+        assert days_left(valkey, user) == [-1, -1, -1]
+    assert user.charge(105).status_code == 200
+    user.grant({"group": "anonymous"})
+    assert days_left(valkey, user) == [30, 30, 30]
 
 
 def test_who_becomes_permanent_has_no_end_whatever_comes(api: Api, valkey: Valkey) -> None:
     user = api.login().become_permanent()
     user.charge()
-    user.grant({"tokens": 5})
     assert days_left(valkey, user) == [-1, -1, -1]
     user.grant({"group": "anonymous"})
     user.charge()
@@ -159,10 +170,26 @@ def test_a_move_beside_a_revoke_brings_no_key_back(
     """The move's script has run, and named the key that is revoked before the rest comes."""
     user = held_up.login().become_permanent()
     key = f"apiKey:{user.api_key}"
-    link.hold(containing=b"SET\r\n$" + str(len(key)).encode())
+    link.hold(containing=f"${len(key)}\r\n{key}".encode())
     assert user.grant({"group": group}).status_code == 503
     valkey.client.delete(key)
     link.release()
     eventually(lambda: held_up.client.get("/readyz").status_code == 200)
     assert user.grant({"group": group}).status_code == 200
     assert not valkey.client.exists(key)
+
+
+def test_a_grant_whose_server_dies_half_way_leaves_no_user_that_outlives_its_key(
+    held_up: Api, link: RedisLink, valkey: Valkey
+) -> None:
+    """Stopped after its first look at the user, and after the key, which is the first to change."""
+    for steps, ends in ((1, [30, 30, 30]), (2, [30, 30, -1])):
+        user = held_up.login()
+        user.charge()
+        link.hold(containing=b"}:once")
+        for _ in range(steps):
+            link.let_one_through()
+        assert user.grant({"tokens": 5}).status_code == 503
+        assert days_left(valkey, user) == ends
+        link.release()
+        eventually(lambda: held_up.client.get("/readyz").status_code == 200)

@@ -26,7 +26,8 @@ def test_the_reply_is_exactly_as_in_the_contract(client: httpx.Client) -> None:
     assert reply.status_code == 200
     assert reply.headers["content-type"] == "application/json"
     body = reply.json()
-    assert list(body) == ["apiKey", "tokensLeft", "rateLimit", "rateLimitWindow", "userId"]
+    members = ["apiKey", "tokensLeft", "rateLimit", "rateLimitWindow", "userId", "expiresAt"]
+    assert list(body) == members
     assert (body["tokensLeft"], body["rateLimit"], body["rateLimitWindow"]) == (77, 7, 33)
     assert body["apiKey"].startswith("temp_")
     for text in (body["apiKey"].removeprefix("temp_"), body["userId"]):
@@ -61,6 +62,7 @@ def test_the_keys_in_redis_are_as_specified(api: Api, valkey: Valkey) -> None:
     balance = api.get("/balance", {"Authorization": f"Bearer {body['apiKey']}"}).json()
     assert balance["createdAt"] == user["createdAt"]
     assert datetime.fromisoformat(balance["expiresAt"]).timestamp() * 1000 == pytest.approx(expiry)
+    assert body["expiresAt"] == balance["expiresAt"]
 
 
 def test_user_ttl_days_is_the_lifetime(limited: Api, valkey: Valkey) -> None:

@@ -33,16 +33,20 @@ class Account:
     """Requests that count against the limit."""
     permanent: bool = False
     stays: bool = False
-    """It has spent, or was given, or has been permanent: it lives as long as its key."""
+    """It has spent, or has been permanent: it lives as long as its key."""
     revoked: bool = False
     holds: dict[str, int] = field(default_factory=dict)
     settled: dict[str, Reply] = field(default_factory=dict)
     ledger: Counter[tuple[str, int]] = field(default_factory=Counter)
     kept: dict[tuple[str, str], tuple[object, Reply]] = field(default_factory=dict)
     tokens_granted: int = 0
+    of_group: int = 0
+    """Of the tokens left and held those that the group gave, which are spent first."""
+    extra: int = 0
+    """All others."""
 
     def __post_init__(self) -> None:
-        self.tokens_granted = self.tokens_left
+        self.tokens_granted = self.of_group = self.tokens_left
         self._append("grant", self.tokens_left)
 
     @property
@@ -51,6 +55,12 @@ class Account:
 
     def _append(self, op: str, tokens: int) -> None:
         self.ledger[op, tokens] += 1
+
+    def _use(self, tokens: int) -> None:
+        self.tokens_used += tokens
+        of_group = min(tokens, self.of_group)
+        self.of_group -= of_group
+        self.extra -= tokens - of_group
 
     def recall(self, op: str, once: str | None, request: object) -> Reply | None:
         """The reply that an Idempotency-Key decides, if it was used before."""
@@ -81,7 +91,7 @@ class Account:
         if known := self.recall("charge", once, tokens) or self.refuse(tokens):
             return known
         self.tokens_left -= tokens
-        self.tokens_used += tokens
+        self._use(tokens)
         self._append("charge", -tokens)
         return self.remember("charge", once, tokens, (200, {"tokensLeft": self.tokens_left}))
 
@@ -113,7 +123,7 @@ class Account:
         held = self.holds.pop(hold_id)
         taken = min(tokens, held + self.tokens_left)
         self.tokens_left += held - taken
-        self.tokens_used += taken
+        self._use(taken)
         self._append("settle" if tokens else "release", held - taken)
         if tokens > taken:
             self._append("overrun", 0)
@@ -129,23 +139,27 @@ class Account:
     def grant_tokens(self, tokens: int, once: str | None) -> Reply:
         if known := self.recall("grant", once, tokens):
             return known
+        if self.tokens_granted + tokens <= LARGEST:
+            self.extra += tokens
+            self.permanent = self.stays = True
         return self._grant("grant", self.tokens_left + tokens, once, tokens)
 
     def grant_group(self, name: str, group: Group, once: str | None) -> Reply:
         if known := self.recall("grant", once, name):
             return known
-        tokens_left = max(group["tokens"] - self.held, 0)
-        if self.tokens_granted + tokens_left - self.tokens_left <= LARGEST:
-            self.group, self.permanent = name, name != "anonymous"
+        tokens_left = max(group["tokens"] + self.extra - self.held, 0)
+        change = tokens_left - self.tokens_left
+        if max(tokens_left, self.tokens_granted + change) <= LARGEST:
+            self.group, self.permanent = name, name != "anonymous" or self.extra > 0
             self.stays |= self.permanent
             self.limit, self.window = group["rate_limit"], group["rate_limit_window"]
+            self.of_group = tokens_left + self.held - self.extra
         return self._grant("group", tokens_left, once, name)
 
     def _grant(self, op: str, tokens_left: int, once: str | None, request: object) -> Reply:
         change = tokens_left - self.tokens_left
-        if self.tokens_granted + change > LARGEST:
+        if max(tokens_left, self.tokens_granted + change) > LARGEST:
             return 422, {"error": "Invalid grant"}
-        self.stays |= op == "grant"
         self.tokens_left = tokens_left
         self.tokens_granted += change
         self._append(op, change)
@@ -166,6 +180,7 @@ def check(account: Account, user: User, valkey: Valkey) -> None:
         "userId": user.user_id,
         "group": account.group,
         "tokensLeft": account.tokens_left,
+        "tokensExtra": account.extra,
         "tokensHeld": account.held,
         "tokensUsed": account.tokens_used,
         "rateLimit": account.limit,

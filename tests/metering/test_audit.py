@@ -60,12 +60,16 @@ def test_nothing_is_found_where_nothing_is_wrong(api: Api, valkey: Valkey) -> No
     users[2].settle(users[2].hold({"tokens": 5}).json()["holdId"], 1_000)
     api.revoke(users[0].api_key)
     users.append(api.login())
+    for deadline_ms in (1, now_ms(valkey) + 600_000):  # one is past, and its record gone
+        lasting(deadline_ms)(valkey, busy_user(api))
+    valkey.client.pexpire(f"apiKey:{users[1].api_key}", 1)
+    lasting(1)(valkey, users[1])
     valkey.client.persist(f"apiKey:{api.login().api_key}")
     other = busy_user(Api.new_tenant(api.client))
     of_another_type(ledger_key)(valkey, other)
     valkey.client.hset("user:1", "of", "another program")
     clean = audit(valkey, api)
-    assert (clean.returncode, clean.stdout) == (0, "audit: 5 users checked, 0 broken\n"), clean
+    assert (clean.returncode, clean.stdout) == (0, "audit: 7 users checked, 0 broken\n"), clean
 
 
 def change(**values: object) -> Callable[[Valkey, User], None]:
@@ -86,6 +90,18 @@ def change_entry(index: int, member: int, value: object) -> Callable[[Valkey, Us
 
 def of_another(valkey: Valkey, user: User) -> None:
     valkey.client.set(f"apiKey:{user.api_key}", "another-user", keepttl=True)
+
+
+def lasting(deadline_ms: float) -> Callable[[Valkey, User], None]:
+    return lambda valkey, user: change(apiKeys={user.api_key: deadline_ms})(valkey, user)
+
+
+def all_of(*changes: Callable[[Valkey, User], object]) -> Callable[[Valkey, User], None]:
+    def make(valkey: Valkey, user: User) -> None:
+        for one in changes:
+            one(valkey, user)
+
+    return make
 
 
 def of_another_type(key: Callable[[User], str]) -> Callable[[Valkey, User], None]:
@@ -186,12 +202,27 @@ FAULTS: dict[str, tuple[Callable[[Valkey, User], object], list[str]]] = {
         ),
         [f"a hold of the restricted key '{'0' * 16}'"],
     ),
-    "a permanent user of a temporary group": (
-        lambda valkey, user: [
-            valkey.client.persist(key)
-            for key in (user_key(user), ledger_key(user), f"apiKey:{user.api_key}")
-        ],
-        ["of group anonymous, and permanent"],
+    "extra tokens below 0": (change(extra=-1), ["extra is -1"]),
+    "extra tokens that are a fraction": (change(extra=0.5), ["extra is 0.5"]),
+    "extra tokens that are null": (change(extra=None), ["extra is None"]),
+    "a key that lasts for a fraction": (lasting(0.5), ["API key 1 lasts until 0.5"]),
+    "a key with a deadline to come, and lost": (
+        all_of(
+            lasting(9_000_000_000_000),
+            lambda valkey, user: valkey.client.delete(f"apiKey:{user.api_key}"),
+        ),
+        ["API key 1 is not its own"],
+    ),
+    "a key that is past its deadline, and another's": (
+        all_of(lasting(1), of_another),
+        ["API key 1 is not its own"],
+    ),
+    "a key that expires before its deadline": (
+        all_of(
+            lasting(9_000_000_000_000),
+            lambda valkey, user: valkey.client.pexpire(f"apiKey:{user.api_key}", 3_600_000),
+        ),
+        ["API key 1 expires before the user"],
     ),
     "a temporary user of a permanent group": (
         change(group="paid"),

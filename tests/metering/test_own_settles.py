@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from server.metering.meter import Meter, new_hold_id
+from server.metering.renewal import Renewal
 from server.store.store import Store
 from server.who import Who
 from tests.api import Api, User
@@ -20,7 +21,7 @@ HELD, COST = 60, 25
 async def meter(valkey: Valkey) -> AsyncIterator[Meter]:
     store = Store(valkey.url, 5)
     await store.start()
-    yield Meter(store, 200)
+    yield Meter(store, 200, Renewal(store, 200, 1_000_000))
     await store.close()
 
 

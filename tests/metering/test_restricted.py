@@ -12,6 +12,7 @@ from server.identity.restricted import RestrictedKeys
 from server.metering.accounts import Accounts
 from server.metering.errors import PaymentRequired
 from server.metering.meter import Meter, new_hold_id
+from server.metering.renewal import Renewal
 from server.store.store import Store
 from server.who import Who
 from tests.api import GROUPS, Api, User, config
@@ -34,7 +35,9 @@ class Parts(NamedTuple):
 async def parts(valkey: Valkey) -> AsyncIterator[Parts]:
     store = Store(valkey.url, 5)
     await store.start()
-    yield Parts(Meter(store, 200), Accounts(store, 200, MINUTE_MS), RestrictedKeys(store, 200))
+    renewal = Renewal(store, 200, MINUTE_MS)
+    accounts = Accounts(store, 200, MINUTE_MS, renewal)
+    yield Parts(Meter(store, 200, renewal), accounts, RestrictedKeys(store, 200))
     await store.close()
 
 
