@@ -11,6 +11,7 @@
   KEYS[1] user    string  the user, JSON
   KEYS[2] once    hash    replies kept for Idempotency-Keys
   KEYS[3] ledger  list    entries, newest first
+  KEYS[4] account hash    of a user that has signed in, and is permanent in any group
   ARGV[1] tenant
   ARGV[2] op              grant or group
   ARGV[3] tokens          to add, or the group's
@@ -33,7 +34,7 @@
     TOO_LARGE       {status} alone: the balance, or all that was ever granted, would be
     KEYS_EXPIRE     {status, {api_key, ...}}: the user would become permanent, and these expire
 ]]
-local user_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3]
+local user_key, once_key, ledger_key, account_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, op, tokens, group = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4]
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
 local ttl_ms, once_field, old_once_field = tonumber(ARGV[7]), ARGV[8], ARGV[9]
@@ -72,7 +73,8 @@ else
   extra = extra + tokens
 end
 if is_too_large(user, tokens_left) then return {TOO_LARGE} end
-local is_temporary, stays = expiry(user_key)[1], ttl_ms == 0 or extra > 0
+local is_temporary = expiry(user_key)[1]
+local stays = ttl_ms == 0 or extra > 0 or call('EXISTS', account_key) == 1
 local expiring = keys_beside(api_keys, permanent_keys)
 if is_temporary and stays and #expiring > 0 then
   call('LLEN', ledger_key) -- raises where the change could not be written

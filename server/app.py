@@ -21,6 +21,7 @@ from server.blueprints import (
     gateway,
     health,
     keys,
+    me,
     metering,
     models,
     sign_in,
@@ -42,11 +43,13 @@ from server.gateway.room import (
     Room,
 )
 from server.identity.challenges import Challenges
+from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
+from server.identity.sessions import Sessions
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.login_providers.login_providers import LoginProviders
@@ -71,6 +74,7 @@ log = logging.getLogger(__name__)
 OF_TENANT = Blueprint.group(
     auth.blueprint,
     sign_in.blueprint,
+    me.blueprint,
     keys.blueprint,
     accounts.blueprint,
     metering.blueprint,
@@ -112,9 +116,11 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
     renewal = Renewal(store, settings.ledger_entries, settings.user_ttl_ms)
     meter, leases = Meter(store, settings.ledger_entries, renewal), Leases(store)
+    users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
+    deletion = Deletion(store, settings.ledger_entries)
+    sessions = Sessions(store, settings.ledger_entries)
     names = Names()
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
-    users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
     services = Services(
         settings=settings,
         meter=meter,
@@ -133,9 +139,11 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
             settings.logins_per_minute,
         ),
         challenges=Challenges(upstream, settings),
-        users=users,
-        ladder=Ladder(users),
         login_providers=LoginProviders(upstream, settings, timeouts.login_provider),
+        users=users,
+        ladder=Ladder(store, users, deletion, settings.ledger_entries),
+        sessions=sessions,
+        deletion=deletion,
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),

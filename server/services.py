@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.challenges import Challenges
+from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
+from server.identity.sessions import Sessions
 from server.identity.users import Users
 from server.identity.wrong_tokens import WrongTokens
 from server.login_providers.login_providers import LoginProviders
@@ -42,6 +44,8 @@ class Services:
     users: Users
     ladder: Ladder
     login_providers: LoginProviders
+    sessions: Sessions
+    deletion: Deletion
     restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens
     faults: FaultRates

@@ -1,12 +1,12 @@
--- The user, its expired holds returned, or nil when there is none in this tenant; with an api_key
--- other than '', also nil unless the user has that key. What it changed is saved at the latest when
--- the script ends, by the loader.
+-- The user, its expired holds returned, or nil when there is none in this tenant, or it was deleted;
+-- with an api_key other than '', also nil unless the user has that key. What it changed is saved at
+-- the latest when the script ends, by the loader.
 local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
   local text = call('GET', user_key)
   if not text then return nil end
   local user = cjson.decode(text)
   if type(user) ~= 'table' or type(user.tenantId) ~= 'string' then error('this is no user') end
-  if user.tenantId ~= tenant then return nil end
+  if user.tenantId ~= tenant or user.closed then return nil end
   -- Another program may have written it: all that scripts compute with must be of the right kind.
   if type(user.group) ~= 'string' or type(user.createdAt) ~= 'string'
     or type(user.apiKeys) ~= 'table' or type(user.holds) ~= 'table' then

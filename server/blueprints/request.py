@@ -1,8 +1,9 @@
 """What the handlers ask of a request: its tenant, its credentials, its body."""
 
+import asyncio
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import cache
 from time import monotonic
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
@@ -58,6 +59,7 @@ IDEMPOTENCY_KEY = Parameter(
 )
 
 _Body = TypeVar("_Body")
+_Result = TypeVar("_Result")
 
 
 class Request(StrictRequest):
@@ -261,3 +263,10 @@ async def send_in_pieces(
     for begin in range(0, len(body), _PIECE_BYTES):
         await response.send(body[begin : begin + _PIECE_BYTES])
     await response.eof()
+
+
+async def whole(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What it results in. All of it is done, even if the client leaves."""
+    task = asyncio.ensure_future(work)
+    request.services.holding.wait_for(task)
+    return await asyncio.shield(task)

@@ -10,12 +10,17 @@ from sanic import Blueprint
 from typing_extensions import TypedDict
 
 from server import metrics
-from server.amounts import Tokens
 from server.blueprints import cors
 from server.blueprints.body import KIB
 from server.blueprints.client_address import client_network
 from server.blueprints.metrics import Handler
-from server.blueprints.request import Request, refuse, reply
+from server.blueprints.request import Request, refuse
+from server.blueprints.signed_in import (
+    NO_STORE,
+    REFUSALS_OF_LOGINS,
+    SignedIn,
+    answer_sign_in,
+)
 from server.errors import (
     Detail,
     OriginNotAllowed,
@@ -30,11 +35,10 @@ from server.login_providers.errors import (
     LoginProviderFailed,
     LoginProviderTimeout,
 )
-from server.login_providers.identity import LONGEST_NAME, ProviderName, VerifiedIdentity
+from server.login_providers.identity import LONGEST_NAME, ProviderName
 from server.openapi.route import Answer, Doc
-from server.openapi.values import ApiKey, Group, TenantId, UserId
+from server.openapi.values import TenantId
 from server.replies import JsonReply, Reply
-from server.tenants.groups import RateLimit, RateLimitWindow
 
 blueprint = Blueprint("sign_in", url_prefix="/auth")
 
@@ -44,7 +48,6 @@ LONGEST_NONCE = 500
 LONGEST_CODE = 2_000
 NONCE = "n-0S6_WzA2Mj"
 """Of the examples."""
-NO_STORE = {"cache-control": "no-store"}
 
 _STRICT = ConfigDict(strict=True)
 
@@ -69,7 +72,7 @@ class SignIn(TypedDict):
     ]
     link: NotRequired[
         Annotated[
-            bool, Field(description="add it to the user that the API key is of", examples=[False])
+            bool, Field(description="the user that the API key is of, or none", examples=[False])
         ]
     ]
     newKey: NotRequired[
@@ -102,28 +105,6 @@ class AppleSignIn(SignIn):
     ]
 
 
-class Profile(TypedDict):
-    email: Annotated[str | None, Field(examples=["ada@example.com"])]
-    emailVerified: Annotated[bool, Field(examples=[True])]
-    name: Annotated[str | None, Field(examples=["Ada Lovelace"])]
-
-
-class SignedIn(TypedDict):
-    apiKey: ApiKey
-    tokensLeft: Annotated[Tokens, Field(description="the balance", examples=[1000])]
-    rateLimit: Annotated[RateLimit, Field(examples=[50])]
-    rateLimitWindow: Annotated[RateLimitWindow, Field(examples=[60])]
-    userId: UserId
-    group: Group
-    created: Annotated[bool, Field(description="a user was made", examples=[False])]
-    linked: Annotated[bool, Field(description="the user got this identity now", examples=[True])]
-    previousUserId: Annotated[
-        str | None,
-        Field(description="of the API key, a user that goes on beside this one", examples=[None]),
-    ]
-    profile: Annotated[Profile, Field(description="what the provider said this time")]
-
-
 _SHAPES: dict[ProviderName, tuple[Any, TypeAdapter[Any]]] = {
     "google": (SignIn, TypeAdapter(SignIn)),
     "apple": (AppleSignIn, TypeAdapter(AppleSignIn)),
@@ -133,6 +114,7 @@ _ABOUT = (
     "with which nonce. Limited per tenant and client address."
 )
 _REFUSALS = [
+    *REFUSALS_OF_LOGINS,
     LoginNotConfigured,
     OriginNotAllowed,
     InvalidIdToken,
@@ -184,7 +166,7 @@ async def sign_in_with_google(request: Request, tenant_id: TenantId) -> JsonRepl
     async with providers.in_time():
         nonces = nonces_of(body.get("nonce"), auth.require_nonce)
         identity = await providers.google.verify(client, body["idToken"], nonces)
-    return await _end(request, identity, body)
+    return await answer_sign_in(request, identity, body)
 
 
 @blueprint.post(
@@ -210,7 +192,7 @@ async def sign_in_with_apple(request: Request, tenant_id: TenantId) -> JsonReply
         identity = await providers.apple.verify(client, body["idToken"], nonces)
         if code is not None:
             identity = await providers.apple.with_refresh_token(client, tenant_id, identity, code)
-    return await _end(request, replace(identity, name=body.get("name") or None), body)
+    return await answer_sign_in(request, replace(identity, name=body.get("name") or None), body)
 
 
 async def _begin(request: Request, provider: ProviderName) -> dict[str, Any]:
@@ -231,40 +213,3 @@ async def _begin(request: Request, provider: ProviderName) -> dict[str, Any]:
         faults = error.errors(include_url=False, include_input=False)
         refuse(*(Detail(path=str(each["loc"][0]), message=each["msg"]) for each in faults))
     return body
-
-
-async def _end(
-    request: Request, identity: VerifiedIdentity, body: dict[str, Any]
-) -> JsonReply[SignedIn]:
-    config = request.tenant.config
-    group = config.login_group(identity.provider)
-    assert group is not None
-    login = await request.services.ladder.login(
-        request.tenant.tenant_id,
-        identity,
-        request.headers.getone("x-api-key", "") or request.bearer(),
-        body.get("link", False),
-        body.get("newKey", False),
-        group,
-        config.user_groups.by_name[group],
-        request.ref,
-    )
-    return reply(
-        {
-            "apiKey": login.api_key,
-            "tokensLeft": login.tokens_left,
-            "rateLimit": login.rate_limit,
-            "rateLimitWindow": login.rate_limit_window,
-            "userId": login.user_id,
-            "group": login.group,
-            "created": login.is_created,
-            "linked": login.is_linked,
-            "previousUserId": login.previous_user_id,
-            "profile": {
-                "email": identity.email,
-                "emailVerified": identity.email_verified,
-                "name": identity.name,
-            },
-        },
-        headers=dict(NO_STORE),
-    )

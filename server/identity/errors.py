@@ -1,10 +1,12 @@
-"""The refusals of logins and of restricted keys; server/errors.py has the others.
+"""The refusals of logins, accounts and restricted keys; server/errors.py has the others.
 
 Refusal
 ├── KeyNotAllowed         403  a restricted key where only a full one may be
 ├── ChallengeFailed       403
+├── RecentLoginRequired   403  the key may be a copy
 ├── NotFound              404
 │   └── LoginNotConfigured 404  the tenant has no logins of this kind
+├── IdentityTaken         409  another user signs in with it
 ├── TooManyRequests       429
 │   └── TooManyKeys       429  as many of them are alive as the user may have
 └── ServiceUnavailable    503
@@ -33,6 +35,21 @@ class ChallengeFailed(Refusal):
 class LoginNotConfigured(NotFound):
     label = "login_not_configured"
     message = "Login method not configured"
+
+
+class RecentLoginRequired(Refusal):
+    """A copied key must not become a lasting way in, nor end an account."""
+
+    label = "recent_login_required"
+    status = 403
+    message = "Recent login required"
+    is_final = True
+
+
+class IdentityTaken(Refusal):
+    label = "identity_taken"
+    status = 409
+    message = "Identity belongs to another user"
 
 
 class TooManyKeys(TooManyRequests):

@@ -1,50 +1,145 @@
-"""The ladder: who becomes whom. A stand-in, that makes a new user each time."""
+"""Ladder: from an anonymous user to an account that any device signs in to.
 
-from dataclasses import dataclass
+A login of an identity is a few steps, each atomic in a slot of its own, and each done again without
+harm; whatever a login that died has left, the next one of that identity finishes:
 
+    account   of the API key that it came with: whose is it, and has that user an identity?
+    claim     the identity is somebody's from now on, of that user or of one who is to be made
+    issue     the record of a key to answer with, unless that is the one it came with
+    identify  the user has the identity and the key, and is made, or moved to the login's group
+    keep      the records of the user's keys stay, and those of keys that have ended go
+
+`tests/identity/ladder_model.py` tries them in every order, with deaths between.
+"""
+
+from typing import NamedTuple
+from uuid import uuid4
+
+from server.errors import InvalidApiKey, Unavailable, Unreadable
+from server.identity.account import parse
+from server.identity.deletion import Deletion
+from server.identity.errors import IdentityTaken, RecentLoginRequired
+from server.identity.identification import Claim, Identification, UserClosing
+from server.identity.login_request import LoginRequest, LoginResult
+from server.identity.restricted import is_restricted
 from server.identity.users import Users
-from server.login_providers.identity import VerifiedIdentity
-from server.tenants.groups import Group
-from server.who import Ref
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+
+_MOST_TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class LoginResult:
+class _Bearer(NamedTuple):
+    """The user of the API key that a login came with; `is_recent`: a login had to do with that key
+    within the last hour; `is_known`: the user has this identity."""
+
     user_id: str
-    api_key: str
-    group: str
-    tokens_left: int
-    rate_limit: int
-    rate_limit_window: int
-    is_created: bool
-    is_linked: bool
-    previous_user_id: str | None
+    is_anonymous: bool
+    is_recent: bool
+    is_known: bool
 
 
 class Ladder:
-    def __init__(self, users: Users) -> None:
-        self._users = users
+    """Logins of identities; raises Unavailable and Unreadable."""
 
-    async def login(
-        self,
-        tenant_id: str,
-        identity: VerifiedIdentity,
-        bearer: str,
-        link: bool,
-        new_key: bool,
-        group_name: str,
-        group: Group,
-        ref: Ref,
+    def __init__(self, store: Store, users: Users, deletion: Deletion, ledger_size: int) -> None:
+        self._store = store
+        self._users = users
+        self._deletion = deletion
+        self._identification = Identification(store, ledger_size)
+        self._ledger_size = ledger_size
+
+    async def login(self, login: LoginRequest) -> LoginResult:
+        """Raises IdentityTaken, InvalidApiKey and RecentLoginRequired, all of `link` alone."""
+        bearer = await self._bearer_of(login)
+        for _ in range(_MOST_TRIES):
+            claim = await self._claim(login, bearer)
+            try:
+                if login.link and (bearer is None or bearer.user_id != claim.user_id):
+                    await self._refuse_link(login, claim)
+                return await self._sign_in(login, claim, bearer)
+            except UserClosing:
+                await self._deletion.finish(
+                    login.tenant_id, claim.user_id, login.identity_name, login.revoke
+                )
+                bearer = await self._bearer_of(login)
+        raise Unavailable("a login met users being deleted, again and again")
+
+    async def _bearer_of(self, login: LoginRequest) -> _Bearer | None:
+        """None where the key is none that works: an expired one must not bar a login."""
+        bearer = None
+        if login.bearer and not is_restricted(login.bearer):
+            bearer = await self._find(login)
+        if not login.link:
+            return bearer
+        if bearer is None:
+            raise InvalidApiKey
+        if not (bearer.is_anonymous or bearer.is_known or bearer.is_recent):
+            raise RecentLoginRequired
+        return bearer
+
+    async def _find(self, login: LoginRequest) -> _Bearer | None:
+        try:
+            user_id = await self._users.find(login.bearer)
+        except InvalidApiKey:
+            return None
+        status, values = await self._store.run(
+            "account",
+            keys.of_account(user_id)[:3],
+            *(login.tenant_id, login.bearer, self._ledger_size),
+        )
+        if status is not Status.OK:
+            return None
+        _, _, now_ms, fields = values
+        account = parse(fields)
+        return _Bearer(
+            user_id,
+            is_anonymous=not account.identities,
+            is_recent=account.is_recent(login.bearer, now_ms),
+            is_known=login.identity_name in account.identities,
+        )
+
+    async def _claim(self, login: LoginRequest, bearer: _Bearer | None) -> Claim:
+        """Not for an identified user, unless that is wanted: a sibling's account would open it."""
+        candidate = str(uuid4())
+        if bearer is not None and (login.link or bearer.is_anonymous):
+            candidate = bearer.user_id
+        status, (user_id, again) = await self._store.run(
+            "claim", [keys.identity(login.tenant_id, login.identity_name)], candidate
+        )
+        try:
+            return Claim(user_id.decode(), bool(again), status is Status.OK)
+        except UnicodeDecodeError:
+            raise Unreadable("the user of an identity is not UTF-8") from None
+
+    async def _refuse_link(self, login: LoginRequest, claim: Claim) -> None:
+        """Raises IdentityTaken, or UserClosing where it is nobody's soon."""
+        status, _ = await self._store.run(
+            "account",
+            keys.of_account(claim.user_id)[:3],
+            *(login.tenant_id, "", self._ledger_size),
+        )
+        if status is Status.CLOSING:
+            raise UserClosing
+        raise IdentityTaken
+
+    async def _sign_in(
+        self, login: LoginRequest, claim: Claim, bearer: _Bearer | None
     ) -> LoginResult:
-        made = await self._users.login(tenant_id, group, ref)
+        """Raises UserClosing."""
+        is_own = bearer is not None and bearer.user_id == claim.user_id
+        done = None
+        if is_own and not login.new_key:
+            done = await self._identification.with_bearer(login, claim)
+        if done is None:  # or the key was revoked meanwhile
+            done = await self._identification.with_new_key(login, claim)
+        previous = bearer.user_id if bearer is not None and bearer.is_anonymous else None
         return LoginResult(
-            made.user_id,
-            made.api_key,
-            group_name,
-            group.tokens,
-            group.rate_limit,
-            group.rate_limit_window,
-            True,
-            True,
-            None,
+            done.api_key,
+            claim.user_id,
+            *(done.group, done.tokens_left, done.rate_limit, done.rate_limit_window),
+            is_created=done.is_created,
+            is_linked=is_own and (claim.is_new or done.is_linked) and not done.is_created,
+            previous_user_id=None if is_own else previous,
         )

@@ -69,6 +69,14 @@ class Apple(Provider):
         is_same = of_code.subject == identity.subject
         return replace(identity, refresh_token=tokens.refresh_token) if is_same else identity
 
+    async def refresh_token(
+        self, client: AppleClient, tenant_id: str, client_id: str, code: str
+    ) -> str:
+        """For the `code` of a native sign-in to `client_id`; '' if Apple gives none. Raises as
+        Provider says."""
+        tokens = await self._redeem(client, client_id, tenant_id, code)
+        return tokens.refresh_token or ""
+
     async def revoke(
         self, client: AppleClient, tenant_id: str, client_id: str, refresh_token: str
     ) -> None:

@@ -147,7 +147,10 @@ class Accounts:
         while True:
             status, reply = await self._store.run(
                 "grant",
-                (keys.user(user_id), keys.once(user_id), keys.ledger(user_id)),
+                (
+                    *(keys.user(user_id), keys.once(user_id), keys.ledger(user_id)),
+                    keys.account(user_id),
+                ),
                 *given,
                 orjson.dumps(permanent_keys),
             )

@@ -33,8 +33,10 @@ from server.errors import (
 from server.identity.errors import (
     ChallengeFailed,
     ChallengeUnavailable,
+    IdentityTaken,
     KeyNotAllowed,
     LoginNotConfigured,
+    RecentLoginRequired,
     TooManyKeys,
 )
 from server.login_providers.errors import (
@@ -90,6 +92,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         (),
     ),
     KeyNotAllowed: ("a restricted key is for provider calls, their models, and the balance", ()),
+    RecentLoginRequired: (
+        "no login within the last hour came with this key, or was answered with it",
+        (),
+    ),
     NotAllowed: ("the user's group, or a restricted key, is not for this", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
@@ -97,6 +103,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),
+    IdentityTaken: ("the identity is another user's, to whom `link` would not lead", ()),
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
     PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
     Invalid: (f"well-formed but wrong: {MOST_DETAILS} faults are listed, nothing changed", ()),

@@ -80,6 +80,21 @@ def restricted(user_id: str) -> str:
     return f"{{user:{user_id}}}:keys"
 
 
+def account(user_id: str) -> str:
+    """What is known of a user's logins."""
+    return f"{{user:{user_id}}}:account"
+
+
+def identity(tenant_id: str, identity: str) -> str:
+    """Whose an identity is, `<provider>:<hash>`."""
+    return f"tenant:{tenant_id}:identity:{identity}"
+
+
+def hashed_identity(provider: str, subject: str) -> str:
+    """The subject may be what its provider likes, and is personal."""
+    return f"{provider}:{hashlib.sha256(subject.encode(errors='surrogatepass')).hexdigest()}"
+
+
 def of_metered(user_id: str) -> tuple[str, str, str, str]:
     """What a charge works on."""
     return user(user_id), rate(user_id), once(user_id), ledger(user_id)
@@ -102,9 +117,14 @@ def of_keys(user_id: str) -> tuple[str, str, str]:
     return user(user_id), ledger(user_id), restricted(user_id)
 
 
-def of_user(user_id: str) -> tuple[str, str, str, str, str, str]:
+def of_account(user_id: str) -> tuple[str, str, str, str]:
+    """What a login works on."""
+    return user(user_id), ledger(user_id), account(user_id), restricted(user_id)
+
+
+def of_user(user_id: str) -> tuple[str, str, str, str, str, str, str]:
     """All of a user's own keys, less the replies of single settles, which live for an hour."""
-    return *of_metered(user_id), settles(user_id), restricted(user_id)
+    return *of_metered(user_id), settles(user_id), restricted(user_id), account(user_id)
 
 
 ALL_CONFIGS = "tenant:*:config"
@@ -115,6 +135,10 @@ ALL_API_KEYS = "apiKey:*"
 def all_logins(tenant_id: str) -> tuple[str, str]:
     """The second is what they were called before."""
     return f"{{tenant:{tenant_id}:logins}}:*", f"tenant:{tenant_id}:logins:*"
+
+
+def all_identities(tenant_id: str) -> str:
+    return f"tenant:{tenant_id}:identity:*"
 
 
 def user_of(key: str) -> str:

@@ -9,7 +9,10 @@ from server.store.command import Script
 _SERVER = Path(__file__).parent.parent
 # A reply's status also says how many holds went back, whatever the script did beside that.
 EXPIRED = 100
-_PRELUDE = ("base", "ledger", "holds", "extra", "keys", "user", "rate", "once", "new_user")
+_PRELUDE = (
+    *("base", "ledger", "holds", "extra", "keys", "user", "rate", "once"),
+    *("new_user", "account"),
+)
 """In this order: each uses those before it."""
 _FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.DOTALL | re.MULTILINE)
 _CONSTANTS = re.compile(

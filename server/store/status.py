@@ -22,3 +22,4 @@ class Status(IntEnum):
     UNKNOWN_GROUP = 15
     TOO_MANY_CALLS = 16
     KEYS_EXPIRE = 17
+    CLOSING = 18

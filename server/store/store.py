@@ -138,6 +138,13 @@ class Store:
         """It expires no more, if there is such a key."""
         await self._topology.bulk(key).send("PERSIST", key)
 
+    async def replace(self, key: str, value: str, expires_at_ms: int | None = None) -> bool:
+        """Stores the value, and the expiry (None: never), if there is such a key; whether there
+        was."""
+        expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
+        was_there = await self._topology.fast(key).send("SET", key, value, "XX", *expiry)
+        return was_there is not None
+
     async def prolong(self, key: str, expires_at_ms: int) -> None:
         """It expires no earlier than that, if there is such a key."""
         await self._topology.bulk(key).send("PEXPIREAT", key, expires_at_ms, "GT")
@@ -149,6 +156,10 @@ class Store:
     async def delete(self, key: str) -> bool:
         """True if there was one."""
         return bool(await self._topology.bulk(key).send("DEL", key))
+
+    async def delete_field(self, key: str, name: str) -> None:
+        """Of a hash."""
+        await self._topology.bulk(key).send("HDEL", key, name)
 
     async def expires_at_ms(self, key: str) -> int | None:
         """When the key expires; None if it is permanent or absent."""

@@ -27,6 +27,8 @@ from tests.processes import ADMIN_TOKEN, Server, Valkey
 MAY_REFUSE = ["2xx", "401", "402", "404", "409", "412", "422", "429"]
 # But for what is the provider's to accept, and what cannot be translated.
 CALLS = ["chat", "message"]
+ENDS = ["logOut", "deleteMe"]
+"""Which end the key or the user that they come with."""
 FAULTY = ("Invalid config", "Invalid grant", "Invalid tenant", "Unknown group")
 """What is said beside `details`, where the document shows `Invalid request`."""
 
@@ -37,10 +39,11 @@ class Pins:
     A value that does not match its documented pattern goes out as it is, to be refused.
     """
 
-    def __init__(self, api: Api, id_tokens: dict[str, str]) -> None:
-        """`id_tokens`: those that let somebody sign in, by operation."""
+    def __init__(self, api: Api, tokens: dict[str, tuple[str, str]]) -> None:
+        """`tokens`: which member of a body has one of a login provider's, and a good one, by
+        operation."""
         self.api = api
-        self.id_tokens = id_tokens
+        self.tokens = tokens
         self.user = api.login()
         # Whatever config is stored there: the one tenant keeps its own.
         self.replaced = Api.new_tenant(api.client)
@@ -60,10 +63,16 @@ class Pins:
         for parameter, value in dict(case.path_parameters).items():
             if re.search(self.patterns[parameter], str(value)):
                 case.path_parameters[parameter] = self._own(parameter, name)
-        if name in self.id_tokens and isinstance(case.body, dict):
-            token = case.body.get("idToken")
-            if isinstance(token, str) and token:
-                case.body["idToken"] = self.id_tokens[name]
+        if name in self.tokens and isinstance(case.body, dict):
+            member, token = self.tokens[name]
+            if isinstance(case.body.get(member), str) and case.body[member]:
+                case.body[member] = token
+        # With a key of their own: they end it.
+        if (
+            name in ("logOut", "deleteMe")
+            and self.user.headers.items() <= dict(case.headers).items()
+        ):
+            case.headers.update(self.api.login().headers)
         if name == "createTenant" and isinstance(case.body, dict):
             tenant_id = case.body.get("tenantId")
             if isinstance(tenant_id, str) and re.search(self.patterns["tenantId"], tenant_id):
@@ -115,11 +124,11 @@ def pins(gateway: Server, sign_in: SignInDouble) -> Iterator[Pins]:
         value["auth"] = {f"{name}_oauth": {"client_id": "app"} for name in ("google", "apple")}
         value["user_groups"]["google_logged_in"] = value["user_groups"]["paid"]
         # With the nonce of the examples.
-        id_tokens = {
-            "signInWithGoogle": sign_in.google.token(aud="app", nonce=NONCE),
-            "signInWithApple": sign_in.apple.token(aud="app", nonce=NONCE),
+        tokens = {
+            "signInWithGoogle": ("idToken", sign_in.google.token(aud="app", nonce=NONCE)),
+            "signInWithApple": ("idToken", sign_in.apple.token(aud="app", nonce=NONCE)),
         }
-        yield from _hooked(Pins(Api.new_tenant(client, value), id_tokens))
+        yield from _hooked(Pins(Api.new_tenant(client, value), tokens))
 
 
 def _hooked(pins: Pins) -> Iterator[Pins]:
@@ -148,9 +157,9 @@ def test_server_answers_as_documented(gateway: Server, pins: Pins) -> None:
             "generation": {"deterministic": True, "max-examples": 10, "no-shrink": True},
             "checks": {"positive_data_acceptance": {"expected-statuses": MAY_REFUSE}},
             "operations": [
-                # It reads no body where its tenant has no challenge, as here.
+                # It reads no body where its tenant has no challenge, as here; and these need none.
                 {
-                    "include-operation-id": "logIn",
+                    "include-operation-id": ["logIn", *ENDS],
                     "checks": {"negative_data_rejection": {"enabled": False}},
                 },
                 {

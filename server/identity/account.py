@@ -1,0 +1,58 @@
+"""Account: what is known of a user's logins, as lua/prelude/account.lua has it."""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from server.errors import Unreadable
+
+RECENT_MS = 60 * 60 * 1000
+
+
+class Linked(NamedTuple):
+    """An identity of a user: when it was linked, and when it last signed in."""
+
+    at_ms: int
+    last_login_ms: int
+
+
+@dataclass(slots=True)
+class Account:
+    """`logins`: API key -> ms of the last login that came with it or was answered with it.
+    `ended`: API keys that the user has lost, whose records are still to be removed."""
+
+    identities: dict[str, Linked] = field(default_factory=dict)
+    logins: dict[str, int] = field(default_factory=dict)
+    ended: list[str] = field(default_factory=list)
+    known: dict[str, str] = field(default_factory=dict)
+    """Of the person: `email`, `name`, and `appleClientId` and `appleToken`, with which Apple is
+    told that the account has gone."""
+
+    def is_recent(self, api_key: str, now_ms: int) -> bool:
+        """Has a login had to do with this key within the last hour? A copied key must not become a
+        lasting way in."""
+        return self.logins.get(api_key, 0) > now_ms - RECENT_MS
+
+
+def parse(fields: list[Any]) -> Account:
+    """Of the hash, each name before its value. Raises Unreadable."""
+    account = Account()
+    try:
+        for name, value in zip(fields[::2], fields[1::2], strict=True):
+            _add(account, name.decode(), value.decode())
+    except (ValueError, TypeError):
+        raise Unreadable("the account of a user") from None
+    return account
+
+
+def _add(account: Account, name: str, value: str) -> None:
+    """Raises ValueError."""
+    kind, _, rest = name.partition(":")
+    if kind == "identity":
+        linked, last_login = value.split(" ")
+        account.identities[rest] = Linked(int(linked), int(last_login))
+    elif kind == "key":
+        account.logins[rest] = int(value)
+    elif kind == "ended":
+        account.ended.append(rest)
+    else:
+        account.known[name] = value

@@ -1,0 +1,88 @@
+"""Sessions: what a user may do with the API keys that it has."""
+
+from typing import NamedTuple
+
+from server.errors import InvalidApiKey
+from server.identity.account import Account, parse
+from server.identity.records import Records
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+from server.who import Who
+
+_STILL_WORKS_MS = 300_000
+"""The old key, since the reply with the new one may be lost."""
+
+
+class Rotated(NamedTuple):
+    api_key: str
+    old_expires_at_ms: int
+
+
+class Me(NamedTuple):
+    group: str
+    keys: int
+    account: Account
+
+
+class Sessions:
+    """Of the users in `store`. Every call raises InvalidApiKey, Unavailable and Unreadable."""
+
+    def __init__(self, store: Store, ledger_size: int) -> None:
+        self._store = store
+        self._records = Records(store)
+        self._ledger_size = ledger_size
+
+    async def me(self, who: Who) -> Me:
+        status, values = await self._store.run(
+            "account",
+            keys.of_account(who.user_id)[:3],
+            *(who.tenant_id, who.api_key, self._ledger_size),
+        )
+        if status is not Status.OK:
+            raise InvalidApiKey
+        group, count, _, fields = values
+        return Me(group.decode(), count, parse(fields))
+
+    async def rotate(self, who: Who) -> Rotated:
+        """Another key for the one that it came with."""
+        api_key = await self._records.make(who.user_id)
+        status, values = await self._store.run(
+            "rotate",
+            keys.of_account(who.user_id)[:3],
+            *(who.tenant_id, who.api_key, api_key),
+            *(_STILL_WORKS_MS, self._ledger_size),
+        )
+        if status is Status.UNKNOWN_KEY:
+            await self._records.remove([api_key], who.user_id)
+            raise InvalidApiKey
+        old_expires_at_ms, expires, ended = values
+        if expires:
+            await self._records.keep_until(api_key, expires[0])
+        else:
+            await self._records.keep([api_key], who.user_id)
+        await self._records.end(who.api_key, who.user_id, old_expires_at_ms)
+        await self._records.remove([key.decode() for key in ended], who.user_id)
+        return Rotated(api_key, old_expires_at_ms)
+
+    async def log_out(self, who: Who, everywhere: bool) -> None:
+        """Ends the key that it came with, or all that the user has."""
+        status = await self._end(who.tenant_id, who.user_id, who.api_key, everywhere)
+        if status is Status.UNKNOWN_KEY:  # whoever removed it may have died before its record
+            await self._records.remove([who.api_key], who.user_id)
+        if status is not Status.OK:
+            raise InvalidApiKey
+
+    async def end_all(self, tenant_id: str, user_id: str) -> None:
+        """Ends all keys, whoever asks; there need not be such a user."""
+        await self._end(tenant_id, user_id, "", True)
+
+    async def _end(self, tenant_id: str, user_id: str, api_key: str, everywhere: bool) -> Status:
+        status, values = await self._store.run(
+            "logout",
+            keys.of_account(user_id),
+            *(tenant_id, api_key, int(everywhere), self._ledger_size),
+        )
+        if status is Status.OK:
+            await self._records.remove([key.decode() for key in values[0]], user_id)
+        return status
