@@ -16,6 +16,7 @@ from server import metrics, startup
 from server.blueprints import (
     accounts,
     admin,
+    apple_notices,
     auth,
     docs,
     gateway,
@@ -42,6 +43,7 @@ from server.gateway.room import (
     SMALL_REQUEST_BYTES,
     Room,
 )
+from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
@@ -74,6 +76,7 @@ log = logging.getLogger(__name__)
 OF_TENANT = Blueprint.group(
     auth.blueprint,
     sign_in.blueprint,
+    apple_notices.blueprint,
     me.blueprint,
     keys.blueprint,
     accounts.blueprint,
@@ -144,6 +147,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         ladder=Ladder(store, users, deletion, settings.ledger_entries),
         sessions=sessions,
         deletion=deletion,
+        apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),

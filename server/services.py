@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from server.gateway.places import Places
 from server.gateway.room import Room
+from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
@@ -46,6 +47,7 @@ class Services:
     login_providers: LoginProviders
     sessions: Sessions
     deletion: Deletion
+    apple_notices: AppleNotices
     restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens
     faults: FaultRates

@@ -41,6 +41,7 @@ from server.identity.errors import (
 )
 from server.login_providers.errors import (
     InvalidIdToken,
+    InvalidNotification,
     LoginProviderFailed,
     LoginProviderTimeout,
 )
@@ -69,6 +70,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     BadRequest: ("headers are malformed, ambiguous or too large", ()),
     InvalidJson: ("the body does not parse, or is not an object", ()),
     TooComplex: ("the JSON has too many values, or is nested too deeply", ()),
+    InvalidNotification: ("it is not Apple's, or for none of the tenant's client IDs", ()),
     InvalidTenant: ("there is no such tenant", ()),
     Unsupported: ("a member cannot be served; it is named", ()),
     InvalidApiKey: (

@@ -127,6 +127,7 @@ def pins(gateway: Server, sign_in: SignInDouble) -> Iterator[Pins]:
         tokens = {
             "signInWithGoogle": ("idToken", sign_in.google.token(aud="app", nonce=NONCE)),
             "signInWithApple": ("idToken", sign_in.apple.token(aud="app", nonce=NONCE)),
+            "hear": ("payload", sign_in.apple.notification("app", "consent-revoked", "nobody")),
         }
         yield from _hooked(Pins(Api.new_tenant(client, value), tokens))
 

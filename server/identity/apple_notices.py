@@ -1,0 +1,56 @@
+"""What becomes of users when Apple tells of their accounts there."""
+
+import orjson
+
+from server.errors import Unreadable
+from server.identity.account import Account, parse
+from server.identity.deletion import Deletion
+from server.identity.sessions import Sessions
+from server.login_providers.apple_events import AppleEvent
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
+
+
+class AppleNotices:
+    """Of the users in `store`; raises Unavailable and Unreadable."""
+
+    def __init__(
+        self, store: Store, sessions: Sessions, deletion: Deletion, ledger_size: int
+    ) -> None:
+        self._store = store
+        self._sessions = sessions
+        self._deletion = deletion
+        self._ledger_size = ledger_size
+
+    async def heed(self, tenant_id: str, event: AppleEvent) -> None:
+        """What is older than the identity's last login changes nothing: it may be a replay."""
+        identity = keys.hashed_identity("apple", event.subject)
+        user_id = await self._owner(tenant_id, identity)
+        account = await self._account(tenant_id, user_id)
+        linked = account.identities.get(identity)
+        if linked is None or event.at_ms <= linked.last_login_ms:
+            return
+        if event.kind == "consent-revoked":
+            # Who signs in again is asked by Apple, and is this user still.
+            await self._sessions.end_all(tenant_id, user_id)
+        elif event.kind == "account-deleted" and len(account.identities) == 1:
+            await self._deletion.finish(tenant_id, user_id)
+        elif event.kind == "account-deleted":
+            await self._store.delete_field(keys.account(user_id), f"identity:{identity}")
+            await self._deletion.release(tenant_id, identity, user_id)
+
+    async def _owner(self, tenant_id: str, identity: str) -> str:
+        """'' for nobody."""
+        text = await self._store.get_bulk(keys.identity(tenant_id, identity))
+        try:
+            return str(orjson.loads(text)["userId"]) if text is not None else ""
+        except (ValueError, LookupError, TypeError):
+            raise Unreadable("an identity") from None
+
+    async def _account(self, tenant_id: str, user_id: str) -> Account:
+        """Empty where there is no such user, or it is being deleted."""
+        status, values = await self._store.run(
+            "account", keys.of_account(user_id)[:3], tenant_id, "", self._ledger_size
+        )
+        return parse(values[3]) if status is Status.OK else Account()
