@@ -8,7 +8,7 @@ It is a few steps, each atomic and each done again without harm:
     remove   the records of the keys
     bury     the user goes; for a day something stays in its place
 
-Whatever one that died has left to do, a login of such an identity does.
+Whatever one that died has left to do, a login of such an identity does, or `purge --closing`.
 """
 
 from collections.abc import Awaitable, Callable

@@ -47,7 +47,7 @@ def run(shutdown: Shutdown) -> int:
                 settings = settings.model_copy(update={"redis_url": embedded.url})
             if arguments.command == "serve":
                 return _serve(settings, embedded, shutdown)
-            return asyncio.run(_maintain(arguments, make_store(settings)))
+            return asyncio.run(_maintain(arguments, make_store(settings), settings))
     except CannotStart as error:
         log.error("%s", error)
         return error.status
@@ -76,17 +76,28 @@ def _parse_arguments() -> argparse.Namespace:
         "--data", type=Path, default=Path("data"), help="its directory (default: ./data)"
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
-    purge = commands.add_parser("purge", help="remove what a deleted tenant left in Redis")
-    purge.add_argument("--tenant", required=True)
+    purge = commands.add_parser(
+        "purge", help="remove what a deleted tenant, or users being deleted, left in Redis"
+    )
+    purge.add_argument("--tenant")
+    purge.add_argument(
+        "--closing", action="store_true", help="only users whose deletion was interrupted"
+    )
     audit = commands.add_parser("audit", help="check every user's balance against its ledger")
     audit.add_argument("--tenant")
     arguments = parser.parse_args()
     arguments.command = arguments.command or "serve"
+    if arguments.command == "purge" and not (arguments.tenant or arguments.closing):
+        purge.error("the following arguments are required: --tenant")
     return arguments
 
 
-async def _maintain(arguments: argparse.Namespace, store: Store) -> int:
+async def _maintain(arguments: argparse.Namespace, store: Store, settings: Settings) -> int:
     await check_redis(store)
+    if arguments.command == "purge" and arguments.closing:
+        from server.identity.interrupted import purge_closing
+
+        return await purge_closing(store, arguments.tenant, settings.ledger_entries)
     if arguments.command == "purge":
         from server.tenants.purge import purge
 

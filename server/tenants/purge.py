@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 async def purge(store: Store, tenant_id: str) -> int:
-    """Removes the users, keys and counters of a tenant that has no config; the exit status.
+    """Removes what is left of a tenant that has no config; the exit status.
 
     May be repeated: whatever it had not removed when it was stopped, the next run finds. Raises
     Unavailable.
@@ -32,7 +32,7 @@ async def purge(store: Store, tenant_id: str) -> int:
         # The keys before their users, by which a next run finds them.
         await _purge_api_keys(store, tenant_id)
         users = await _purge_users(store, tenant_id)
-        for pattern in keys.all_logins(tenant_id):
+        for pattern in (*keys.all_logins(tenant_id), keys.all_identities(tenant_id)):
             async for portion in store.scan(pattern):
                 for key in portion:
                     await store.delete(key)
