@@ -5,7 +5,7 @@ UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-header
 
 .PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-generators \
-	test-browsers load soak check image bench lock clean
+	test-browsers test-identity load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
-test: .venv/development ## run the tests; those of the next six commands are not among them
+test: .venv/development ## run the tests; those of the next seven commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
@@ -35,6 +35,9 @@ test-generators: .venv/development ## lint the API's document, generate clients 
 
 test-browsers: .venv/development ## npm's SDKs in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
+
+test-identity: .venv/development ## logins of one identity at once, in every order that can be
+	.venv/bin/python -m pytest tests/sign_in_races
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

@@ -1,4 +1,4 @@
-"""Logins of one identity at the same time."""
+"""Logins of one identity at the same time; `tests/sign_in_races` has more of them, and kills."""
 
 from concurrent.futures import ThreadPoolExecutor
 

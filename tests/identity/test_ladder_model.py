@@ -2,6 +2,7 @@
 
 The bounds: two at a time, each of which may die anywhere; then each identity logs in once more,
 undisturbed. No state is gone on from twice, so that all orders there are, are tried.
+`tests/sign_in_races` tries more of them at a time, and longer.
 """
 
 import random
