@@ -25,6 +25,7 @@ from server.gateway.room import (
 )
 from server.identity.errors import TooManyKeys
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
+from server.identity.sessions import STILL_WORKS_MS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
 from server.login_providers import published
@@ -113,6 +114,8 @@ STATED = {
         f"{Timeouts().login_provider:.0f} s in all",
     ],
     "docs/operate.md": [
+        f"{of_lua('MOST_LOGIN_KEYS')} of logins are kept",
+        f"which works for {STILL_WORKS_MS // 1000} s more",
         f"and wait {Timeouts().challenge:.0f} s",
         f"a clock that may be {LEEWAY_SECONDS} s off",
         f"{published.LEAST_SECONDS // 60} minutes to {published.MOST_SECONDS // 3600} hours",

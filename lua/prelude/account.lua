@@ -32,7 +32,8 @@ end
 -- First go those that have a deadline, then those whose login is longest ago; never that of an
 -- anonymous login, nor the one that this one replaces.
 local function remove_surplus(user, account, api_key, replaced)
-  local MOST_LOGIN_KEYS, LOGIN_KEY = 20, 'key_'
+  local MOST_LOGIN_KEYS = 20
+  local LOGIN_KEY = 'key_'
   local found, removed = {}, {}
   local function rank(key)
     local lasts = user.apiKeys[key]

@@ -6,10 +6,12 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
+from server.blueprints.client_address import client_network
 from server.blueprints.request import Request, refuse, reply, whole
 from server.blueprints.revocation import revocation
 from server.blueprints.sign_in import LONGEST_CODE
 from server.blueprints.signed_in import NO_STORE
+from server.errors import TooManyRequests
 from server.identity.errors import RecentLoginRequired
 from server.login_providers.identity import LONGEST_EMAIL, LONGEST_NAME, ProviderName
 from server.metering.results import iso_time
@@ -125,13 +127,17 @@ def _provider(identity: str) -> ProviderName:
         "Login",
         "Replace the API key",
         [Answer("the new key, of the same user")],
-        about="The old one works for 300 s more, so that a lost reply locks nobody out.",
+        about="The old one works for 300 s more, so that a lost reply locks nobody out. Limited as "
+        "logins are.",
         credential="user",
+        refusals=[TooManyRequests],
     ),
 )
 async def rotate(request: Request, tenant_id: TenantId) -> JsonReply[Rotated]:
-    who = await request.who()
-    rotated = await whole(request, request.services.sessions.rotate(who))
+    services, who = request.services, await request.who()
+    client = client_network(request, services.settings)
+    await services.login_limits.count_sign_in(tenant_id, client)
+    rotated = await whole(request, services.sessions.rotate(who))
     return reply(
         {"apiKey": rotated.api_key, "oldKeyExpiresAt": iso_time(rotated.old_expires_at_ms)},
         headers=dict(NO_STORE),

@@ -10,7 +10,7 @@ from server.store.status import Status
 from server.store.store import Store
 from server.who import Who
 
-_STILL_WORKS_MS = 300_000
+STILL_WORKS_MS = 300_000
 """The old key, since the reply with the new one may be lost."""
 
 
@@ -51,7 +51,7 @@ class Sessions:
             "rotate",
             keys.of_account(who.user_id)[:3],
             *(who.tenant_id, who.api_key, api_key),
-            *(_STILL_WORKS_MS, self._ledger_size),
+            *(STILL_WORKS_MS, self._ledger_size),
         )
         if status is Status.UNKNOWN_KEY:
             await self._records.remove([api_key], who.user_id)

@@ -160,6 +160,14 @@ def test_logins_are_limited_by_address_and_apart_from_anonymous_ones(app: App) -
     assert other.sign_in("google", other.token("google"), address=ADDRESS).status_code == 200
 
 
+def test_rotations_count_as_logins(app: App) -> None:
+    user = app.api.login()
+    headers = {**user.headers, "x-forwarded-for": "192.0.2.201"}
+    replies = [app.api.post("/auth/rotate", None, headers) for _ in range(PER_MINUTE + 1)]
+    assert [reply.status_code for reply in replies] == [200] * PER_MINUTE + [429]
+    assert user.charge().status_code == 200
+
+
 def test_a_page_of_another_origin_neither_signs_in_nor_uses_up_a_limit(app: App) -> None:
     own = {"Origin": "https://app.example"}
     origins = {"allowed_origins": ["https://app.example"]}
