@@ -174,8 +174,8 @@ def test_a_move_beside_a_revoke_brings_no_key_back(
     assert user.grant({"group": group}).status_code == 503
     valkey.client.delete(key)
     link.release()
-    eventually(lambda: held_up.client.get("/readyz").status_code == 200)
-    assert user.grant({"group": group}).status_code == 200
+    # There are two connections, and the one that this is about need not be back with the other.
+    eventually(lambda: user.grant({"group": group}).status_code == 200)
     assert not valkey.client.exists(key)
 
 
