@@ -1,31 +1,26 @@
 """Signing in by an ID token that the app has from a login provider."""
 
-from collections.abc import Callable
 from dataclasses import replace
-from functools import wraps
 from typing import Annotated, Any, NotRequired
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, with_config
+from pydantic import Field, TypeAdapter, with_config
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
-from server import metrics
-from server.blueprints import cors
-from server.blueprints.body import KIB
-from server.blueprints.client_address import client_network
-from server.blueprints.metrics import Handler
-from server.blueprints.request import Request, refuse
-from server.blueprints.signed_in import (
-    NO_STORE,
-    REFUSALS_OF_LOGINS,
-    SignedIn,
-    answer_sign_in,
+from server.blueprints.admission import (
+    STRICT,
+    Choices,
+    answers_for,
+    check_origin,
+    count,
+    read_checked,
 )
+from server.blueprints.body import KIB
+from server.blueprints.request import Request
+from server.blueprints.signed_in import REFUSALS_OF_LOGINS, SignedIn, answer_sign_in
 from server.errors import (
-    Detail,
     OriginNotAllowed,
     RedisNearlyFull,
-    Refusal,
     TooManyRequests,
 )
 from server.identity.errors import LoginNotConfigured
@@ -38,7 +33,7 @@ from server.login_providers.errors import (
 from server.login_providers.identity import LONGEST_NAME, ProviderName
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.replies import JsonReply, Reply
+from server.replies import JsonReply
 
 blueprint = Blueprint("sign_in", url_prefix="/auth")
 
@@ -49,11 +44,9 @@ LONGEST_CODE = 2_000
 NONCE = "n-0S6_WzA2Mj"
 """Of the examples."""
 
-_STRICT = ConfigDict(strict=True)
 
-
-@with_config(_STRICT)
-class SignIn(TypedDict):
+@with_config(STRICT)
+class SignIn(Choices, TypedDict):
     idToken: Annotated[
         str,
         Field(min_length=1, description="from the provider's SDK or button", examples=["eyJhbGc"]),
@@ -70,17 +63,9 @@ class SignIn(TypedDict):
             ),
         ]
     ]
-    link: NotRequired[
-        Annotated[
-            bool, Field(description="the user that the API key is of, or none", examples=[False])
-        ]
-    ]
-    newKey: NotRequired[
-        Annotated[bool, Field(description="end all other API keys of the user", examples=[False])]
-    ]
 
 
-@with_config(_STRICT)
+@with_config(STRICT)
 class AppleSignIn(SignIn):
     authorizationCode: NotRequired[
         Annotated[
@@ -123,26 +108,6 @@ _REFUSALS = [
     LoginProviderFailed,
     LoginProviderTimeout,
 ]
-
-
-def answers_for(provider: ProviderName) -> Callable[[Handler], Handler]:
-    """Counts how the handler's requests end, and lets nobody keep its replies."""
-
-    def decorate(handler: Handler) -> Handler:
-        @wraps(handler)
-        async def answer(request: Request, tenant_id: str, **rest: str) -> Reply:
-            try:
-                answered = await handler(request, tenant_id, **rest)
-            except Refusal as refusal:
-                metrics.sign_in_answered(tenant_id, provider, refusal.label)
-                refusal.headers |= NO_STORE
-                raise
-            metrics.sign_in_answered(tenant_id, provider, "signed_in")
-            return answered
-
-        return answer
-
-    return decorate
 
 
 @blueprint.post(
@@ -197,19 +162,8 @@ async def sign_in_with_apple(request: Request, tenant_id: TenantId) -> JsonReply
 
 async def _begin(request: Request, provider: ProviderName) -> dict[str, Any]:
     """The body, once all has been looked at that takes little. Raises the refusals of the route."""
-    services, tenant = request.services, request.tenant
-    if not cors.may_log_in(request, tenant.config):
-        raise OriginNotAllowed
-    if tenant.config.login_group(provider) is None:
+    check_origin(request)
+    if request.tenant.config.login_group(provider) is None:
         raise LoginNotConfigured
-    services.reserve.admit_login()
-    client = client_network(request, services.settings)
-    await services.login_limits.count_sign_in(tenant.tenant_id, client)
-    shape, adapter = _SHAPES[provider]
-    body = await request.read_object(shape, MOST_BYTES)
-    try:
-        adapter.validate_python(body)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_input=False)
-        refuse(*(Detail(path=str(each["loc"][0]), message=each["msg"]) for each in faults))
-    return body
+    await count(request)
+    return await read_checked(request, *_SHAPES[provider], MOST_BYTES)
