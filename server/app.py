@@ -18,7 +18,9 @@ from server.blueprints import (
     admin,
     apple_notices,
     auth,
+    callback,
     docs,
+    exchange,
     gateway,
     health,
     keys,
@@ -26,6 +28,7 @@ from server.blueprints import (
     metering,
     models,
     sign_in,
+    start,
     tenants,
 )
 from server.blueprints import metrics as metrics_routes
@@ -49,6 +52,7 @@ from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
+from server.identity.redirects import Redirects
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
 from server.identity.sessions import Sessions
@@ -78,6 +82,9 @@ OF_TENANT = Blueprint.group(
     sign_in.blueprint,
     apple_notices.blueprint,
     me.blueprint,
+    start.blueprint,
+    callback.blueprint,
+    exchange.blueprint,
     keys.blueprint,
     accounts.blueprint,
     metering.blueprint,
@@ -148,6 +155,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         sessions=sessions,
         deletion=deletion,
         apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
+        redirects=Redirects(store),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),

@@ -12,6 +12,7 @@ from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
 from server.identity.logins import LoginLimits
+from server.identity.redirects import Redirects
 from server.identity.reserve import Reserve
 from server.identity.restricted import RestrictedKeys
 from server.identity.sessions import Sessions
@@ -48,6 +49,7 @@ class Services:
     sessions: Sessions
     deletion: Deletion
     apple_notices: AppleNotices
+    redirects: Redirects
     restricted_keys: RestrictedKeys
     wrong_tokens: WrongTokens
     faults: FaultRates

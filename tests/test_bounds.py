@@ -6,6 +6,7 @@ import pytest
 
 from server.blueprints import sign_in
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS, SMALL_BYTES
+from server.blueprints.form import MOST_FIELDS
 from server.blueprints.keys import (
     LEAST_SECONDS,
     LIMITS_BYTES,
@@ -15,6 +16,7 @@ from server.blueprints.keys import (
     USUAL_SECONDS,
 )
 from server.blueprints.request import IDEMPOTENCY_KEY
+from server.blueprints.start import LONGEST_STATE
 from server.errors import MOST_DETAILS, PayloadTooLarge
 from server.gateway.places import MOST_CALLS
 from server.gateway.room import (
@@ -25,6 +27,7 @@ from server.gateway.room import (
 )
 from server.identity.errors import TooManyKeys
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
+from server.identity.redirects import CODE_MS, REDIRECT_MS
 from server.identity.sessions import STILL_WORKS_MS
 from server.identity.users import REMEMBERED_KEYS
 from server.identity.wrong_tokens import MOST_IN_A_MINUTE
@@ -69,7 +72,7 @@ STATED = {
     "README.md": [
         f"the first {MOST_DETAILS} faults",
         f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB, "
-        f"of a login with a challenge {SMALL_BYTES // KIB} KiB, of a sign-in "
+        f"of a login with a challenge or a code {SMALL_BYTES // KIB} KiB, of a sign-in "
         f"{sign_in.MOST_BYTES // KIB} KiB",
         f"or not within {Timeouts().login_provider:.0f} s",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
@@ -108,7 +111,13 @@ STATED = {
         f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
     ],
+    "docs/sign-in.md": [
+        f"good once, for {CODE_MS // 1000} s; the way from the page to the provider and back may "
+        f"take {REDIRECT_MS // 60_000} minutes",
+        f"1 to {LONGEST_STATE} visible characters",
+    ],
     "docs/security.md": [
+        f"{SMALL_BYTES // KIB} KiB, {MOST_FIELDS} fields, each name once",
         f"{LARGEST_TOKEN // KIB} KiB, measured before it is read",
         f"{LARGEST_ANSWER // KIB} KiB, {Timeouts().login_provider / QUESTIONS:.1f} s a question, "
         f"{Timeouts().login_provider:.0f} s in all",

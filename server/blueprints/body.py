@@ -131,3 +131,9 @@ async def read_small(
         elif len(text) > OF_OTHERS.values:  # else it has no more of them
             portion.grow_to(weigh(text, OF_OTHERS))
         return parse(text)
+
+
+async def read_form(stream: StrictHttp, room: Room, who: Who) -> bytearray:
+    """A form, which is small. Raises Overloaded."""
+    with room.portion(who.tenant_id, who.user_id) as portion:
+        return await read(stream, OF_OTHERS._replace(size=SMALL_BYTES), portion)

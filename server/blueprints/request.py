@@ -15,6 +15,7 @@ from server import metrics
 from server.amounts import LARGEST, is_amount
 from server.blueprints import body, cors
 from server.blueprints.client_address import client_network
+from server.blueprints.form import fields_of
 from server.errors import (
     BadRequest,
     Detail,
@@ -192,6 +193,21 @@ class Request(StrictRequest):
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
         who = self.user or _ADMINISTRATOR
         return await body.read_small(self.http, self.services.request_room, who, most)
+
+    def read_query(self) -> dict[str, str]:
+        """Raises BadRequest."""
+        return fields_of(self.query_string)
+
+    async def read_form(self) -> dict[str, str]:
+        """The body that a page's form has posted. Raises BadRequest."""
+        kind, _, _ = self.headers.getone("content-type", "").partition(";")
+        if kind.strip().lower() != "application/x-www-form-urlencoded":
+            raise BadRequest
+        text = await body.read_form(self.http, self.services.request_room, _ADMINISTRATOR)
+        try:
+            return fields_of(text.decode("ascii"))
+        except UnicodeDecodeError:
+            raise BadRequest from None
 
     @property
     def http(self) -> StrictHttp:

@@ -1,6 +1,9 @@
 """The refusals of logins, accounts and restricted keys; server/errors.py has the others.
 
 Refusal
+├── BadRequest            400
+│   ├── InvalidState      400  no sign-in by redirect is under way that has this state
+│   └── InvalidCode       400  none is back with this code, for who has its verifier
 ├── KeyNotAllowed         403  a restricted key where only a full one may be
 ├── ChallengeFailed       403
 ├── RecentLoginRequired   403  the key may be a copy
@@ -13,7 +16,17 @@ Refusal
     └── ChallengeUnavailable 503  nobody can say whether a challenge is solved
 """
 
-from server.errors import NotFound, Refusal, ServiceUnavailable, TooManyRequests
+from server.errors import BadRequest, NotFound, Refusal, ServiceUnavailable, TooManyRequests
+
+
+class InvalidState(BadRequest):
+    label = "invalid_state"
+    message = "Invalid state"
+
+
+class InvalidCode(BadRequest):
+    label = "invalid_code"
+    message = "Invalid code"
 
 
 class KeyNotAllowed(Refusal):

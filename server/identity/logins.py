@@ -60,8 +60,9 @@ class LoginLimits:
     async def count_sign_in(self, tenant_id: str, client: IPv4Network | IPv6Network | None) -> None:
         """Counts one that is not anonymous. Raises TooManyRequests."""
         if client is not None:
-            window = f"minute:sign-in:{client}", self._sign_ins_per_minute
-            await self._count(tenant_id, [_NONE, _NONE, window])
+            minute = f"minute:sign-in:{client}", self._sign_ins_per_minute
+            around = _around(client, "sign-in:", 60 * self._sign_ins_per_minute)
+            await self._count(tenant_id, [_NONE, _NONE, minute, _NONE, *around])
 
     async def _count(
         self, tenant_id: str, windows: list[tuple[str, int]], challenge: str = ""
@@ -96,10 +97,15 @@ class LoginLimits:
         """Names and limits, in the order of lua/count_login.lua."""
         if client is None:
             return []
-        windows = [(f"minute:{client}", self._per_minute), (f"hour:{client}", self._per_hour)]
-        if isinstance(client, IPv6Network):
-            windows += [
-                (f"hour:{client.supernet(new_prefix=bits)}", times * self._per_hour)
-                for bits, times in _NETWORKS.items()
-            ]
-        return windows
+        own = [(f"minute:{client}", self._per_minute), (f"hour:{client}", self._per_hour)]
+        return own + _around(client, "", self._per_hour)
+
+
+def _around(client: IPv4Network | IPv6Network, kind: str, per_hour: int) -> list[tuple[str, int]]:
+    """The windows of the networks around a client that may have so many."""
+    if not isinstance(client, IPv6Network):
+        return []
+    return [
+        (f"hour:{kind}{client.supernet(new_prefix=bits)}", times * per_hour)
+        for bits, times in _NETWORKS.items()
+    ]

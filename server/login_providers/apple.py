@@ -43,6 +43,11 @@ class Apple(Provider):
         claims, client_id = await self._verified(client, id_token, nonces)
         return identity_of(self.name, claims, client_id)
 
+    async def page(self, client: AppleClient, redirect_uri: str, state: str, nonce: str) -> str:
+        """As Google's. From Apple they come back by a form, as it tells addresses only so."""
+        query = {"scope": "name email", "response_mode": "form_post"}
+        return await self._page(client, redirect_uri, state, nonce, query)
+
     async def redeem(
         self, client: AppleClient, tenant_id: str, code: str, redirect_uri: str, nonce: str
     ) -> VerifiedIdentity:

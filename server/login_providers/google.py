@@ -5,6 +5,7 @@ from collections.abc import Collection
 from server.login_providers.client import GoogleClient
 from server.login_providers.errors import InvalidIdToken, LoginProviderFailed
 from server.login_providers.identity import VerifiedIdentity, identity_of
+from server.login_providers.pkce import challenge_of
 from server.login_providers.provider import Endpoints, Provider
 from server.login_providers.published import Published
 from server.login_providers.redeem import redeem
@@ -39,6 +40,20 @@ class Google(Provider):
         if client.hd is not None and claims.get("hd") != client.hd:
             raise InvalidIdToken("audience")
         return identity_of(self.name, claims, client_id)
+
+    async def page(
+        self, client: GoogleClient, redirect_uri: str, state: str, nonce: str, code_verifier: str
+    ) -> str:
+        """Where a person signs in, and comes back from to `redirect_uri`. Raises as Provider
+        says."""
+        query = {
+            "scope": "openid email profile",
+            "code_challenge": challenge_of(code_verifier),
+            "code_challenge_method": "S256",
+        }
+        if client.hd is not None:
+            query["hd"] = client.hd
+        return await self._page(client, redirect_uri, state, nonce, query)
 
     async def redeem(
         self,

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from server.login_providers import claims as of_claims
 from server.login_providers.client import Client
@@ -40,6 +41,21 @@ class Provider(ABC):
 
     @abstractmethod
     async def endpoints(self) -> Endpoints: ...
+
+    async def _page(
+        self, client: Client, redirect_uri: str, state: str, nonce: str, query: dict[str, str]
+    ) -> str:
+        asked = {
+            "client_id": client.client_id or "",
+            "redirect_uri": redirect_uri,
+            "response_type": "code",
+            "state": state,
+            "nonce": nonce,
+            **query,
+        }
+        url = (await self.endpoints()).authorize
+        # Spaces as %20: Apple does not take + for one.
+        return f"{url}{'&' if '?' in url else '?'}{urlencode(asked, quote_via=quote)}"
 
     async def _fetch_keys(self) -> tuple[KeySet, float]:
         return await fetch_keys(self._web, (await self.endpoints()).keys)

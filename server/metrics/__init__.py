@@ -45,6 +45,15 @@ _SIGN_INS = Counter(
     "outcome",
     bounded=1,
 )
+_REDIRECTS = Counter(
+    "vibe_sign_in_redirects_total",
+    "Steps (start, callback) of sign-ins by redirect, by outcome: sent, code, or what was wrong.",
+    "tenant",
+    "provider",
+    "step",
+    "outcome",
+    bounded=1,
+)
 _LOGIN_PROVIDERS = Counter(
     "vibe_login_provider_requests_total",
     "Questions to login providers (discovery, keys, token, revoke), by outcome: ok, refused, "
@@ -162,6 +171,11 @@ def login_answered(tenant_id: str, outcome: str) -> None:
 def sign_in_answered(tenant_id: str, provider: str, outcome: str) -> None:
     """A request to sign in with a login provider."""
     _SIGN_INS.add((tenant_id, provider, outcome))
+
+
+def redirect_answered(tenant_id: str, provider: str, step: str, outcome: str) -> None:
+    """A browser that signs in by redirect was here."""
+    _REDIRECTS.add((tenant_id, provider, step, outcome))
 
 
 def login_provider_asked(provider: str, what: str, outcome: str) -> None:

@@ -123,22 +123,22 @@ def _parameters(route: Route, schemas: Schemas) -> Json:
     hints = get_type_hints(route.handler, include_extras=True)
     arguments = {camel_case(name): kind for name, kind in hints.items()}
     found = {
-        name: _parameter(name, "path", arguments[name], schemas)
+        name: _parameter(name, "path", arguments[name], schemas, required=True)
         for name in re.findall(r"{(\w+)}", route.path)
     }
     for one in route.doc.parameters:
-        found[one.name] = _parameter(one.name, one.place, one.value, schemas)
+        found[one.name] = _parameter(one.name, one.place, one.value, schemas, one.required)
     return found
 
 
-def _parameter(name: str, place: str, kind: Any, schemas: Schemas) -> Json:
+def _parameter(name: str, place: str, kind: Any, schemas: Schemas, required: bool) -> Json:
     """The description stands beside the schema, not in it."""
     schema = schemas.of(kind)
     about = schema.pop("description")
     return {
         "name": name,
         "in": place,
-        "required": place == "path",
+        "required": required,
         "description": about,
         "schema": schema,
     }

@@ -34,6 +34,8 @@ from server.identity.errors import (
     ChallengeFailed,
     ChallengeUnavailable,
     IdentityTaken,
+    InvalidCode,
+    InvalidState,
     KeyNotAllowed,
     LoginNotConfigured,
     RecentLoginRequired,
@@ -73,6 +75,8 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     InvalidNotification: ("it is not Apple's, or for none of the tenant's client IDs", ()),
     InvalidTenant: ("there is no such tenant", ()),
     Unsupported: ("a member cannot be served; it is named", ()),
+    InvalidState: ("the state is unknown, used, older than 10 minutes, or another provider's", ()),
+    InvalidCode: ("the code is unknown, used, older than 60 s, or not of this verifier", ()),
     InvalidApiKey: (
         "the API key is missing, malformed, unknown, revoked, expired or of another tenant",
         ["WWW-Authenticate"],

@@ -30,6 +30,7 @@ class Parameter:
     name: str
     place: Literal["query", "header"]
     value: Any
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

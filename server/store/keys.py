@@ -37,6 +37,17 @@ def challenge(tenant_id: str, token: str) -> str:
     return logins(tenant_id, f"challenge:{hashlib.sha256(token.encode()).hexdigest()}")
 
 
+def redirect(tenant_id: str, state: str) -> str:
+    """Of a sign-in that is at its provider. Hashed, here and below: who can read Redis' keys cannot
+    go on with it."""
+    return f"tenant:{tenant_id}:auth:{hashlib.sha256(state.encode()).hexdigest()}"
+
+
+def redirect_code(tenant_id: str, code: str) -> str:
+    """Of one that is back, and has not been exchanged."""
+    return f"tenant:{tenant_id}:code:{hashlib.sha256(code.encode()).hexdigest()}"
+
+
 def api_key(api_key: str) -> str:
     return f"apiKey:{api_key}"
 

@@ -153,6 +153,10 @@ class Store:
         """It expires then, if there is such a key, and it would not expire at all."""
         await self._topology.bulk(key).send("PEXPIREAT", key, expires_at_ms, "NX")
 
+    async def keep(self, key: str, value: bytes, ttl_ms: int) -> None:
+        """Stores it for so long."""
+        await self._topology.fast(key).send("SET", key, value, "PX", ttl_ms)
+
     async def delete(self, key: str) -> bool:
         """True if there was one."""
         return bool(await self._topology.bulk(key).send("DEL", key))

@@ -5,7 +5,8 @@ Source: RFC 8252, 7.1 and 7.3, and https://developer.android.com/guide/component
 """
 
 import re
-from urllib.parse import urlsplit
+from collections.abc import Collection, Mapping
+from urllib.parse import urlencode, urlsplit
 
 from server.tenants.origins import is_host
 
@@ -16,6 +17,7 @@ _NOT_WRITTEN_SO = "must be visible ASCII of an address: others as %..., those of
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*")
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _INTENT = re.compile(r"intent:[^#]*#Intent;[^#]*;end")
+_AT_ANY_PORT = re.compile(r"(http://(?:127\.0\.0\.1|\[::1\])):([1-9][0-9]{0,4})([/?].*)?")
 _LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
@@ -59,3 +61,22 @@ def fault_of_web_address(address: str) -> str | None:
     if parts.scheme == "http" and host not in _LOOPBACK:
         return "must begin with https://, as it is not of localhost, 127.0.0.1 or [::1]"
     return None
+
+
+def may_go_back_to(address: str, listed: Collection[str]) -> bool:
+    """Whether a login may go back to `address` by a tenant's list.
+
+    Of http at 127.0.0.1 and [::1] one that is listed without a port stands for each port: a program
+    on the person's machine takes a free one, and no other machine is there to be sent to. What a
+    name such as localhost leads to is not as sure.
+    """
+    if address in listed:
+        return True
+    found = _AT_ANY_PORT.fullmatch(address)
+    return found is not None and int(found[2]) <= 65_535 and found[1] + (found[3] or "") in listed
+
+
+def with_answer(address: str, answer: Mapping[str, str]) -> str:
+    """The address, with what a login has come to; of an intent before what is for Android."""
+    base, hash, rest = address.partition("#")
+    return f"{base}{'&' if '?' in base else '?'}{urlencode(answer)}{hash}{rest}"

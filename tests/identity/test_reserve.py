@@ -11,7 +11,8 @@ from server.errors import RedisNearlyFull, Unavailable
 from server.identity import reserve
 from server.identity.reserve import Reserve
 from server.store.store import Store
-from tests.api import Api, User
+from tests.api import Api, User, config
+from tests.login_providers.trip import HOME, Trip
 from tests.metrics.scrape import scrape
 from tests.processes import Server, Valkey, eventually, until
 
@@ -51,10 +52,16 @@ def spend(user: User) -> None:
 
 def test_logins_are_refused_first_and_money_goes_on(full: Valkey, tmp_path: Path) -> None:
     with (
-        Server(tmp_path / "out", REDIS_URL=full.url, WORKERS=str(WORKERS)) as server,
+        Server(
+            tmp_path / "out",
+            REDIS_URL=full.url,
+            WORKERS=str(WORKERS),
+            PUBLIC_URL="http://localhost",
+        ) as server,
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
-        api = Api.new_tenant(client)
+        auth = {"google_oauth": {"client_id": "app", "group": "paid"}, "redirect_uris": [HOME]}
+        api = Api.new_tenant(client, config() | {"auth": auth})
         user = api.login()
         assert logins(server, api) == {200}
         use(full, 90)
@@ -63,6 +70,9 @@ def test_logins_are_refused_first_and_money_goes_on(full: Valkey, tmp_path: Path
         reply = api.post("/auth/anonymous")
         assert (reply.status_code, reply.json()) == (503, {"error": "Service Unavailable"})
         assert int(reply.headers["retry-after"]) >= 1
+        trip = Trip(api)
+        for reply in (trip.start(), trip.exchange("code")):
+            assert (reply.status_code, reply.json()) == (503, {"error": "Service Unavailable"})
         assert full.client.dbsize() == keys
         spend(user)
         eventually(lambda: scrape(client).value("vibe_logins_suspended") == WORKERS)

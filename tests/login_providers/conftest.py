@@ -7,7 +7,8 @@ import pytest
 
 from tests.doubles.sign_in import SignInDouble
 from tests.hurried import Hurried
-from tests.login_providers.signing import PER_MINUTE, SECONDS, App
+from tests.login_providers.signing import PER_MINUTE, PROVIDERS, SECONDS, App
+from tests.login_providers.trip import PUBLIC_URL, REDIRECT_URIS
 from tests.processes import Valkey
 
 
@@ -37,6 +38,7 @@ def signing(
     """Of one worker, so that it alone asks the double; behind a proxy that tells addresses."""
     output = tmp_path_factory.mktemp("signing") / "out"
     settings = {"PROXIES_COUNT": "1", "LOGINS_PER_MINUTE": str(PER_MINUTE), **double.settings}
+    settings["PUBLIC_URL"] = f"{PUBLIC_URL}/"
     with Hurried(output, valkey.url, {"login_provider": SECONDS}, **settings) as server:
         yield server
 
@@ -50,3 +52,13 @@ def caller(signing: Hurried) -> Iterator[httpx.Client]:
 @pytest.fixture
 def app(caller: httpx.Client, double: SignInDouble) -> App:
     return App(caller, double)
+
+
+@pytest.fixture
+def site(caller: httpx.Client, double: SignInDouble) -> App:
+    """An app whose users sign in by redirect."""
+    double.reset()
+    site = App(caller, double, redirect_uris=REDIRECT_URIS)
+    for provider in PROVIDERS:
+        site.at(provider).client(site.web, secret=site.secret)
+    return site
