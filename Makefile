@@ -33,11 +33,11 @@ test-aimock: .venv/development ## the gateway in front of an independent double,
 test-generators: .venv/development ## lint the API's document, generate clients of it and use them
 	.venv/bin/python -m pytest tests/generators
 
-test-browsers: .venv/development ## npm's SDKs in pages of Chromium and Firefox (needs both)
+test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
-test-identity: .venv/development ## logins of one identity at once, in every order that can be
-	.venv/bin/python -m pytest tests/sign_in_races
+test-identity: .venv/development ## logins in every order that can be, and at doubles that others made
+	.venv/bin/python -m pytest tests/sign_in_races tests/sign_in_elsewhere
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load
