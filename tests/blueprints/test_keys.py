@@ -123,10 +123,12 @@ def test_for_a_login_and_the_administration_it_is_nobodys(api: Api) -> None:
 
 def test_it_dies_with_its_maker_and_at_its_end(api: Api, valkey: Valkey) -> None:
     user = api.login()
-    first, second = user.restricted(tokens=10), user.restricted(tokens=10)
+    first = user.restricted(tokens=10)
+    (listed,) = user.restricted_keys()
+    second = user.restricted(tokens=10)
     for key in (first, second):
         assert api.get("/balance", key.headers).status_code == 200  # the workers know it
-    age(valkey, user, user.restricted_keys()[0]["keyId"])
+    age(valkey, user, listed["keyId"])
     for path in ("/balance", "/v1/models", "/ledger"):
         found = [api.get(path, key.headers).status_code for key in (first, second)]
         assert found == [401, 403 if path == "/ledger" else 200]
