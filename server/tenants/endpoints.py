@@ -74,6 +74,14 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
                 found.setdefault(shown, (name, model))
         return found
 
+    @cached_property
+    def by_model(self) -> dict[str, list[tuple[str, str]]]:
+        """The configured models by their own names, each with its endpoint's wherever it is."""
+        found: dict[str, list[tuple[str, str]]] = {}
+        for one in self.offered.values():
+            found.setdefault(one[1], []).append(one)
+        return found
+
     def find(self, model: str) -> tuple[str, str] | None:
         """The endpoint's name, and the model as that knows it, by a name that clients ask for;
         None if it is not offered."""

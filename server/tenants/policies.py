@@ -112,6 +112,6 @@ def _allowed(
         return None, frozenset()
     wanted = frozenset(names)
     models = {found for name in wanted if (found := text.find(name)) is not None}
-    models |= {found for found in text.offered.values() if found[1] in wanted}
+    models.update(*(text.by_model.get(name, ()) for name in wanted))
     opened = {name for name in text.endpoints if f"{name}/{ANY}" in wanted}
     return frozenset(models), frozenset(opened)
