@@ -20,6 +20,7 @@ from tests.gateway.asking import (
     user_at,
     user_of,
 )
+from tests.processes import Valkey
 
 PART = {"type": "text", "text": "Hi"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -297,3 +298,14 @@ def test_the_provider_knows_a_user_by_our_name_for_it(
     assert post(nameless, asked, claims).status_code == 200
     assert not {"user", "safety_identifier", "metadata"} & double.calls()[-1].body.keys()
     assert used(nameless) == 25
+
+
+def test_what_is_forced_and_cannot_be_sent_is_no_500(client: httpx.Client, valkey: Valkey) -> None:
+    """What others have stored can be nested more deeply than what is put."""
+    user, deep = user_at(client, "https://provider.invalid"), "[" * 300 + "]" * 300
+    name = f"tenant:{user.api.tenant_id}:config"
+    stored = str(valkey.client.get(name)).replace(
+        '"api_key":', f'"force":{{"a":{deep}}},"api_key":'
+    )
+    valkey.client.set(name, stored)
+    assert ask(user, "Hi").status_code == 503
