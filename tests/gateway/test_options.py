@@ -59,6 +59,9 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"tools": [{"type": ["web_search"]}]}, "tools"),
         ({"tools": [{**TOOL, "Type": "web_search"}]}, "tools"),
+        ({"tools": [{"googleSearch": {}}]}, "tools"),
+        ({"messages": turns([{"type": "video_url", "video_url": {"url": "a"}}])}, "messages"),
+        ({"messages": turns([{"input_audio": {"data": "AAAA", "format": "wav"}}])}, "messages"),
     ],
     "anthropic": [
         *(({"service_tier": tier}, "service_tier") for tier in ("priority", ["auto"])),
