@@ -50,6 +50,13 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         *(({name: 9_999}, name) for name in ("max_output_tokens", "n_predict", "max_new_tokens")),
         ({"anthropic_beta": ["context-1m-2025-08-07"]}, "anthropic_beta"),
         ({"provider_options": {"models": ["dear"]}}, "provider_options"),
+        *(({name: ["dear"]}, name) for name in ("context_window_fallbacks", "fallback_models")),
+        *(({name: ["dear"]}, name) for name in ("model_list", "default_fallbacks", "lora_request")),
+        ({"modelId": "dear"}, "modelId"),
+        ({"user_config": {"model_list": []}}, "user_config"),
+        ({"litellm_params": {"model": "dear"}}, "litellm_params"),
+        ({"enable_web_search": True}, "enable_web_search"),
+        ({"search_type": "pro"}, "search_type"),
         ({"extra_body": {"service_tier": "priority"}}, "extra_body"),
         ({"api_base": "https://elsewhere.example"}, "api_base"),
         ({"messages": turns([{**PART, "cache_control": HOUR}])}, "cache_control"),
@@ -118,6 +125,7 @@ SPELLED: dict[str, dict[str, Any]] = {
 }
 SPELLED["openai"] |= {"Service_Tier": "priority", "service-tier": "priority", "\u017ftore": True}
 SPELLED["openai"] |= {"serviceTier": "priority", "maxTokens": 9_999, "Max_Completion_Tokens": 9_999}
+SPELLED["openai"] |= {"cacheControl": HOUR, "Cache_Control": HOUR}
 SPELLED["openai"] |= {"ser\u0076ice_tier ": "priority", "Web_Search_Options": {}, "User": "u"}
 
 
@@ -162,6 +170,9 @@ HARMLESS: dict[str, dict[str, Any]] = {
         "prompt_cache_key": "k",
         "metadata": {"a": "b"},
         "x_own": {"ttl": "1h"},
+        "cache_control": {"type": "ephemeral"},
+        "enable_web_search": False,
+        "chat_template_kwargs": {"enable_thinking": False},
     },
     "anthropic": {
         "service_tier": "standard_only",
