@@ -75,12 +75,9 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return found
 
     @cached_property
-    def by_model(self) -> dict[str, list[tuple[str, str]]]:
-        """The configured models by their own names, each with its endpoint's wherever it is."""
-        found: dict[str, list[tuple[str, str]]] = {}
-        for one in self.offered.values():
-            found.setdefault(one[1], []).append(one)
-        return found
+    def configured(self) -> frozenset[tuple[str, str]]:
+        """The configured models, each with its endpoint's name before it."""
+        return frozenset(self.offered.values())
 
     def find(self, model: str) -> tuple[str, str] | None:
         """The endpoint's name, and the model as that knows it, by a name that clients ask for;
