@@ -47,7 +47,13 @@ from server.providers.bounds import (
     MOST_REPLY_VALUES,
 )
 from server.providers.words import MOST_MEMBERS
-from server.tenants.prompts import LONGEST_MATCHED, LONGEST_PROMPT, LONGEST_VALUE, MOST_PATTERNS
+from server.tenants.prompts import (
+    LONGEST_MATCHED,
+    LONGEST_PROMPT,
+    LONGEST_VALUE,
+    MOST_COMPILED,
+    MOST_PATTERNS,
+)
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
 from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
@@ -138,6 +144,7 @@ STATED = {
         f"a room of {REPLIES_BYTES // MIB} MiB",
         f"used last: {PARSED_BYTES // MIB} MiB",
         f"API keys, the last {REMEMBERED_KEYS:,}",
+        f"patterns of prompts, the last {MOST_COMPILED},",
         f"Calls under way are {MOST_CALLS:,} a worker at most",
         f"| {HOLDS} open holds, all by restricted keys |",
         f"| {ANONYMOUS_RESTRICTED}, {RESTRICTED_BYTES} bytes with what they are for |",

@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType, TypedDict
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
 from server.gateway.prompts import find_prompts
-from server.gateway.restricted import is_for, is_for_prompt
+from server.gateway.restricted import is_for_prompt, models_of
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.metering.rules import UNKNOWN_GROUP
@@ -117,8 +117,8 @@ def _usable(
     text = config.providers.text
     prompts = (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
     models = endpoints.find_models(text, policy)
-    if text is not None and key is not None:
-        models = (one for one in models if is_for(key, text, *text.offered[one.name]))
+    if text is not None and key is not None and (own := models_of(key, text)) is not None:
+        models = (one for one in models if text.offered[one.name] in own)
     return list(islice(chain(prompts, models), endpoints.MOST_MODELS))
 
 

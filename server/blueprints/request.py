@@ -136,7 +136,8 @@ class Request(StrictRequest):
         elif user_id is None:
             user_id = await services.users.find(api_key)
         wait_ms = services.faults.wait_ms(api_key)
-        if wait_ms and not self._may_be_a_replay():
+        # No route for any key replays anything, though SDKs send the header there, too.
+        if wait_ms and (any_key or not self._may_be_a_replay()):
             raise TooManyFaults(wait_ms)
         who = self.user = Who(self.tenant.tenant_id, user_id, api_key, restricted)
         if restricted is not None:

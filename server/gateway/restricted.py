@@ -6,12 +6,10 @@ from server.tenants.endpoints import TextEndpoints
 from server.who import RestrictedKey
 
 
-def is_for(key: RestrictedKey | None, text: TextEndpoints, name: str, model: str) -> bool:
-    """May this key, None for a full one, ask the endpoint `name` for `model`? However a request has
+def models_of(key: RestrictedKey, text: TextEndpoints) -> set[tuple[str, str] | None] | None:
+    """The endpoints and their models that this key may ask for, None for all. However a request has
     spelled that: what the key's own names stand for is compared with what would be asked."""
-    if key is None or key.models is None:
-        return True
-    return any(text.find(one) == (name, model) for one in key.models)
+    return None if key.models is None else {text.find(one) for one in key.models}
 
 
 def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
@@ -31,7 +29,10 @@ def for_key(
         if is_for_prompt(key, shown):
             return attempts, None
         return attempts[:1], ("model_not_allowed", f"This key is not for {shown!r}")
-    allowed = [one for one in attempts if is_for(key, text, one.target.name, one.target.model)]
+    models = models_of(key, text)
+    if models is None:
+        return attempts, None
+    allowed = [one for one in attempts if (one.target.name, one.target.model) in models]
     if allowed[:1] != attempts[:1]:
         model = attempts[0].target.model[:100]
         return attempts[:1], ("model_not_allowed", f"This key is not for the model {model!r}")

@@ -190,9 +190,12 @@ def _parse(text: bytes) -> Any:
     """Raises Unreadable."""
     try:
         key = orjson.loads(text)
-        key["limits"].keys()
+        lists = [key["limits"].get(name, []) for name in Limits.__annotations__]
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Unreadable("a restricted key") from None
+    for one in lists:
+        if not isinstance(one, list) or not all(isinstance(name, str) for name in one):
+            raise Unreadable("what a restricted key is for")
     return key
 
 

@@ -113,8 +113,8 @@ class Tally:
         usage = find_usage(reply, self._read_usage)
         if usage is not None:
             self.progress.report(usage)
-        if usage is None or usage.believed(1, most)[1] is None:
-            self.output.add_unread(len(reply), most)
+        # For a report that is none, or that nobody can believe.
+        self.output.add_unread(len(reply), most)
         self.progress.end()
 
     def break_off(self, failure: Refusal, size: int = 0, most: int = 0) -> None:

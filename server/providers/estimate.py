@@ -11,6 +11,7 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -44,6 +45,9 @@ _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
 _WORD_BYTES = 100
 _UNBOUNDED = ("web_search_options", "mcp_servers", "container")
 _MAY_BE_UNBOUNDED = frozenset({*_UNBOUNDED, "tools"})
+# Is in the types and members of parts that are no text and no image.
+_UNBOUNDED_PART = re.compile("audio|video|file|document|pdf", re.IGNORECASE)
+_DATA = re.compile("data:[^,]{0,200}", re.IGNORECASE)
 # What the types of tools that the client runs begin with; others run at the provider.
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
@@ -162,25 +166,38 @@ def _unbounded_members(body: dict[str, Any]) -> list[str]:
         return []
     found = [name for name in _UNBOUNDED if body.get(name) not in (None, [])]
     tools = body.get("tools")
-    for number, tool in enumerate(tools if isinstance(tools, list) else ()):
-        if isinstance(tool, dict) and not _is_of_client(tool):
+    if not isinstance(tools, list | None):
+        return [*found, "tools"]
+    for number, tool in enumerate(tools or ()):
+        if not _is_of_client(tool):
             return [*found, f"tools.{number}"]
     return found
 
 
-def _is_of_client(tool: dict[str, Any]) -> bool:
+def _is_of_client(tool: Any) -> bool:
+    if not isinstance(tool, dict):
+        return False
     # Another "Type" may be the one that a server reads.
     kinds = [kind for name, kind in tool.items() if name.casefold() == "type" and kind is not None]
-    return all(isinstance(kind, str) and kind.startswith(_CLIENT_TOOLS) for kind in kinds)
+    # Some servers have tools of their own that are named by a member alone.
+    is_named = bool(kinds) or "name" in tool or "function" in tool
+    return is_named and all(
+        isinstance(kind, str) and kind.startswith(_CLIENT_TOOLS) for kind in kinds
+    )
 
 
 def _parts(messages: Any) -> Iterable[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
     waiting: list[tuple[str, Any]] = []
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
-        content = message.get("content") if isinstance(message, dict) else None
-        if isinstance(content, list):
-            waiting.append((f"messages.{number}.content", content))
+        if not isinstance(message, dict):
+            continue
+        content = message.get("content")
+        if isinstance(content, list | dict):
+            parts = content if isinstance(content, list) else [content]
+            waiting.append((f"messages.{number}.content", parts))
+        if message.get("audio") is not None:  # of an earlier answer
+            waiting.append((f"messages.{number}", [{"audio": message["audio"]}]))
     # Most are text, and then there is nothing to walk through.
     return _within(waiting) if waiting else ()
 
@@ -203,15 +220,28 @@ def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
     kind, source = part.get("type"), part.get("source")
     if kind == "image_url":
         image = part.get("image_url")
-        return len(string(image.get("url") if isinstance(image, dict) else image)), True
+        url = string(image.get("url") if isinstance(image, dict) else image)
+        data = _DATA.match(url)
+        return len(url), data is None or not _UNBOUNDED_PART.search(data[0])
     if kind in ("input_audio", "file"):
         inner = an_object(part.get(kind))
         return len(string(inner.get("data") or inner.get("file_data"))), False
     if kind not in ("image", "document", "container_upload"):
-        return None, True
+        return _other_attachment(part)
     if not isinstance(source, dict):
         return 0, kind == "image"
     if kind == "document" and source.get("type") in ("text", "content"):
         return None, True
     is_bounded = kind == "image" and source.get("type") != "file"
     return len(string(source.get("data") or source.get("url"))), is_bounded
+
+
+def _other_attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
+    """As `_attachment`, of a part that is text, or what other servers have: by its type, or by a
+    member, where they do without."""
+    if len(part) == 2 and part.get("type") == "text" and "text" in part:  # as nearly all
+        return None, True
+    names = [string(part.get("type")), *(name for name in part if part[name] is not None)]
+    if any(_UNBOUNDED_PART.search(name) for name in names):
+        return None, False
+    return (0 if any("image" in name.casefold() for name in names) else None), True

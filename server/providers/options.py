@@ -65,6 +65,9 @@ PASSING: dict[_Operation, frozenset[str]] = {
         *("system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p"),
     },
 }
+# Of no name that we know, but of such: another model, a search, or how a router is set up.
+_OF_ROUTERS = re.compile("model|fallback|adapter|lora|deployment|router|litellm|userconfig|search")
+_NOTHING: tuple[Any, ...] = (False, [], {})
 _TOO_DEAR = "may change what the call costs or what is kept of it, and is not allowed here"
 
 _SHORT_CACHES = (None, "5m")
@@ -85,7 +88,7 @@ def _letters(name: str) -> str:
 
 
 _KNOWN = {
-    operation: {_letters(name): name for name in (*_PRICED, *names)}
+    operation: {_letters(name): name for name in (*_PRICED, "cache_control", *names)}
     for operation, names in PASSING.items()
 }
 
@@ -102,9 +105,9 @@ def refuse_priced(
         if name in _PRICED:
             if value not in _PRICED[name]:
                 raise Unsupported(name, f"{name} {_TOO_DEAR}")
-        elif known := _KNOWN[operation].get(_letters(name)):
+        elif (known := _KNOWN[operation].get(_letters(name), name)) != name:
             raise Unsupported(name[:100], f"{name[:100]} must be written {known}")
-        elif is_own_host:
+        elif is_own_host or (_OF_ROUTERS.search(_letters(name)) and value not in _NOTHING):
             raise Unsupported(name[:100], f"{name[:100]} {_TOO_DEAR}")
 
 

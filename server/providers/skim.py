@@ -19,8 +19,9 @@ _decode = json.JSONDecoder().raw_decode
 def find_usage(reply: bytes, read: Callable[[Any], Counts | None]) -> Counts | None:
     """What `read` makes of the member `usage`; None if it is not there, or that is not certain.
 
-    Of several the largest: which one is the reply's own is not known without parsing, and the
-    input of a tool's call can have a member of any name, so that a user could choose a smaller one.
+    Of several the most of each that costs, and the least that costs less: which one is the reply's
+    own is not known without parsing, and the input of a tool's call can have a member of any name,
+    so that a user could choose a cheaper one.
     """
     best: Counts | None = None
     at = found = 0
@@ -34,8 +35,8 @@ def find_usage(reply: bytes, read: Callable[[Any], Counts | None]) -> Counts | N
             return None
         value = _VALUE.match(reply, at)
         usage = read(_object_at(reply, value.end())) if value else None
-        if usage is not None and (best is None or usage.sum > best.sum):
-            best = usage
+        if usage is not None:
+            best = usage if best is None else best.dearest(usage)
     return best
 
 

@@ -56,6 +56,11 @@ class Counts(NamedTuple):
             return self
         return Counts(*map(_larger, self, later))  # type: ignore[arg-type]
 
+    def dearest(self, other: "Counts") -> "Counts":
+        """The most that either can cost, whatever input and output do."""
+        read, written = min(self.read, other.read), min(self.written, other.written)
+        return self.grown(other)._replace(read=read, written=written)
+
     def beside(self, other: "Counts") -> "Counts":
         """Of two choices, which share their input."""
         if self.output is None or other.output is None:

@@ -111,6 +111,13 @@ class TenantConfig(Strict):
             raise ValueError(fault)
         return auth
 
+    @field_validator("prompts", mode="before")
+    @classmethod
+    def _have_few_patterns(cls, prompts: Any, info: ValidationInfo) -> Any:
+        if info.context == TO_BE_STORED and count_patterns(prompts) > MOST_PATTERNS:
+            raise ValueError(f"may have {MOST_PATTERNS} different patterns")
+        return prompts
+
     @field_validator("prompts")
     @classmethod
     def _can_be_served(cls, prompts: dict[str, Prompt], info: ValidationInfo) -> dict[str, Prompt]:
@@ -120,8 +127,6 @@ class TenantConfig(Strict):
         for name, prompt in prompts.items():
             if fault := _fault_of_prompt(name, prompt, providers.text):
                 raise ValueError(f"{name}: {fault}")
-        if count_patterns(prompts) > MOST_PATTERNS:
-            raise ValueError(f"may have {MOST_PATTERNS} different patterns")
         return prompts
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from orjson import JSONEncodeError
 from pydantic import Field, StringConstraints, field_validator
 
 from server.providers.estimate import measure
@@ -168,6 +169,10 @@ class TextEndpoint(Endpoint):
     def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
         if ours := _OF_THE_GATEWAY & force.keys():
             raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
+        try:
+            measure(force)
+        except JSONEncodeError:  # what others have stored may be nested more deeply than is sent
+            raise ValueError("is nested too deeply") from None
         return force
 
     @field_validator("models")

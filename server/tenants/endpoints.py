@@ -74,6 +74,11 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
                 found.setdefault(shown, (name, model))
         return found
 
+    @cached_property
+    def configured(self) -> frozenset[tuple[str, str]]:
+        """The configured models, each with its endpoint's name before it."""
+        return frozenset(self.offered.values())
+
     def find(self, model: str) -> tuple[str, str] | None:
         """The endpoint's name, and the model as that knows it, by a name that clients ask for;
         None if it is not offered."""

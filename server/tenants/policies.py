@@ -18,18 +18,22 @@ ANY_NUMBER = 50
 """Of calls at the same time: as many as a user may have holds."""
 
 _Models = frozenset[tuple[str, str]]
+_NONE: _Models = frozenset()
 
 
 class Policy(NamedTuple):
     """Bounds are in tokens, and None where there is none.
 
-    `models`: endpoints and models of theirs, None for all that is offered; `open`: endpoints of
-    which any model may be asked for; `prompts`: those that it may use whatever their models,
-    `*` for all. `has_text`: chats and messages of the user's own wording.
+    `models`: endpoints and models of theirs, None for all that is offered; `names`: models wherever
+    they are `configured`; `open`: endpoints of which any model may be asked for; `prompts`: those
+    that it may use whatever their models, `*` for all. `has_text`: chats and messages of the user's
+    own wording.
     `is_open`: nothing is refused, and nothing cut.
     """
 
     models: _Models | None
+    names: frozenset[str]
+    configured: _Models
     open: frozenset[str]
     prompts: frozenset[str]
     max_output: int | None
@@ -40,7 +44,9 @@ class Policy(NamedTuple):
     is_open: bool
 
     def may_use(self, endpoint: str, model: str) -> bool:
-        return self.models is None or (endpoint, model) in self.models or endpoint in self.open
+        if self.models is None or (endpoint, model) in self.models or endpoint in self.open:
+            return True
+        return model in self.names and (endpoint, model) in self.configured
 
     def may_fill(self, prompt: str) -> bool:
         """May it ask for this prompt, '' for none, whatever its model?"""
@@ -87,12 +93,15 @@ def _line(group: str, number: int) -> str:
 
 
 def _policy(group: Group, text: TextEndpoints | None) -> Policy:
-    models, opened = _allowed(group.models, text)
+    models, names, opened = _allowed(group.models, text)
+    configured = text.configured if names and text is not None else _NONE
     has_text = group.endpoints is None or "text" in group.endpoints
     prompts = (name[len(PROMPT) :] for name in group.models or () if name.startswith(PROMPT))
     is_bounded = (models, group.max_output, group.max_input) != (None, None, None)
     return Policy(
         models,
+        names,
+        configured,
         opened,
         frozenset(prompts),
         group.max_output,
@@ -106,12 +115,13 @@ def _policy(group: Group, text: TextEndpoints | None) -> Policy:
 
 def _allowed(
     names: list[str] | None, text: TextEndpoints | None
-) -> tuple[_Models | None, frozenset[str]]:
-    """A model's name means it wherever it is offered; `<endpoint>/<model>` means it there alone."""
+) -> tuple[_Models | None, frozenset[str], frozenset[str]]:
+    """A model's name means it wherever it is offered; `<endpoint>/<model>` means it there alone.
+    That is looked up when it is asked: a short config can have very many of both."""
     if names is None or text is None or ANY in names:
-        return None, frozenset()
+        return None, frozenset(), frozenset()
     wanted = frozenset(names)
-    models = {found for name in wanted if (found := text.find(name)) is not None}
-    models |= {found for found in text.offered.values() if found[1] in wanted}
-    opened = {name for name in text.endpoints if f"{name}/{ANY}" in wanted}
-    return frozenset(models), frozenset(opened)
+    models = frozenset(found for name in wanted if (found := text.find(name)) is not None)
+    ending = f"/{ANY}"
+    opened = {name.removesuffix(ending) for name in wanted if name.endswith(ending)}
+    return models, wanted, frozenset(opened & text.endpoints.keys())

@@ -1,5 +1,6 @@
 """Tenants: how their configs are loaded and saved, and their IDs."""
 
+import asyncio
 import hashlib
 import logging
 import re
@@ -161,7 +162,8 @@ class Tenants:
 
     async def _checked_text(self, tenant_id: str, config: Any) -> str:
         """The JSON of a config. Raises Invalid with every fault."""
-        providers = parse_config(config, to_be_stored=True).providers
+        # In a thread, but not among the requests of users: its patterns can take seconds.
+        providers = (await asyncio.to_thread(parse_config, config, True)).providers
         text = _json(config)
         urls = providers.urls()
         if faults := await faults_of_urls(urls, tenant_id, self._names, self._allow_private):

@@ -120,6 +120,14 @@ def test_a_replay_is_never_turned_away(user: User) -> None:
     assert reply.status_code == 429
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_a_provider_call_is_no_replay(user: User, path: str) -> None:
+    lock(user)
+    for key in ("a", "b"):
+        headers = {**user.headers, "Idempotency-Key": key}
+        assert user.api.post(path, {"model": 5}, headers).status_code == 429
+
+
 def test_refusals_of_the_script_are_no_faults(user: User) -> None:
     for _ in range(MOST_FAULTS + 100):
         assert user.charge(101).status_code == 402

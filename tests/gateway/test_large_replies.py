@@ -148,6 +148,27 @@ def test_what_a_tool_is_called_with_is_no_report(client: httpx.Client, size: int
             assert ask(user, "Hi", "anthropic").headers["x-tokens-charged"] == "25"
 
 
+# Each is more than what is true, and with these weights cheaper.
+DEAR = {"name": "anthropic-model", "output_weight": 10, "cached_weight": 0.001}
+CHEAPER = [
+    '{"input_tokens":0,"cache_read_input_tokens":90,"output_tokens":1}',
+    '{"input_tokens":90,"output_tokens":0}',
+    f'{{"input_tokens":{10**13},"output_tokens":{10**13}}}',
+    f'{{"prompt_tokens":{10**13},"total_tokens":{10**13}}}',
+]
+
+
+@pytest.mark.parametrize("fake", CHEAPER)
+@pytest.mark.parametrize("size", [10, 5 * MEBIBYTE])
+def test_nor_is_it_where_it_would_be_cheaper(client: httpx.Client, size: int, fake: str) -> None:
+    inner = tool_use(fake, size).encode()
+    for body in (b'{"content":[%b],%b}' % (inner, USAGE), b'{%b,"content":[%b]}' % (USAGE, inner)):
+        with RawProvider(whole(body)) as provider:
+            user = user_at(client, provider.url, "anthropic", models=[DEAR])
+            assert ask(user, "Hi", "anthropic").status_code == 200
+        assert used(user) >= 20 + 5 * 10
+
+
 BEGUN = b'{"id":"a","content":[{"type":"text","text":"' + b"time " * 8
 HALF = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n" + BEGUN
 READ = -(-len(BEGUN) // 4)

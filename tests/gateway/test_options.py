@@ -20,6 +20,7 @@ from tests.gateway.asking import (
     user_at,
     user_of,
 )
+from tests.processes import Valkey
 
 PART = {"type": "text", "text": "Hi"}
 HOUR = {"type": "ephemeral", "ttl": "1h"}
@@ -49,6 +50,13 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         *(({name: 9_999}, name) for name in ("max_output_tokens", "n_predict", "max_new_tokens")),
         ({"anthropic_beta": ["context-1m-2025-08-07"]}, "anthropic_beta"),
         ({"provider_options": {"models": ["dear"]}}, "provider_options"),
+        *(({name: ["dear"]}, name) for name in ("context_window_fallbacks", "fallback_models")),
+        *(({name: ["dear"]}, name) for name in ("model_list", "default_fallbacks", "lora_request")),
+        ({"modelId": "dear"}, "modelId"),
+        ({"user_config": {"model_list": []}}, "user_config"),
+        ({"litellm_params": {"model": "dear"}}, "litellm_params"),
+        ({"enable_web_search": True}, "enable_web_search"),
+        ({"search_type": "pro"}, "search_type"),
         ({"extra_body": {"service_tier": "priority"}}, "extra_body"),
         ({"api_base": "https://elsewhere.example"}, "api_base"),
         ({"messages": turns([{**PART, "cache_control": HOUR}])}, "cache_control"),
@@ -58,6 +66,9 @@ PRICED: dict[str, list[tuple[dict[str, Any], str]]] = {
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"tools": [{"type": ["web_search"]}]}, "tools"),
         ({"tools": [{**TOOL, "Type": "web_search"}]}, "tools"),
+        ({"tools": [{"googleSearch": {}}]}, "tools"),
+        ({"messages": turns([{"type": "video_url", "video_url": {"url": "a"}}])}, "messages"),
+        ({"messages": turns([{"input_audio": {"data": "AAAA", "format": "wav"}}])}, "messages"),
     ],
     "anthropic": [
         *(({"service_tier": tier}, "service_tier") for tier in ("priority", ["auto"])),
@@ -114,6 +125,7 @@ SPELLED: dict[str, dict[str, Any]] = {
 }
 SPELLED["openai"] |= {"Service_Tier": "priority", "service-tier": "priority", "\u017ftore": True}
 SPELLED["openai"] |= {"serviceTier": "priority", "maxTokens": 9_999, "Max_Completion_Tokens": 9_999}
+SPELLED["openai"] |= {"cacheControl": HOUR, "Cache_Control": HOUR}
 SPELLED["openai"] |= {"ser\u0076ice_tier ": "priority", "Web_Search_Options": {}, "User": "u"}
 
 
@@ -158,6 +170,9 @@ HARMLESS: dict[str, dict[str, Any]] = {
         "prompt_cache_key": "k",
         "metadata": {"a": "b"},
         "x_own": {"ttl": "1h"},
+        "cache_control": {"type": "ephemeral"},
+        "enable_web_search": False,
+        "chat_template_kwargs": {"enable_thinking": False},
     },
     "anthropic": {
         "service_tier": "standard_only",
@@ -297,3 +312,14 @@ def test_the_provider_knows_a_user_by_our_name_for_it(
     assert post(nameless, asked, claims).status_code == 200
     assert not {"user", "safety_identifier", "metadata"} & double.calls()[-1].body.keys()
     assert used(nameless) == 25
+
+
+def test_what_is_forced_and_cannot_be_sent_is_no_500(client: httpx.Client, valkey: Valkey) -> None:
+    """What others have stored can be nested more deeply than what is put."""
+    user, deep = user_at(client, "https://provider.invalid"), "[" * 300 + "]" * 300
+    name = f"tenant:{user.api.tenant_id}:config"
+    stored = str(valkey.client.get(name)).replace(
+        '"api_key":', f'"force":{{"a":{deep}}},"api_key":'
+    )
+    valkey.client.set(name, stored)
+    assert ask(user, "Hi").status_code == 503

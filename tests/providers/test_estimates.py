@@ -98,6 +98,18 @@ def test_an_image_counts_as_one_whatever_its_size(part: dict[str, Any]) -> None:
         {"type": "container_upload", "file_id": "file_1"},
         {"type": "tool_result", "content": [{"type": "document", "source": PDF}]},
         {"type": "file", "role": "user", "file": {"file_id": "file-1"}},
+        {"type": "video_url", "video_url": {"url": "https://example.com/a.mp4"}},
+        {"type": "audio_url", "audio_url": {"url": "https://example.com/a.mp3"}},
+        {"type": "document_url", "document_url": "https://example.com/a.pdf"},
+        {"type": "input_file", "file_url": "https://example.com/a.pdf"},
+        {"type": "video", "video": ["https://example.com/a.jpg"]},
+        {"type": "Input_Audio", "input_audio": {"data": "AAAA"}},
+        {"video_url": {"url": "https://example.com/a.mp4"}},
+        {"input_audio": {"data": "AAAA", "format": "wav"}},
+        {"type": "text", "text": "a", "file": {"file_data": "AAAA"}},
+        {"type": "image_url", "image_url": {"url": "data:application/pdf;base64,AAAA"}},
+        {"type": "image_url", "image_url": "DATA:video/mp4;base64,AAAA"},
+        {"type": "tool_result", "content": [{"type": "video_url", "video_url": "https://a.b"}]},
     ],
 )
 def test_what_nobody_can_bound_is_named(part: dict[str, Any]) -> None:
@@ -115,7 +127,33 @@ def test_what_nobody_can_bound_is_named(part: dict[str, Any]) -> None:
         ({"web_search_options": None}, ""),
         ({"mcp_servers": [{"url": "https://example.com"}]}, "mcp_servers"),
         ({"container": {"skills": []}}, "container"),
+        ({"tools": [{"googleSearch": {}}]}, "tools.0"),
+        ({"tools": [{"function": {"name": "f"}}, {"code_execution": {}}]}, "tools.1"),
+        ({"tools": ["web_search"]}, "tools.0"),
+        ({"tools": {"type": "web_search"}}, "tools"),
+        ({"tools": None}, ""),
+        ({"tools": []}, ""),
     ],
 )
 def test_tools_that_run_at_the_provider(members: dict[str, Any], unbounded: str) -> None:
     assert prompt_of({"type": "text", "text": ""}, **members).unbounded == unbounded
+
+
+def test_a_part_that_stands_alone_and_audio_of_earlier_answers() -> None:
+    alone = {"role": "user", "content": {"type": "file", "file": {"file_id": "file-1"}}}
+    assert measure({"messages": [alone]}).unbounded == "messages.0.content.0"
+    spoken = {"role": "assistant", "content": "Hi", "audio": {"id": "audio_1"}}
+    assert measure({"messages": [spoken]}).unbounded.startswith("messages.0")
+    assert measure({"messages": [spoken | {"audio": None}]}).unbounded == ""
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "input_image", "image_url": "https://example.com/a.png"},
+        {"image_url": {"url": "https://example.com/a.png"}},
+        {"type": "Image", "image": "https://example.com/a.png"},
+    ],
+)
+def test_an_image_is_one_by_whatever_name(part: dict[str, Any]) -> None:
+    assert (prompt_of(part).attachments, prompt_of(part).unbounded) == (1, "")

@@ -1,6 +1,7 @@
 """What a worker remembers of tenants: bounded in memory, and the log tells only of what is new."""
 
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -8,7 +9,7 @@ import orjson
 
 from server.tenants.config import parse_config
 from server.tenants.tenants import CONFIG_BYTES, PARSED_BYTES, Tenant
-from tests.api import ADMIN, config
+from tests.api import ADMIN, Api, config
 from tests.processes import Server, Valkey
 
 MB = 1_000_000
@@ -65,3 +66,26 @@ def test_large_configs_do_not_take_more_than_their_room(valkey: Valkey, tmp_path
         assert client.get(f"{path}/balance").status_code == 401
         assert lines(server, tenant_ids[0]) == 2
         assert "nobody" not in server.text()
+
+
+def with_many_policies() -> bytes:
+    """Of each of hundreds of groups the one model is offered by each of hundreds of endpoints."""
+    group: dict[str, Any] = {"tokens": 1, "rate_limit": 1, "rate_limit_window": 1, "models": ["x"]}
+    groups = {f"g{n}": {**group, "max_output": n + 1} for n in range(480)}
+    providers = {"text": {"endpoints": {f"e{n}": {"default_model": "x"} for n in range(700)}}}
+    text = orjson.dumps(config(**groups) | {"providers": providers})
+    assert CONFIG_BYTES * 0.95 < len(text) <= CONFIG_BYTES
+    return text
+
+
+def test_what_groups_may_do_takes_no_more(valkey: Valkey, tmp_path: Path) -> None:
+    tenant_ids = store(valkey, with_many_policies(), TENANTS)
+    with (
+        Server(tmp_path / "out", REDIS_URL=valkey.url) as server,
+        httpx.Client(base_url=server.url, timeout=10) as client,
+    ):
+        before = server.resident()
+        for tenant_id in tenant_ids:
+            user = Api(client, tenant_id).login()
+            assert user.api.get("/v1/models", user.headers).status_code == 200
+        assert server.resident() - before < PARSED_BYTES + 30 * MB
