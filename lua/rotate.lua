@@ -7,11 +7,11 @@
   KEYS[3] account  hash    what is known of its logins
   ARGV[1] tenant
   ARGV[2] api_key
-  ARGV[3] new_key         whose record there is
+  ARGV[3] new_key         whose record expires later than the user, if that does
   ARGV[4] ttl_ms          how much longer the old one works
   ARGV[5] ledger_size     entries that are kept
-  Returns {status, old_expires_at_ms, {expires_at_ms}, {ended, ...}}: the user's expiry, empty when it
-           is permanent; keys that were too many, whose records are to be removed
+  Returns {status, old_expires_at_ms, {api_key, ...}, {ended, ...}}: keys that are to be permanent, as
+           the user is; keys that were too many, whose records are to be removed
     OK
     UNKNOWN_KEY  {status} alone: no such user, or it does not have that key
 ]]
@@ -33,4 +33,5 @@ if next(account) then
   call('HSET', account_key, 'ended:' .. api_key, until_ms)
 end
 if login then call('HSET', account_key, 'key:' .. new_key, login) end
-return {OK, until_ms, expiry(user_key), ended}
+local permanent = expiry(user_key)[1] and {} or lasting_keys(user, now)
+return {OK, until_ms, permanent, ended}

@@ -128,7 +128,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     meter, leases = Meter(store, settings.ledger_entries, renewal), Leases(store)
     users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
     deletion = Deletion(store, settings.ledger_entries)
-    sessions = Sessions(store, settings.ledger_entries)
+    sessions = Sessions(store, settings.user_ttl_ms, settings.ledger_entries)
     names = Names()
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
     services = Services(

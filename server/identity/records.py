@@ -21,10 +21,10 @@ class Records:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def make(self, user_id: str) -> str:
+    async def make(self, user_id: str, ttl_ms: int = _UNDER_WAY_MS) -> str:
         """A new key, for a user that is to list it."""
         api_key = f"key_{uuid4()}"
-        await self._store.run("issue", [keys.api_key(api_key)], user_id, _UNDER_WAY_MS)
+        await self._store.run("issue", [keys.api_key(api_key)], user_id, ttl_ms)
         return api_key
 
     async def keep(self, api_keys: Iterable[str], user_id: str) -> list[str]:
@@ -34,10 +34,6 @@ class Records:
             *(self._store.replace(keys.api_key(key), user_id) for key in api_keys)
         )
         return [key for key, was_there in zip(api_keys, were_there, strict=True) if not was_there]
-
-    async def keep_until(self, api_key: str, expires_at_ms: int) -> None:
-        """At least; one that stays does so."""
-        await self._store.prolong(keys.api_key(api_key), expires_at_ms)
 
     async def end(self, api_key: str, user_id: str, expires_at_ms: int) -> None:
         await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)

@@ -26,11 +26,14 @@ class Me(NamedTuple):
 
 
 class Sessions:
-    """Of the users in `store`. Every call raises InvalidApiKey, Unavailable and Unreadable."""
+    """Of the users in `store`; temporary ones live for at most `ttl_ms` from when they are used.
+    Every call raises InvalidApiKey, Unavailable and Unreadable."""
 
-    def __init__(self, store: Store, ledger_size: int) -> None:
+    def __init__(self, store: Store, ttl_ms: int, ledger_size: int) -> None:
         self._store = store
         self._records = Records(store)
+        # Of a temporary user, that spends or is renewed meanwhile.
+        self._key_ttl_ms = ttl_ms + STILL_WORKS_MS
         self._ledger_size = ledger_size
 
     async def me(self, who: Who) -> Me:
@@ -46,7 +49,7 @@ class Sessions:
 
     async def rotate(self, who: Who) -> Rotated:
         """Another key for the one that it came with."""
-        api_key = await self._records.make(who.user_id)
+        api_key = await self._records.make(who.user_id, self._key_ttl_ms)
         status, values = await self._store.run(
             "rotate",
             keys.of_account(who.user_id)[:3],
@@ -56,11 +59,8 @@ class Sessions:
         if status is Status.UNKNOWN_KEY:
             await self._records.remove([api_key], who.user_id)
             raise InvalidApiKey
-        old_expires_at_ms, expires, ended = values
-        if expires:
-            await self._records.keep_until(api_key, expires[0])
-        else:
-            await self._records.keep([api_key], who.user_id)
+        old_expires_at_ms, permanent, ended = values
+        await self._records.keep([key.decode() for key in permanent], who.user_id)
         await self._records.end(who.api_key, who.user_id, old_expires_at_ms)
         await self._records.remove([key.decode() for key in ended], who.user_id)
         return Rotated(api_key, old_expires_at_ms)
