@@ -37,8 +37,15 @@ class AppleNotices:
         elif event.kind == "account-deleted" and len(account.identities) == 1:
             await self._deletion.finish(tenant_id, user_id)
         elif event.kind == "account-deleted":
-            await self._store.delete_field(keys.account(user_id), f"identity:{identity}")
-            await self._deletion.release(tenant_id, identity, user_id)
+            await self._unlink(tenant_id, identity, user_id)
+
+    async def _unlink(self, tenant_id: str, identity: str, user_id: str) -> None:
+        """Takes it away before it is nobody's, since who then has it may be another; and after
+        that, since a login that had found it the user's may have given it back."""
+        account, name = keys.account(user_id), f"identity:{identity}"
+        await self._store.delete_field(account, name)
+        await self._deletion.release(tenant_id, identity, user_id)
+        await self._store.delete_field(account, name)
 
     async def _owner(self, tenant_id: str, identity: str) -> str:
         """'' for nobody."""

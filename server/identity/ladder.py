@@ -19,7 +19,7 @@ from server.errors import InvalidApiKey, Unavailable, Unreadable
 from server.identity.account import parse
 from server.identity.deletion import Deletion
 from server.identity.errors import IdentityTaken, RecentLoginRequired
-from server.identity.identification import Claim, Identification, UserClosing
+from server.identity.identification import Claim, Identification, Identified, UserClosing
 from server.identity.login_request import LoginRequest, LoginResult
 from server.identity.restricted import is_restricted
 from server.identity.users import Users
@@ -54,16 +54,21 @@ class Ladder:
         """Raises IdentityTaken, InvalidApiKey and RecentLoginRequired, all of `link` alone."""
         bearer = await self._bearer_of(login)
         for _ in range(_MOST_TRIES):
-            claim = await self._claim(login, bearer)
+            claim = await self._claim(login, _candidate(login, bearer))
+            is_own = bearer is not None and bearer.user_id == claim.user_id
             try:
-                if login.link and (bearer is None or bearer.user_id != claim.user_id):
+                if login.link and not is_own:
                     await self._refuse_link(login, claim)
-                return await self._sign_in(login, claim, bearer)
+                done = await self._identify(login, claim, is_own)
             except UserClosing:
                 await self._deletion.finish(
                     login.tenant_id, claim.user_id, login.identity_name, login.revoke
                 )
                 bearer = await self._bearer_of(login)
+                continue
+            is_late = done.is_linked and not claim.is_new
+            if not is_late or await self._is_still(login, claim):
+                return _result(claim, done, bearer)
         raise Unavailable("a login met users being deleted, again and again")
 
     async def _bearer_of(self, login: LoginRequest) -> _Bearer | None:
@@ -100,11 +105,7 @@ class Ladder:
             is_known=login.identity_name in account.identities,
         )
 
-    async def _claim(self, login: LoginRequest, bearer: _Bearer | None) -> Claim:
-        """Not for an identified user, unless that is wanted: a sibling's account would open it."""
-        candidate = str(uuid4())
-        if bearer is not None and (login.link or bearer.is_anonymous):
-            candidate = bearer.user_id
+    async def _claim(self, login: LoginRequest, candidate: str) -> Claim:
         status, (user_id, again) = await self._store.run(
             "claim", [keys.identity(login.tenant_id, login.identity_name)], candidate
         )
@@ -124,22 +125,42 @@ class Ladder:
             raise UserClosing
         raise IdentityTaken
 
-    async def _sign_in(
-        self, login: LoginRequest, claim: Claim, bearer: _Bearer | None
-    ) -> LoginResult:
+    async def _identify(self, login: LoginRequest, claim: Claim, is_own: bool) -> Identified:
         """Raises UserClosing."""
-        is_own = bearer is not None and bearer.user_id == claim.user_id
         done = None
         if is_own and not login.new_key:
             done = await self._identification.with_bearer(login, claim)
         if done is None:  # or the key was revoked meanwhile
             done = await self._identification.with_new_key(login, claim)
-        previous = bearer.user_id if bearer is not None and bearer.is_anonymous else None
-        return LoginResult(
-            done.api_key,
-            claim.user_id,
-            *(done.group, done.tokens_left, done.rate_limit, done.rate_limit_window),
-            is_created=done.is_created,
-            is_linked=is_own and (claim.is_new or done.is_linked) and not done.is_created,
-            previous_user_id=None if is_own else previous,
-        )
+        return done
+
+    async def _is_still(self, login: LoginRequest, claim: Claim) -> bool:
+        """Is the identity the user's? Somebody had claimed it, but the user did not have it: maybe
+        it was taken away meanwhile, since Apple told that the account has gone."""
+        owner = await self._claim(login, claim.user_id)
+        if owner.user_id == claim.user_id:
+            return True
+        name = f"identity:{login.identity_name}"
+        await self._store.delete_field(keys.account(claim.user_id), name)
+        return False
+
+
+def _candidate(login: LoginRequest, bearer: _Bearer | None) -> str:
+    """Whose an identity becomes that is nobody's. Not an identified user's, unless that is wanted:
+    a sibling's account would open it."""
+    if bearer is not None and (login.link or bearer.is_anonymous):
+        return bearer.user_id
+    return str(uuid4())
+
+
+def _result(claim: Claim, done: Identified, bearer: _Bearer | None) -> LoginResult:
+    is_own = bearer is not None and bearer.user_id == claim.user_id
+    previous = bearer.user_id if bearer is not None and bearer.is_anonymous else None
+    return LoginResult(
+        done.api_key,
+        claim.user_id,
+        *(done.group, done.tokens_left, done.rate_limit, done.rate_limit_window),
+        is_created=done.is_created,
+        is_linked=is_own and (claim.is_new or done.is_linked) and not done.is_created,
+        previous_user_id=None if is_own else previous,
+    )

@@ -17,8 +17,12 @@ CHANGES = (
     "who meets a deletion does not release its identity",
     "an ended key is not remembered",
     "a key's record is written again",
+    "who gives back an identity does not claim it again",
+    "an identity is taken away once",
 )
 """Each makes the ladder wrong, and is one that somebody might make."""
+DONE = "", "LINKED"
+"""What `identify` answers then."""
 
 
 @dataclass
@@ -74,10 +78,15 @@ class World:
             if self.change == "release forgets the identity":
                 del self.identities[identity]
 
+    def take_away(self, name: str, identity: str) -> None:
+        if name in self.users:
+            self.users[name].identities.discard(identity)
+
     def identify(
         self, name: str, identity: str, again: bool, key: str, confirmed: list[str], alone: bool
     ) -> str | list[str]:
-        """'' if it is done, the status, or keys to confirm first."""
+        """'' if it is done, LINKED if the identity is new to the user, another status, or keys to
+        confirm first."""
         user = self.users.get(name)
         if user and (user.closing or user.closed):
             return "CLOSING"
@@ -91,10 +100,11 @@ class World:
             user = self.users[name] = User([])
         if not user.identities and not again:
             self.grants[identity] += 1
+        is_linked = identity not in user.identities
         user.identities.add(identity)
         user.temporary = False
         self._list(user, key, alone)
-        return ""
+        return "LINKED" if is_linked else ""
 
     def _list(self, user: User, key: str, alone: bool) -> None:
         others = [one for one in user.keys if one != key]
@@ -152,6 +162,7 @@ def login(world: World, name: str, identity: str, bearer: str = "", alone: bool 
     for number in range(5):
         yield
         candidate = mine if mine and is_anonymous else f"{name} {number}"
+        was_taken = world.identities.get(identity, ("", False))[0] != ""
         owner, again = world.claim(identity, candidate)
         is_own = owner == mine and not alone
         key, outcome = bearer, "UNKNOWN_KEY"
@@ -162,7 +173,10 @@ def login(world: World, name: str, identity: str, bearer: str = "", alone: bool 
             yield
             world.records[key] = owner, True
             outcome = yield from _identify(world, owner, identity, again, key, alone)
-        if outcome == "":
+        if outcome in DONE:
+            is_late = was_taken and outcome == "LINKED"
+            if is_late and not (yield from _is_still(world, owner, identity)):
+                continue
             if world.user_of(key):  # else by the cap, or by who wanted to be alone
                 world.known[key] = owner
             return
@@ -171,6 +185,17 @@ def login(world: World, name: str, identity: str, bearer: str = "", alone: bool 
             yield
             world.release(identity, owner)
         mine = None if mine == owner else mine
+
+
+def _is_still(world: World, owner: str, identity: str) -> Generator[None, None, bool]:
+    if world.change == "who gives back an identity does not claim it again":
+        return True
+    yield
+    if world.claim(identity, owner)[0] == owner:
+        return True
+    yield
+    world.take_away(owner, identity)
+    return False
 
 
 def _identify(
@@ -183,7 +208,7 @@ def _identify(
         if isinstance(outcome, str):
             break
         confirmed += yield from _keep(world, owner, outcome)
-    if outcome == "":
+    if outcome in DONE:
         user = world.users[owner]
         keys, ended = list(user.keys), sorted(user.ended)
         yield from _keep(world, owner, keys)
@@ -236,6 +261,17 @@ def _finish(world: World, name: str) -> Steps:
     world.bury(name)
 
 
+def unlink(world: World, name: str, identity: str) -> Steps:
+    """As AppleNotices, of a user that has another identity."""
+    yield
+    world.take_away(name, identity)
+    yield
+    world.release(identity, name)
+    if world.change != "an identity is taken away once":
+        yield
+        world.take_away(name, identity)
+
+
 def expire(world: World, name: str) -> Steps:
     """Of an anonymous user, and then of its key, which may outlive it."""
     yield
@@ -245,29 +281,3 @@ def expire(world: World, name: str) -> Steps:
             world.outlived.add(key)
     yield
     world.drop_expiring(f"temp {name}")
-
-
-def faults(world: World) -> list[str]:
-    """Whatever the moment."""
-    found = [f"{one} is granted {times} times" for one, times in world.grants.items() if times > 1]
-    for key, name in world.known.items():
-        if world.user_of(key) != name:
-            found.append(f"{key} does not work")
-        elif world.records[key][1] and not world.users[name].temporary:
-            found.append(f"{key} expires, and {name} does not")
-    return found
-
-
-def faults_at_rest(world: World) -> list[str]:
-    """When the last logins are through."""
-    found, users = faults(world), world.users.items()
-    alive = {name: user for name, user in users if not user.closed and not user.closing}
-    for identity, (owner, _) in world.identities.items():
-        linked = [name for name, user in alive.items() if identity in user.identities]
-        if linked != [owner]:
-            found.append(f"{identity} is of {owner}, and is in {linked}")
-    for name, user in alive.items():
-        of_user = {key for key, record in world.records.items() if record == (name, False)}
-        if not user.temporary and of_user - world.outlived != set(user.keys):
-            found.append(f"{name} lists {user.keys}, and has {sorted(of_user)}")
-    return found

@@ -1,6 +1,6 @@
 """What may happen at the same time, to be tried with the model of the ladder."""
 
-from tests.identity.ladder_model import Steps, World, delete, expire, login
+from tests.identity.ladder_model import Steps, World, delete, expire, login, unlink
 from tests.identity.orders import run
 
 
@@ -58,6 +58,14 @@ def too_many_keys(world: World) -> list[Steps]:
 def alone(world: World) -> list[Steps]:
     key = _account(world)
     return [login(world, "one", "google", key, alone=True), login(world, "two", "google", key)]
+
+
+def notice(world: World) -> list[Steps]:
+    """Of a user that has two identities."""
+    _account(world)
+    world.identities["apple"] = "A", False
+    world.users["A"].identities.add("apple")
+    return [unlink(world, "A", "apple"), login(world, "one", "apple"), login(world, "two", "apple")]
 
 
 def three_devices(world: World) -> list[Steps]:

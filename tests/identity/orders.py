@@ -4,7 +4,8 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-from tests.identity.ladder_model import Steps, User, World, faults, faults_at_rest, login
+from tests.identity.ladder_faults import faults, faults_at_rest
+from tests.identity.ladder_model import Steps, User, World, login
 
 END = object()
 Scenario = Callable[[World], list[Steps]]
