@@ -36,7 +36,7 @@ test-generators: .venv/development ## lint the API's document, generate clients 
 test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
-test-identity: .venv/development ## logins in every order that can be, and at doubles that others made
+test-identity: .venv/development ## sign-ins at once while workers are killed, and at doubles of others
 	.venv/bin/python -m pytest tests/sign_in_races tests/sign_in_elsewhere
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
