@@ -43,9 +43,9 @@ class AppleNotices:
         """Takes it away before it is nobody's, since who then has it may be another; and after
         that, since a login that had found it the user's may have given it back."""
         account, name = keys.account(user_id), f"identity:{identity}"
-        await self._store.delete_field(account, name)
+        await self._store.delete_fields(account, name)
         await self._deletion.release(tenant_id, identity, user_id)
-        await self._store.delete_field(account, name)
+        await self._store.delete_fields(account, name)
 
     async def _owner(self, tenant_id: str, identity: str) -> str:
         """'' for nobody."""

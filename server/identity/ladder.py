@@ -141,7 +141,7 @@ class Ladder:
         if owner.user_id == claim.user_id:
             return True
         name = f"identity:{login.identity_name}"
-        await self._store.delete_field(keys.account(claim.user_id), name)
+        await self._store.delete_fields(keys.account(claim.user_id), name)
         return False
 
 

@@ -6,7 +6,7 @@ lists it.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from uuid import uuid4
 
 from server.store import keys
@@ -27,21 +27,19 @@ class Records:
         await self._store.run("issue", [keys.api_key(api_key)], user_id, ttl_ms)
         return api_key
 
-    async def keep(self, api_keys: Iterable[str], user_id: str) -> list[str]:
+    async def keep(self, api_keys: Sequence[str], user_id: str) -> list[str]:
         """Lets them stay; those that have no record any more, which are nobody's keys."""
-        api_keys = list(api_keys)
-        were_there = await asyncio.gather(
+        found = await asyncio.gather(
             *(self._store.replace(keys.api_key(key), user_id) for key in api_keys)
         )
-        return [key for key, was_there in zip(api_keys, were_there, strict=True) if not was_there]
+        return [key for key, reply in zip(api_keys, found, strict=True) if reply is None]
 
     async def end(self, api_key: str, user_id: str, expires_at_ms: int) -> None:
         await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)
 
-    async def remove(self, api_keys: Iterable[str], user_id: str) -> None:
+    async def remove(self, api_keys: Sequence[str], user_id: str) -> None:
         """Of keys that the user lists no more."""
-        await asyncio.gather(*(self._remove(api_key, user_id) for api_key in api_keys))
-
-    async def _remove(self, api_key: str, user_id: str) -> None:
-        await self._store.delete(keys.api_key(api_key))
-        await self._store.delete_field(keys.account(user_id), f"ended:{api_key}")
+        if api_keys:
+            await asyncio.gather(*(self._store.delete(keys.api_key(key)) for key in api_keys))
+            ended = (f"ended:{api_key}" for api_key in api_keys)
+            await self._store.delete_fields(keys.account(user_id), *ended)

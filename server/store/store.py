@@ -138,12 +138,13 @@ class Store:
         """It expires no more, if there is such a key."""
         await self._topology.bulk(key).send("PERSIST", key)
 
-    async def replace(self, key: str, value: str, expires_at_ms: int | None = None) -> bool:
-        """Stores the value, and the expiry (None: never), if there is such a key; whether there
-        was."""
+    def replace(
+        self, key: str, value: str, expires_at_ms: int | None = None
+    ) -> Awaitable[bytes | None]:
+        """Stores the value, and the expiry (None: never), if there is such a key; None where there
+        is none."""
         expiry: tuple[str | int, ...] = ("PXAT", expires_at_ms) if expires_at_ms else ()
-        was_there = await self._topology.fast(key).send("SET", key, value, "XX", *expiry)
-        return was_there is not None
+        return self._topology.fast(key).send("SET", key, value, "XX", *expiry)
 
     async def prolong(self, key: str, expires_at_ms: int) -> None:
         """It expires no earlier than that, if there is such a key."""
@@ -161,9 +162,9 @@ class Store:
         """True if there was one."""
         return bool(await self._topology.bulk(key).send("DEL", key))
 
-    async def delete_field(self, key: str, name: str) -> None:
+    async def delete_fields(self, key: str, *names: str) -> None:
         """Of a hash."""
-        await self._topology.bulk(key).send("HDEL", key, name)
+        await self._topology.bulk(key).send("HDEL", key, *names)
 
     async def expires_at_ms(self, key: str) -> int | None:
         """When the key expires; None if it is permanent or absent."""
