@@ -16,6 +16,7 @@ from tests.bench import (
     load,
     memory,
     metrics,
+    sign_in,
     streams,
     throughput,
 )
@@ -28,6 +29,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "growth": growth.run,
     "memory": memory.run,
     "metrics": metrics.run,
+    "sign_in": sign_in.run,
     "streams": streams.run,
     "throughput": throughput.run,
 }
