@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from server.errors import Unreadable
+from server.store import keys
+from server.store.status import Status
+from server.store.store import Store
 
 RECENT_MS = 60 * 60 * 1000
 
@@ -31,6 +34,28 @@ class Account:
         """Has a login had to do with this key within the last hour? A copied key must not become a
         lasting way in."""
         return self.logins.get(api_key, 0) > now_ms - RECENT_MS
+
+
+class Seen(NamedTuple):
+    """A user with its account, as they were at `now_ms`. `status`: OK, or UNKNOWN_KEY or CLOSING,
+    and then there is nothing else."""
+
+    status: Status
+    account: Account
+    group: str = ""
+    keys: int = 0
+    now_ms: int = 0
+
+
+async def see(store: Store, tenant_id: str, user_id: str, api_key: str, ledger_size: int) -> Seen:
+    """`api_key`: that the user must have, '' for none. Raises Unavailable and Unreadable."""
+    status, values = await store.run(
+        "account", keys.of_account(user_id)[:3], tenant_id, api_key, ledger_size
+    )
+    if status is not Status.OK:
+        return Seen(status, Account())
+    group, count, now_ms, fields = values
+    return Seen(status, parse(fields), group.decode(), count, now_ms)
 
 
 def parse(fields: list[Any]) -> Account:

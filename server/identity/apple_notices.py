@@ -3,12 +3,11 @@
 import orjson
 
 from server.errors import Unreadable
-from server.identity.account import Account, parse
+from server.identity.account import see
 from server.identity.deletion import Deletion
 from server.identity.sessions import Sessions
 from server.login_providers.apple_events import AppleEvent
 from server.store import keys
-from server.store.status import Status
 from server.store.store import Store
 
 
@@ -27,7 +26,8 @@ class AppleNotices:
         """What is older than the identity's last login changes nothing: it may be a replay."""
         identity = keys.hashed_identity("apple", event.subject)
         user_id = await self._owner(tenant_id, identity)
-        account = await self._account(tenant_id, user_id)
+        # Empty where there is no such user, or it is being deleted.
+        account = (await see(self._store, tenant_id, user_id, "", self._ledger_size)).account
         linked = account.identities.get(identity)
         if linked is None or event.at_ms <= linked.last_login_ms:
             return
@@ -54,10 +54,3 @@ class AppleNotices:
             return str(orjson.loads(text)["userId"]) if text is not None else ""
         except (ValueError, LookupError, TypeError):
             raise Unreadable("an identity") from None
-
-    async def _account(self, tenant_id: str, user_id: str) -> Account:
-        """Empty where there is no such user, or it is being deleted."""
-        status, values = await self._store.run(
-            "account", keys.of_account(user_id)[:3], tenant_id, "", self._ledger_size
-        )
-        return parse(values[3]) if status is Status.OK else Account()

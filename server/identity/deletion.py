@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from server.errors import InvalidApiKey
-from server.identity.account import Account, parse
+from server.identity.account import Account, parse, see
 from server.identity.errors import RecentLoginRequired
 from server.identity.records import Records
 from server.store import keys
@@ -38,16 +38,11 @@ class Deletion:
 
     async def delete(self, who: Who, revoke: Revoke | None) -> None:
         """The user itself asks. Raises InvalidApiKey, RecentLoginRequired."""
-        status, values = await self._store.run(
-            "account",
-            keys.of_account(who.user_id)[:3],
-            *(who.tenant_id, who.api_key, self._ledger_size),
-        )
-        if status is not Status.OK:
+        seen = await see(self._store, who.tenant_id, who.user_id, who.api_key, self._ledger_size)
+        if seen.status is not Status.OK:
             raise InvalidApiKey
-        _, _, now_ms, fields = values
-        account = parse(fields)
-        if account.identities and not account.is_recent(who.api_key, now_ms):
+        account = seen.account
+        if account.identities and not account.is_recent(who.api_key, seen.now_ms):
             raise RecentLoginRequired
         fields = await self._close(who.tenant_id, who.user_id, who.api_key)
         if fields is None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from server.errors import InvalidApiKey, Unavailable, Unreadable
-from server.identity.account import parse
+from server.identity.account import see
 from server.identity.deletion import Deletion
 from server.identity.errors import IdentityTaken, RecentLoginRequired
 from server.identity.identification import Claim, Identification, Identified, UserClosing
@@ -89,20 +89,14 @@ class Ladder:
             user_id = await self._users.find(login.bearer)
         except InvalidApiKey:
             return None
-        status, values = await self._store.run(
-            "account",
-            keys.of_account(user_id)[:3],
-            *(login.tenant_id, login.bearer, self._ledger_size),
-        )
-        if status is not Status.OK:
+        seen = await see(self._store, login.tenant_id, user_id, login.bearer, self._ledger_size)
+        if seen.status is not Status.OK:
             return None
-        _, _, now_ms, fields = values
-        account = parse(fields)
         return _Bearer(
             user_id,
-            is_anonymous=not account.identities,
-            is_recent=account.is_recent(login.bearer, now_ms),
-            is_known=login.identity_name in account.identities,
+            is_anonymous=not seen.account.identities,
+            is_recent=seen.account.is_recent(login.bearer, seen.now_ms),
+            is_known=login.identity_name in seen.account.identities,
         )
 
     async def _claim(self, login: LoginRequest, candidate: str) -> Claim:
@@ -116,12 +110,8 @@ class Ladder:
 
     async def _refuse_link(self, login: LoginRequest, claim: Claim) -> None:
         """Raises IdentityTaken, or UserClosing where it is nobody's soon."""
-        status, _ = await self._store.run(
-            "account",
-            keys.of_account(claim.user_id)[:3],
-            *(login.tenant_id, "", self._ledger_size),
-        )
-        if status is Status.CLOSING:
+        seen = await see(self._store, login.tenant_id, claim.user_id, "", self._ledger_size)
+        if seen.status is Status.CLOSING:
             raise UserClosing
         raise IdentityTaken
 

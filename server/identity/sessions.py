@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from server.errors import InvalidApiKey
-from server.identity.account import Account, parse
+from server.identity.account import Seen, see
 from server.identity.records import Records
 from server.store import keys
 from server.store.status import Status
@@ -19,12 +19,6 @@ class Rotated(NamedTuple):
     old_expires_at_ms: int
 
 
-class Me(NamedTuple):
-    group: str
-    keys: int
-    account: Account
-
-
 class Sessions:
     """Of the users in `store`; temporary ones live for at most `ttl_ms` from when they are used.
     Every call raises InvalidApiKey, Unavailable and Unreadable."""
@@ -36,16 +30,11 @@ class Sessions:
         self._key_ttl_ms = ttl_ms + STILL_WORKS_MS
         self._ledger_size = ledger_size
 
-    async def me(self, who: Who) -> Me:
-        status, values = await self._store.run(
-            "account",
-            keys.of_account(who.user_id)[:3],
-            *(who.tenant_id, who.api_key, self._ledger_size),
-        )
-        if status is not Status.OK:
+    async def me(self, who: Who) -> Seen:
+        seen = await see(self._store, who.tenant_id, who.user_id, who.api_key, self._ledger_size)
+        if seen.status is not Status.OK:
             raise InvalidApiKey
-        group, count, _, fields = values
-        return Me(group.decode(), count, parse(fields))
+        return seen
 
     async def rotate(self, who: Who) -> Rotated:
         """Another key for the one that it came with."""
