@@ -6,7 +6,8 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
-from server.blueprints.request import Request, refuse, reply, whole
+from server.blueprints.request import Request, refuse, reply
+from server.blueprints.whole import whole
 from server.identity.errors import LoginNotConfigured
 from server.login_providers.errors import (
     InvalidNotification,

@@ -7,10 +7,11 @@ from sanic import Blueprint
 from typing_extensions import TypedDict
 
 from server.blueprints.client_address import client_network
-from server.blueprints.request import Request, refuse, reply, whole
+from server.blueprints.request import Request, refuse, reply
 from server.blueprints.revocation import revocation
 from server.blueprints.sign_in import LONGEST_CODE
 from server.blueprints.signed_in import NO_STORE
+from server.blueprints.whole import whole
 from server.errors import TooManyRequests
 from server.identity.errors import RecentLoginRequired
 from server.login_providers.identity import LONGEST_EMAIL, LONGEST_NAME, ProviderName

@@ -1,9 +1,8 @@
 """What the handlers ask of a request: its tenant, its credentials, its body."""
 
-import asyncio
 import hmac
 import re
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from functools import cache
 from time import monotonic
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
@@ -60,7 +59,6 @@ IDEMPOTENCY_KEY = Parameter(
 )
 
 _Body = TypeVar("_Body")
-_Result = TypeVar("_Result")
 
 
 class Request(StrictRequest):
@@ -280,10 +278,3 @@ async def send_in_pieces(
     for begin in range(0, len(body), _PIECE_BYTES):
         await response.send(body[begin : begin + _PIECE_BYTES])
     await response.eof()
-
-
-async def whole(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
-    """What it results in. All of it is done, even if the client leaves."""
-    task = asyncio.ensure_future(work)
-    request.services.holding.wait_for(task)
-    return await asyncio.shield(task)

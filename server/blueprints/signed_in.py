@@ -6,8 +6,9 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from server.amounts import Tokens
-from server.blueprints.request import Request, reply, whole
+from server.blueprints.request import Request, reply
 from server.blueprints.revocation import revocation
+from server.blueprints.whole import whole
 from server.errors import InvalidApiKey
 from server.identity.errors import IdentityTaken, RecentLoginRequired
 from server.identity.login_request import LoginRequest
