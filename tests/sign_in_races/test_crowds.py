@@ -27,6 +27,23 @@ async def test_first_logins_at_once(site: Site) -> None:
     site.audit()
 
 
+async def test_first_logins_while_workers_die(site: Site) -> None:
+    """Of one person after the other, until some workers have."""
+    app, people = site.app(), 0
+    async with site.load() as load, site.killing() as killed:
+        while killed.times < KILLS:
+            somebody, people = Somebody(app), people + 1
+            anonymous = [await log_in(load, app) for _ in range(50)]
+            signed = await asyncio.gather(
+                *(somebody.sign_in(load, user) for user in [*anonymous, *[None] * 50])
+            )
+            last = await somebody.sign_in(load)
+            await check_one_user(site, load, [*signed, last])
+            assert await works(load, last)
+    print(f"{people} people, {killed.times} kills")
+    site.audit()
+
+
 async def check_one_user(site: Site, load: Load, signed: list[Signed]) -> None:
     """All are the same, who has had free tokens once; which of its keys work."""
     assert len({user.user_id for user in signed}) == 1
