@@ -26,7 +26,7 @@ ROWS = [
     {"app"},
     {"blueprints"},
     {"openapi", "services"},
-    {"gateway"},
+    {"gateway", "billing"},
     {"metering", "identity"},
     {"tenants", "login_providers", "startup"},
     {"store", "providers", "upstream"},
@@ -37,7 +37,9 @@ LEAVES = {
 }
 
 MAY_IMPORT = {
-    "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},
+    "server.store": {
+        *("process", "app", "startup", "billing", "metering", "identity", "tenants"),
+    },
     "redis": {"store"},
     "aiohttp": {"upstream"},
     "joserfc": {"login_providers"},

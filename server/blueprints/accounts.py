@@ -91,7 +91,9 @@ class LedgerEntry(TypedDict):
         Op,
         Field(
             description="what was done; `expire`: a hold went back at its deadline; "
-            "`overrun`: a cost that the balance did not cover",
+            "`overrun`: a cost that the balance did not cover; `refill`: a plan's tokens for a "
+            "period; `upgrade`: more of them within it; `pack`: bought ones; `refund`: what went "
+            "back with its money, or came again; `lapse`: the end of a plan",
             examples=["charge"],
         ),
     ]

@@ -7,7 +7,21 @@ from typing import Any, Literal, NamedTuple
 
 from server.errors import Unreadable
 
-Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
+Op = Literal[
+    "grant",
+    "group",
+    "charge",
+    "hold",
+    "settle",
+    "release",
+    "expire",
+    "overrun",
+    "refill",
+    "upgrade",
+    "pack",
+    "refund",
+    "lapse",
+]
 """What a ledger entry was made by, in the words of the scripts."""
 
 TOKENS_LEFT = "x-tokens-left"
