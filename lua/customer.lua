@@ -9,15 +9,17 @@
   ARGV[2] api_key
   ARGV[3] customer          '' to read alone
   ARGV[4] ledger_size       entries that are kept
-  Returns {status, customer, subscription, is_disputed, is_identified}: customer '' for none;
-           subscription as plan.lua was told, '' if no plan runs; the last two 0 or 1
+  Returns {status, customer, subscription, is_disputed, is_identified, is_recent}: customer '' for
+           none; subscription as plan.lua was told it, '' if no plan runs; the last three 0 or 1, of
+           which the last says that a login had to do with the key within the last hour
     OK
     UNKNOWN_KEY     {status} alone: no such user, or it does not have that key
 ]]
 local user_key, ledger_key, account_key, payments_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, api_key, customer, ledger_size = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 
-local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now_ms())
+local now = now_ms()
+local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
 local function has_field(key, beginning)
   for _, field in ipairs(call('HGETALL', key)) do
@@ -34,4 +36,5 @@ if known == '' and customer ~= '' then
   known = customer
 end
 local subscription = user.plan and call('HGET', account_key, 'subscription') or ''
-return {OK, known, subscription, is_disputed, is_identified}
+local is_recent = tonumber(call('HGET', account_key, 'key:' .. api_key) or 0) > now - HOUR_MS
+return {OK, known, subscription, is_disputed, is_identified, is_recent and 1 or 0}

@@ -43,6 +43,7 @@ MAY_IMPORT = {
     "redis": {"store"},
     "aiohttp": {"upstream"},
     "joserfc": {"login_providers"},
+    "stripe": {"billing"},
     "sanic": {"process", "app", "blueprints", "http", "protocol", "replies"},
 }
 """What is not for every room, with the rooms that import it: these and no others. What is a room

@@ -6,7 +6,8 @@ from typing import Literal, NamedTuple
 import orjson
 
 from server.amounts import LARGEST
-from server.errors import InvalidApiKey, TooManyRequests, Unreadable
+from server.errors import InvalidApiKey, TooManyRequests
+from server.metering.results import Subscription, subscription_of
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -59,16 +60,6 @@ class Plan(NamedTuple):
     until_ms: int
 
 
-class Subscription(NamedTuple):
-    """What a user is told of its subscription; `period_end_ms` 0 if there is none."""
-
-    plan: str
-    status: str
-    period_end_ms: int
-    ends: bool
-    """At the period's end."""
-
-
 class Customer(NamedTuple):
     """A user as a buyer; `customer_id` is Stripe's, '' for none."""
 
@@ -76,6 +67,8 @@ class Customer(NamedTuple):
     subscription: Subscription | None
     is_disputed: bool
     is_identified: bool
+    is_recent: bool
+    """A login had to do with its key within the last hour."""
 
 
 class Credited(NamedTuple):
@@ -112,12 +105,10 @@ class Payments:
         )
         if status is Status.UNKNOWN_KEY:
             raise InvalidApiKey
-        customer_id, subscription, is_disputed, is_identified = values
-        try:
-            told = Subscription(*orjson.loads(subscription)) if subscription else None
-            return Customer(customer_id.decode(), told, bool(is_disputed), bool(is_identified))
-        except (ValueError, TypeError):
-            raise Unreadable(f"the account of user {who.user_id}") from None
+        customer_id, subscription, *flags = values
+        is_disputed, is_identified, is_recent = map(bool, flags)
+        told = subscription_of(subscription)
+        return Customer(customer_id.decode(), told, is_disputed, is_identified, is_recent)
 
     async def ticket(self, user_id: str, customer_id: str, pause_ms: int = 0) -> int:
         """For what Stripe is about to be asked of this customer, not within `pause_ms` of the last

@@ -62,6 +62,26 @@ _LOGIN_PROVIDERS = Counter(
     "what",
     "outcome",
 )
+_STRIPE = Counter(
+    "vibe_stripe_requests_total",
+    "Questions to Stripe, by outcome: ok, refused, failed, timed_out.",
+    "tenant",
+    "outcome",
+    bounded=1,
+)
+_STRIPE_EVENTS = Counter(
+    "vibe_stripe_events_total",
+    "Events from Stripe, by outcome: applied, ignored, orphan, or why they were refused.",
+    "tenant",
+    "outcome",
+    bounded=1,
+)
+_ORPHANS = Counter(
+    "vibe_billing_orphans_total",
+    "Payments without a balance that they could be credited to: the log names them.",
+    "tenant",
+    bounded=1,
+)
 _LOGINS_SUSPENDED = Gauge(
     "vibe_logins_suspended", "Workers that refuse logins, as Redis has little memory left."
 )
@@ -181,6 +201,21 @@ def redirect_answered(tenant_id: str, provider: str, step: str, outcome: str) ->
 def login_provider_asked(provider: str, what: str, outcome: str) -> None:
     """A login provider was asked for `what`, as in the metric's description."""
     _LOGIN_PROVIDERS.add((provider, what, outcome))
+
+
+def stripe_asked(tenant_id: str, outcome: str) -> None:
+    """Stripe was asked with the tenant's key."""
+    _STRIPE.add((tenant_id, outcome))
+
+
+def stripe_event_answered(tenant_id: str, outcome: str) -> None:
+    """An event came."""
+    _STRIPE_EVENTS.add((tenant_id, outcome))
+
+
+def payment_orphaned(tenant_id: str) -> None:
+    """Something was paid for that nobody could be given."""
+    _ORPHANS.add((tenant_id,))
 
 
 def logins_suspended(are_now: bool) -> None:

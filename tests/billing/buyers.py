@@ -12,9 +12,9 @@ from server.billing.payments import (
     Payments,
     Period,
     Plan,
-    Subscription,
 )
 from server.metering.meter import Meter, new_hold_id
+from server.metering.results import Subscription
 from server.tenants.groups import Group
 from server.who import Who
 from tests.api import Api, User
@@ -42,7 +42,7 @@ class Buyer:
         self._valkey = valkey
         valkey.client.hset(
             f"{{user:{self.user.user_id}}}:account",
-            mapping={"identity:google:00": "1", "stripeCustomer": self.customer_id},
+            mapping={"identity:google:00": "1 1", "stripeCustomer": self.customer_id},
         )
         for key in (f"user:{self.user.user_id}", f"{{user:{self.user.user_id}}}:ledger"):
             valkey.client.persist(key)
