@@ -48,6 +48,10 @@ class StripeAccount:
             raise BillingFailed("nothing was there")
         return made
 
+    async def delete(self, path: str) -> None:
+        """It may have gone before."""
+        await self._ask("delete", path, {})
+
     async def newest(self, path: str, **params: Any) -> list[Object]:
         """The newest PAGE of those that `params` say."""
         found = await self._ask("get", path, {"limit": PAGE, **params})

@@ -11,6 +11,7 @@ from server.billing.catalog import Catalog
 from server.billing.checkout import Checkout, Wanted
 from server.billing.errors import BillingNotConfigured, InvalidSignature, NoCustomer
 from server.billing.events import Events, Outcome
+from server.billing.objects import id_of
 from server.billing.payments import Customer, Payments
 from server.billing.refresh import Refresh
 from server.billing.signature import is_signed
@@ -94,6 +95,21 @@ class Billing:
         """
         account, catalog = self._of(tenant)
         return await self._checkout.open(account, catalog, who, wanted)
+
+    async def end(self, tenant: Tenant, who: Who) -> None:
+        """Ends what a user pays for that is about to be deleted; nothing where the tenant sells
+        nothing, or the user has never bought. Raises InvalidApiKey, RecentLoginRequired."""
+        stripe = tenant.config.auth.stripe
+        if stripe is None or not stripe.api_key:
+            return
+        customer = await self._payments.customer(who)
+        if not customer.customer_id:
+            return
+        if not customer.is_recent:
+            raise RecentLoginRequired
+        account, _ = self._of(tenant)
+        for each in await account.newest("subscriptions", customer=customer.customer_id):
+            await account.delete(f"subscriptions/{id_of(each)}")
 
     async def portal(self, tenant: Tenant, who: Who, return_url: str) -> str:
         """Stripe's page where a customer changes what it has bought.

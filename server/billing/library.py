@@ -38,6 +38,8 @@ class _Http(stripe.HTTPClient):
         try:
             if method == "get":
                 response = await self._upstream.get(url, sent, self._seconds)
+            elif method == "delete":
+                response = await self._upstream.delete(url, sent, self._seconds)
             else:
                 body = (post_data or "").encode()
                 response = await self._upstream.post(url, sent, body, seconds=self._seconds)
