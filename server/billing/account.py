@@ -5,9 +5,9 @@ import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from server import metrics
 from server.billing.errors import BillingFailed, BillingTimeout, QuestionRefused
 from server.errors import KeyReused
+from server.metrics.billing import stripe_asked
 from server.recent import Recent
 from server.upstream.client import Upstream
 
@@ -103,7 +103,7 @@ class StripeAccount:
             )
             raise (QuestionRefused if is_refused(error) else BillingFailed)(told(error)) from None
         finally:
-            metrics.stripe_asked(self.tenant_id, outcome)
+            stripe_asked(self.tenant_id, outcome)
 
 
 class StripeAccounts:

@@ -13,7 +13,6 @@ from functools import partial
 from random import random
 from typing import Any
 
-from server import metrics
 from server.billing.account import Object, StripeAccount
 from server.billing.catalog import Catalog, Offered
 from server.billing.errors import NotApplied
@@ -29,6 +28,7 @@ from server.billing.objects import (
 from server.billing.paid_invoices import Unpriced, payment_of
 from server.billing.payments import BEYOND, Orphan, Overtaken, Payment, Payments, Plan
 from server.metering.results import Subscription
+from server.metrics.billing import payment_orphaned
 from server.who import Ref
 
 log = logging.getLogger(__name__)
@@ -204,7 +204,7 @@ def _tell(buyer: Buyer, field: str) -> None:
 
 def orphaned(tenant_id: str, what: str, why: str) -> None:
     """Somebody has paid, and nobody has got anything for it."""
-    metrics.payment_orphaned(tenant_id)
+    payment_orphaned(tenant_id)
     log.error("Payment %s of tenant %s is credited to nobody: %s", what, tenant_id, why)
 
 

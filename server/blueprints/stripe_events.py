@@ -7,11 +7,11 @@ from pydantic import ConfigDict, Field, with_config
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
-from server import metrics
 from server.billing.errors import BillingNotConfigured, InvalidSignature, NotApplied
 from server.blueprints import body
 from server.blueprints.metrics import counts_refusals
 from server.blueprints.request import Request, reply
+from server.metrics.billing import stripe_event_answered
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import TenantId
 from server.replies import JsonReply
@@ -63,7 +63,7 @@ class Received(TypedDict):
         refusals=[BillingNotConfigured, InvalidSignature, NotApplied],
     ),
 )
-@counts_refusals(metrics.stripe_event_answered)
+@counts_refusals(stripe_event_answered)
 async def take_event(request: Request, tenant_id: TenantId) -> JsonReply[Received]:
     services, now = request.services, time()
     signatures = request.headers.getall("stripe-signature", [])
@@ -71,5 +71,5 @@ async def take_event(request: Request, tenant_id: TenantId) -> JsonReply[Receive
         text = bytes(await body.read(request.http, OF_EVENTS, portion))
         signature = signatures[0] if len(signatures) == 1 else ""
         outcome = await services.billing.take_event(request.tenant, text, signature, now)
-    metrics.stripe_event_answered(tenant_id, outcome)
+    stripe_event_answered(tenant_id, outcome)
     return reply({"received": True})

@@ -6,6 +6,7 @@ microseconds for all of it; the workers of a server share what they counted
 none is made of what a client sent.
 """
 
+from server.metrics.billing import OF_BILLING
 from server.metrics.families import Counter, Family, Gauge, Histogram
 
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -61,26 +62,6 @@ _LOGIN_PROVIDERS = Counter(
     "provider",
     "what",
     "outcome",
-)
-_STRIPE = Counter(
-    "vibe_stripe_requests_total",
-    "Questions to Stripe, by outcome: ok, refused, failed, timed_out.",
-    "tenant",
-    "outcome",
-    bounded=1,
-)
-_STRIPE_EVENTS = Counter(
-    "vibe_stripe_events_total",
-    "Events from Stripe, by outcome: applied, ignored, orphan, or why they were refused.",
-    "tenant",
-    "outcome",
-    bounded=1,
-)
-_ORPHANS = Counter(
-    "vibe_billing_orphans_total",
-    "Payments without a balance that they could be credited to: the log names them.",
-    "tenant",
-    bounded=1,
 )
 _LOGINS_SUSPENDED = Gauge(
     "vibe_logins_suspended", "Workers that refuse logins, as Redis has little memory left."
@@ -160,7 +141,9 @@ _REPLACEMENTS = Counter(
 )
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in list(globals().values()) if isinstance(family, Family)
+    family.name: family
+    for family in (*globals().values(), *OF_BILLING)
+    if isinstance(family, Family)
 }
 """Each metric by its name."""
 
@@ -201,21 +184,6 @@ def redirect_answered(tenant_id: str, provider: str, step: str, outcome: str) ->
 def login_provider_asked(provider: str, what: str, outcome: str) -> None:
     """A login provider was asked for `what`, as in the metric's description."""
     _LOGIN_PROVIDERS.add((provider, what, outcome))
-
-
-def stripe_asked(tenant_id: str, outcome: str) -> None:
-    """Stripe was asked with the tenant's key."""
-    _STRIPE.add((tenant_id, outcome))
-
-
-def stripe_event_answered(tenant_id: str, outcome: str) -> None:
-    """An event came."""
-    _STRIPE_EVENTS.add((tenant_id, outcome))
-
-
-def payment_orphaned(tenant_id: str) -> None:
-    """Something was paid for that nobody could be given."""
-    _ORPHANS.add((tenant_id,))
 
 
 def logins_suspended(are_now: bool) -> None:
