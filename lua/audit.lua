@@ -11,8 +11,9 @@
   KEYS[7] account hash    what is known of its logins
   KEYS[8] payments hash   what was paid for
   Returns {status, user, {entry, ...}, {user_expires_at_ms}, {ledger_expires_at_ms}, {field, value,
-           ...}, {keys_expire_at_ms}, {field, value, ...}, {account_expires_at_ms}}: the fields of
-           the restricted keys, and of the account; a time is left out for what is permanent
+           ...}, {keys_expire_at_ms}, {field, value, ...}, {account_expires_at_ms}, {field, value,
+           ...}}: the fields of the restricted keys, of the account, and of the payments; a time is
+           left out for what is permanent
     OK
     UNKNOWN_USER    {status} alone
 ]]
@@ -24,7 +25,6 @@ if not text then return {UNKNOWN_USER} end
 call('LLEN', rate_key)
 call('HLEN', once_key)
 call('LLEN', settles_key)
-call('HLEN', payments_key)
 return {OK, text, call('LRANGE', ledger_key, 0, -1), expiry(user_key), expiry(ledger_key),
         call('HGETALL', keys_key), expiry(keys_key), call('HGETALL', account_key),
-        expiry(account_key)}
+        expiry(account_key), call('HGETALL', payments_key)}
