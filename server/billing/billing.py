@@ -108,6 +108,8 @@ class Billing:
         if not customer.is_recent:
             raise RecentLoginRequired
         account, _ = self._of(tenant)
+        # First what could still be paid: it would be nobody's.
+        await self._checkout.expire_all(account, customer.customer_id)
         for each in await account.newest("subscriptions", customer=customer.customer_id):
             await account.delete(f"subscriptions/{id_of(each)}")
 

@@ -90,8 +90,13 @@ class Checkout:
         for other in earlier:
             is_open = other.get("status") == "open" and other.get("mode") == "subscription"
             if is_open and other["id"] != session["id"]:
-                with suppress(QuestionRefused):  # somebody was faster
-                    await account.post(f"checkout/sessions/{other['id']}/expire")
+                await _expire(account, other)
+
+    async def expire_all(self, account: StripeAccount, customer_id: str) -> None:
+        """Nothing can be paid any more on pages that were opened before."""
+        of_customer = {"customer": customer_id, "status": "open"}
+        for session in await account.newest("checkout/sessions", **of_customer):
+            await _expire(account, session)
 
     async def _what(
         self, account: StripeAccount, catalog: Catalog, who: Who, wanted: Wanted
@@ -123,6 +128,11 @@ class Checkout:
         if not found:
             raise BillingFailed(f"no price has the lookup key {plan}")
         return id_of(found[0])
+
+
+async def _expire(account: StripeAccount, session: Object) -> None:
+    with suppress(QuestionRefused):  # somebody was faster
+        await account.post(f"checkout/sessions/{session['id']}/expire")
 
 
 def _metadata(who: Who) -> dict[str, str]:

@@ -271,3 +271,28 @@ async def test_a_user_stays_the_customer_that_it_was_first(buyer: Buyer) -> None
     assert (await buyer.payments.customer(other, "cus_new")).customer_id == "cus_new"
     again = await buyer.payments.customer(other, "cus_newer")
     assert (again.customer_id, again.is_identified) == ("cus_new", False)
+
+
+async def test_who_is_moved_falls_back_to_the_new_group(buyer: Buyer) -> None:
+    await subscribe(buyer)
+    await buyer.spend(1_000)
+    moved = buyer.user.grant({"group": "paid"}).json()
+    assert (moved["group"], moved["tokensLeft"]) == ("basic", 4_000)
+    assert buyer.state() == ("basic", 4_000, 0)
+    await buyer.pack(10)
+    await buyer.set_plan()
+    assert buyer.state() == ("paid", 5_010, 10)
+    assert buyer.changes()[-3:] == [("group", 0), ("pack", 10), ("lapse", 1_000)]
+    buyer.check()
+
+
+async def test_a_move_before_the_first_tokens_of_a_plan(buyer: Buyer) -> None:
+    await buyer.set_plan("basic")
+    assert buyer.user.grant({"group": "paid"}).json()["tokensLeft"] == 5_000
+    assert buyer.state() == ("basic", 5_000, 0)
+    await buyer.spend(4_000)
+    await buyer.refill("basic")
+    assert buyer.state() == ("basic", 5_000, 0)
+    await buyer.set_plan()
+    assert buyer.state() == ("paid", 1_000, 0)
+    buyer.check()

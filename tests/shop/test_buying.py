@@ -175,12 +175,14 @@ def test_who_deletes_the_account_pays_no_more(shop: Shop, buyer: ShopUser) -> No
         return shop.api.client.delete(path, headers=buyer.headers)
 
     session = buyer.buy(plan="stripe_basic")
+    unpaid = buyer.open(pack="small")
     shop.account.ask("fault", matches="DELETE /v1/", status=429)
     refused = delete()
     assert (refused.status_code, refused.json()) == (502, {"error": "Billing provider failed"})
     assert buyer.state() == ("stripe_basic", BASIC)
     assert delete().status_code == 204
     assert shop.stripe.subscriptions.retrieve(session.subscription).status == "canceled"
+    assert shop.stripe.checkout.sessions.retrieve(unpaid).status == "expired"
     shop.finish()
     assert shop.api.get("/balance", buyer.headers).status_code == 401
     assert not shop.valkey.client.exists(f"{{user:{buyer.user_id}}}:payments")
