@@ -1,7 +1,7 @@
 """`POST /operator/<api_key>/...`: what buyers, banks, time and the operator of a test do.
 
 `account` makes one, and changes what is given of: endpoint (URL), secrets, old_periods, ending,
-and of `delivery` the members of Faults.
+stands_at (of its clock), and of `delivery` the members of Faults.
 """
 
 from collections.abc import Callable
@@ -44,6 +44,7 @@ def _settle(account: Account, request: web.Request, body: dict[str, Any]) -> Non
     world.url = str(request.url.origin())
     world.old_periods = body.get("old_periods", world.old_periods)
     world.ending = body.get("ending", world.ending)
+    world.stands_at = body.get("stands_at", world.stands_at)
     delivery.url = body.get("endpoint", delivery.url)
     delivery.secrets = body.get("secrets", delivery.secrets)
     if "delivery" in body:

@@ -48,6 +48,8 @@ class World:
         """Subscriptions have their period as before API version basil, and invoices theirs."""
         self.ending = "canceled"
         """Of a subscription that is not paid at last; or `unpaid`."""
+        self.stands_at = 0
+        """Seconds; the clock moves by hand alone. 0: it goes."""
         self._ahead = 0
         self._told = told
         self._numbers = count(1)
@@ -56,11 +58,14 @@ class World:
 
     @property
     def now(self) -> int:
-        return int(time.time()) + self._ahead
+        return self._clock() + self._ahead
 
     def move_clock(self, to: int) -> None:
         """Never back."""
-        self._ahead = max(to - int(time.time()), self._ahead)
+        self._ahead = max(to - self._clock(), self._ahead)
+
+    def _clock(self) -> int:
+        return self.stands_at or int(time.time())
 
     def add(self, kind: str, **members: Any) -> Object:
         mode = "" if kind != "checkout.session" else "live_" if self.livemode else "test_"
