@@ -36,7 +36,7 @@ test-billing: .venv/development ## buy plans and packs at a double of Stripe's
 test-generators: .venv/development ## lint the API's document, generate clients of it and use them
 	.venv/bin/python -m pytest tests/generators
 
-test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
+test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
 test-identity: .venv/development ## sign-ins at once while workers are killed, and at doubles of others
