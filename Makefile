@@ -30,8 +30,8 @@ test-rollout: .venv/development ## replace two servers behind HAProxy under load
 test-aimock: .venv/development ## the gateway in front of an independent double, with npm's SDKs too
 	.venv/bin/python -m pytest tests/aimock
 
-test-billing: .venv/development ## buy plans and packs at a double of Stripe's
-	.venv/bin/python -m pytest tests/shop -n 2 --dist loadfile
+test-billing: .venv/development ## buy plans and packs at doubles of Stripe, ours and another's
+	.venv/bin/python -m pytest tests/shop tests/shop_elsewhere -n 2 --dist loadfile
 
 test-generators: .venv/development ## lint the API's document, generate clients of it and use them
 	.venv/bin/python -m pytest tests/generators
