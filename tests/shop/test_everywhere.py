@@ -1,7 +1,7 @@
 """Random lives on each arrangement of Redis, whose events come in any order, while workers are
 killed and Redis and Stripe fail: the end is that of a life in which nothing went wrong.
 
-VIBE_SCHEDULES is how many lives there are on each; in earnest 200.
+SCHEDULES is how many lives there are on each; in earnest 200.
 """
 
 import os
@@ -26,7 +26,7 @@ from tests.shop.lives import Life, Undisturbed
 from tests.shop.shop import Shop
 from tests.shop.test_reconcile import lines, reconcile
 
-SCHEDULES = int(os.environ.get("VIBE_SCHEDULES", "12"))
+SCHEDULES = int(os.environ.get("SCHEDULES", "12"))
 AT_ONCE = 6
 BATCH = 20
 """Lives of one server, and one Redis, which fails once."""
