@@ -16,7 +16,7 @@ from server.billing.errors import BillingFailed, BillingNotConfigured, NotApplie
 from server.billing.payments import Orphan, Payments
 from server.billing.purchases import Owner, Purchases
 from server.billing.refresh import Refresh
-from server.errors import InvalidTenant
+from server.errors import InvalidTenant, Unreadable
 from server.logs import printable
 from server.settings import Settings
 from server.store.store import Store
@@ -78,6 +78,8 @@ class _Reconciliation:
         self._ledger_size = ledger_size
         self._seller = seller
         self._is_dry = is_dry
+        self._skipped = 0
+        """Users of whom nothing can be said."""
 
     async def run(self, since: int) -> int:
         """As reconcile."""
@@ -88,7 +90,7 @@ class _Reconciliation:
             suspects = await self._each(suspects, partial(self._mend, bought))
         done = "to be repaired" if self._is_dry else "repaired"
         print(f"reconcile: {len(bought)} users, {len(suspects)} {done}", flush=True)
-        return 1 if suspects else 0
+        return NOT_DONE if self._skipped else 1 if suspects else 0
 
     async def _each(
         self,
@@ -124,6 +126,9 @@ class _Reconciliation:
             return bool(await self._compare(owner))
         except Orphan:
             return True
+        except (BillingFailed, Unreadable) as error:
+            self._skip(owner, error.reason)
+            return False
 
     async def _mend(self, bought: dict[Owner, list[str]], owner: Owner) -> bool:
         """Whether there was something."""
@@ -136,6 +141,13 @@ class _Reconciliation:
             for payment_id in bought[owner]:
                 print(printable(f"orphan: {payment_id} of {customer_id}: {error}"), flush=True)
             return False
+        except (BillingFailed, Unreadable) as error:
+            self._skip(owner, error.reason)
+            return False
         if found:
             print(printable(f"user {user_id}: {'; '.join(found)}"), flush=True)
         return bool(found)
+
+    def _skip(self, owner: Owner, reason: str) -> None:
+        self._skipped += 1
+        log.error("User %s of customer %s: %s", *owner, reason)

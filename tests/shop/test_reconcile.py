@@ -94,6 +94,17 @@ def test_money_of_nobody_is_listed(shop: Shop) -> None:
     assert f"orphan: {session.id} of {session.customer}: " in told.stdout
 
 
+def test_a_user_that_cannot_be_read_keeps_no_other_from_it(shop: Shop) -> None:
+    broken, buyer = shop.buyer(), shop.buyer()
+    for each in (broken, buyer):
+        each.buy(pack="small")
+    shop.valkey.client.set(f"user:{broken.user_id}", "no user")
+    told = reconcile(shop, *of_tenant(shop))
+    assert (told.returncode, lines(told)[-1]) == (2, "reconcile: 2 users, 1 repaired")
+    assert f"[ERROR] User {broken.user_id} of customer " in told.stderr
+    assert buyer.state() == ("google_logged_in", FREE + PACK)
+
+
 def test_what_is_too_old_is_not_looked_at(shop: Shop) -> None:
     buyer = shop.buyer()
     buyer.buy(pack="small")
