@@ -4,8 +4,8 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-generators \
-	test-browsers test-identity load soak check image bench lock clean
+.PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
+	test-generators test-browsers test-identity load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
-test: .venv/development ## run the tests; those of the next seven commands are not among them
+test: .venv/development ## run the tests; those of the next eight commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
 test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
@@ -30,10 +30,13 @@ test-rollout: .venv/development ## replace two servers behind HAProxy under load
 test-aimock: .venv/development ## the gateway in front of an independent double, with npm's SDKs too
 	.venv/bin/python -m pytest tests/aimock
 
+test-billing: .venv/development ## buy plans and packs at doubles of Stripe, ours and another's
+	.venv/bin/python -m pytest tests/shop tests/shop_elsewhere -n 2 --dist loadfile
+
 test-generators: .venv/development ## lint the API's document, generate clients of it and use them
 	.venv/bin/python -m pytest tests/generators
 
-test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
+test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
 test-identity: .venv/development ## sign-ins at once while workers are killed, and at doubles of others

@@ -1,26 +1,28 @@
 --[[
   Say whose identity this is; one that is nobody's becomes the candidate's. That of a user who was
-  deleted is nobody's again, but has had its free tokens.
+  deleted is nobody's again, but has had its free tokens, and maybe a trial.
 
-  KEYS[1] identity  string  JSON: userId, '' after a deletion; again; at, ms
+  KEYS[1] identity  string  JSON: userId, '' after a deletion; again; trialed; at, ms
   ARGV[1] candidate         user ID
-  Returns {status, user_id, again}, again 1 if there are no free tokens for it
+  Returns {status, user_id, again, trialed}: again 1 if there are no free tokens for it, trialed 1
+           if there is no trial, as far as is known here; else 0
     OK      it is the candidate's now
     EXISTS  it was somebody's before, maybe the candidate's
 ]]
 local identity_key, candidate = KEYS[1], ARGV[1]
 
-local text, again = call('GET', identity_key), false
+local text, again, trialed = call('GET', identity_key), false, false
 if text then
   local identity = cjson.decode(text)
   if type(identity) ~= 'table' or type(identity.userId) ~= 'string' then
     error('the identity is none')
   end
+  again, trialed = identity.again == true, identity.trialed == true
   if identity.userId ~= '' then
-    return {EXISTS, identity.userId, identity.again and 1 or 0}
+    return {EXISTS, identity.userId, again and 1 or 0, trialed and 1 or 0}
   end
   again = true
 end
-call('SET', identity_key, string.format('{"userId":"%s","again":%s,"at":%d}', candidate,
-                                        tostring(again), now_ms()))
-return {OK, candidate, again and 1 or 0}
+call('SET', identity_key, string.format('{"userId":"%s","again":%s,"at":%d%s}', candidate,
+                                        tostring(again), now_ms(), trialed and ',"trialed":true' or ''))
+return {OK, candidate, again and 1 or 0, trialed and 1 or 0}

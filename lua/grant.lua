@@ -2,7 +2,8 @@
   Add tokens to a user's balance (grant), or move the user to another group (group).
 
   Granted tokens are extra, which a move keeps, and make the user permanent; so does a move to a group
-  whose users are, and any while there are extra tokens.
+  whose users are, and any while there are extra tokens. A plan goes on until it ends: who is moved
+  while one runs falls back to the new group then.
 
   A key must not expire before its user. So a temporary user becomes permanent only when its keys are;
   and the caller gives each key that the reply names the same end as the user, after a replay too,
@@ -66,6 +67,8 @@ if once and once.status then
   return reply(REPLAYED, first_tokens_left, string.sub(once.packed, next_byte))
 end
 
+-- What a plan's tokens have taken the place of; nil where none have yet.
+local aside = is_move and user.plan and user.plan.freeLeft
 local extra, tokens_left = extra_left(user), user.tokensLeft + tokens
 if is_move then
   tokens_left = balance_with(user, tokens, extra)
@@ -73,6 +76,7 @@ else
   extra = extra + tokens
 end
 if is_too_large(user, tokens_left) then return {TOO_LARGE} end
+if aside then tokens_left = user.tokensLeft end
 local is_temporary = expiry(user_key)[1]
 local stays = ttl_ms == 0 or extra > 0 or call('EXISTS', account_key) == 1
 local expiring = keys_beside(api_keys, permanent_keys)
@@ -83,7 +87,9 @@ end
 
 local change = set_balance(user, tokens_left, extra)
 if is_move then
-  user.group, user.rateLimit, user.rateLimitWindow = group, rate_limit, rate_limit_window
+  local moved = user.plan or user
+  moved.group, moved.rateLimit, moved.rateLimitWindow = group, rate_limit, rate_limit_window
+  if aside then moved.freeLeft = tokens end
 end
 append(user, now, op, change, ref)
 if stays then

@@ -14,13 +14,14 @@
   ARGV[5] rate_limit      the group's
   ARGV[6] rate_limit_window  the group's, seconds
   ARGV[7] again           1: the identity has had its free tokens; 0
-  ARGV[8] api_key         whose record there is
-  ARGV[9] is_new          1: made for this login; 0: that which the login came with
-  ARGV[10] alone          1: all other keys end, the restricted ones too; 0
-  ARGV[11] confirmed      keys whose records do not expire, JSON
-  ARGV[12] details        other fields of the account, JSON; null removes one
-  ARGV[13] ledger_size    entries that are kept
-  ARGV[14] ref            for the ledger, JSON
+  ARGV[8] trialed         1: the identity has had a trial; 0
+  ARGV[9] api_key         whose record there is
+  ARGV[10] is_new          1: made for this login; 0: that which the login came with
+  ARGV[11] alone          1: all other keys end, the restricted ones too; 0
+  ARGV[12] confirmed      keys whose records do not expire, JSON
+  ARGV[13] details        other fields of the account, JSON; null removes one
+  ARGV[14] ledger_size    entries that are kept
+  ARGV[15] ref            for the ledger, JSON
   Returns {status, group, tokens_left, rate_limit, rate_limit_window, is_created, is_linked,
            {api_key, ...}, {ended, ...}}: keys that are to be permanent, and those whose records are
            to be removed
@@ -33,9 +34,9 @@
 local user_key, ledger_key, account_key, keys_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, identity, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
-local again, api_key, is_new = ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
-local alone, confirmed, details = ARGV[10] == '1', ARGV[11], ARGV[12]
-local ledger_size, ref = tonumber(ARGV[13]), ARGV[14]
+local again, trialed, api_key, is_new = ARGV[7] == '1', ARGV[8] == '1', ARGV[9], ARGV[10] == '1'
+local alone, confirmed, details = ARGV[11] == '1', ARGV[12], ARGV[13]
+local ledger_size, ref = tonumber(ARGV[14]), ARGV[15]
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
@@ -90,6 +91,7 @@ for _, key in ipairs(names_of(account, 'key')) do
 end
 call('HSET', account_key, 'key:' .. api_key, at)
 call('HSET', account_key, field, (linked and string.match(linked, '^%d+') or now) .. ' ' .. now)
+if trialed then call('HSETNX', account_key, 'trialed', now) end
 for name, value in pairs(fields) do
   if value == cjson.null then
     call('HDEL', account_key, name)

@@ -1,18 +1,22 @@
 --[[
   Make the identity of a user who is being deleted nobody's. What stays says for 400 days that it has
-  had its free tokens, and nothing of the user.
+  had its free tokens, maybe a trial, and nothing of the user.
 
   KEYS[1] identity  string  JSON, as claim.lua has it
   ARGV[1] user_id
+  ARGV[2] trialed           1: the user has had a trial; 0
   Returns {status}
     OK
     MISMATCH  it is not this user's: nothing was done
 ]]
-local identity_key, user_id = KEYS[1], ARGV[1]
+local identity_key, user_id, trialed = KEYS[1], ARGV[1], ARGV[2] == '1'
 
 local TOMBSTONE_MS = 400 * DAY_MS
 
 local text = call('GET', identity_key)
-if not text or cjson.decode(text).userId ~= user_id then return {MISMATCH} end
-call('SET', identity_key, string.format('{"userId":"","at":%d}', now_ms()), 'PX', TOMBSTONE_MS)
+local identity = text and cjson.decode(text)
+if not identity or identity.userId ~= user_id then return {MISMATCH} end
+local more = (trialed or identity.trialed == true) and ',"trialed":true' or ''
+call('SET', identity_key, string.format('{"userId":"","at":%d%s}', now_ms(), more), 'PX',
+     TOMBSTONE_MS)
 return {OK}

@@ -13,11 +13,15 @@ from sanic.blueprint_group import BlueprintGroup
 from sanic.http import Http
 
 from server import metrics, startup
+from server.billing.account import StripeAccounts
+from server.billing.billing import Billing
+from server.billing.payments import Payments
 from server.blueprints import (
     accounts,
     admin,
     apple_notices,
     auth,
+    billing,
     callback,
     docs,
     exchange,
@@ -29,6 +33,7 @@ from server.blueprints import (
     models,
     sign_in,
     start,
+    stripe_events,
     tenants,
 )
 from server.blueprints import metrics as metrics_routes
@@ -87,6 +92,8 @@ OF_TENANT = Blueprint.group(
     exchange.blueprint,
     keys.blueprint,
     accounts.blueprint,
+    billing.blueprint,
+    stripe_events.blueprint,
     metering.blueprint,
     gateway.blueprint,
     models.blueprint,
@@ -160,6 +167,10 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=Tenants(store, names, settings.allow_private_upstreams),
+        billing=Billing(
+            Payments(store, settings.ledger_entries),
+            StripeAccounts(upstream, settings.stripe_url, timeouts.stripe),
+        ),
         ping_redis=store.ping,
         is_alive=store.is_alive,
         timeouts=timeouts,

@@ -32,6 +32,7 @@ Refusal
 ├── of those who may not, or not now: server/metering/errors.py
 ├── of logins and restricted keys: server/identity/errors.py
 ├── of sign-ins: server/login_providers/errors.py
+├── of billing: server/billing/errors.py
 └── those of providers: server/providers/errors.py
 """
 

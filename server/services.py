@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from server.billing.billing import Billing
 from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.apple_notices import AppleNotices
@@ -54,6 +55,7 @@ class Services:
     wrong_tokens: WrongTokens
     faults: FaultRates
     tenants: Tenants
+    billing: Billing
     ping_redis: Callable[[], Awaitable[None]]
     """Raises Unavailable."""
     is_alive: Callable[[], bool]

@@ -31,6 +31,7 @@ APPLE = "https://appleid.apple.com"
 TURNSTILE = "https://challenges.cloudflare.com/turnstile/v0/siteverify"
 HCAPTCHA = "https://api.hcaptcha.com/siteverify"
 RECAPTCHA = "https://www.google.com/recaptcha/api/siteverify"
+STRIPE = "https://api.stripe.com"
 
 LEAST_ADMIN_TOKEN = 16
 """Characters of an admin token that nobody guesses, if they are random."""
@@ -106,6 +107,7 @@ class Settings(BaseModel):
     turnstile_url: _Url = Field(TURNSTILE, description="where challenges of Turnstile are verified")
     hcaptcha_url: _Url = Field(HCAPTCHA, description="likewise of hCaptcha")
     recaptcha_url: _Url = Field(RECAPTCHA, description="likewise of reCAPTCHA")
+    stripe_url: _Url = Field(STRIPE, description="Stripe's API, which has /v1/... under it")
 
     @field_validator("admin_token")
     @classmethod
@@ -124,7 +126,10 @@ class Settings(BaseModel):
             raise ValueError("must begin with https://, unless it is this machine itself")
         return url.rstrip("/")
 
-    @field_validator("google_url", "apple_url", "turnstile_url", "hcaptcha_url", "recaptcha_url")
+    @field_validator(
+        *("google_url", "apple_url", "turnstile_url", "hcaptcha_url", "recaptcha_url"),
+        "stripe_url",
+    )
     @classmethod
     def _is_safe_for_secrets(cls, url: str, info: ValidationInfo) -> str:
         if url.startswith("http:") and not info.data.get("allow_private_upstreams"):

@@ -58,6 +58,9 @@ class Timeouts:
     login_provider: float = 10
     """For all that one sign-in asks a login provider; for each question a third of it."""
 
+    stripe: float = 10
+    """For the answer to a question to Stripe, with its repetitions."""
+
     # A hold of a call.
     hold: float = 60
     """Until it goes back by itself, unless it is extended."""

@@ -22,6 +22,7 @@ _CODE = re.compile(r"^ *```\w*\n(.*?)^ *```|^ {4}([^\n]*)$|`([^`\n]+)`", re.DOTA
 _NOT_OURS = {
     *("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
     "SSL_CERT_FILE",
+    "CHECKOUT_SESSION_ID",
 }
 
 

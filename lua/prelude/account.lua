@@ -4,6 +4,8 @@
     key:<api_key>               when a login last came with this key or was answered with it, ms
     ended:<api_key>             since when a key is the user's no more, ms; its own record is still
                                 to be removed
+    stripeCustomer, subscription, ticket, applied, period, trialed, syncedAt
+                                of what it has bought: customer.lua, ticket.lua, plan.lua
   and what is known of the person, under names of its own.
 ]]
 local function read_account(account_key)

@@ -21,7 +21,7 @@ local KEY_REUSED, TOO_MANY_KEYS = 7, 8
 local EXISTS, ABSENT, MISMATCH = 9, 10, 11
 local UNKNOWN_HOLD, TOO_MANY_HOLDS = 12, 13
 local NOT_ALLOWED, UNKNOWN_GROUP, TOO_MANY_CALLS = 14, 15, 16
-local KEYS_EXPIRE, CLOSING = 17, 18
+local KEYS_EXPIRE, CLOSING, STALE, OVERTAKEN = 17, 18, 19, 20
 
 -- A round bound below what cjson keeps: it writes 14 digits, and a number of more would come back
 -- from the user's JSON changed.

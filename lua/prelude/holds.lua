@@ -37,27 +37,6 @@ local function notes_of_holds(user, now)
   return note_returned, note_lapsed
 end
 
-local expired_holds = 0 -- by this run; the loader puts it into the reply
-
--- Gives tokens back to the balance whose holds are past their deadline: the holder has died.
-local function return_expired_holds(user, now)
-  local note_returned, note_lapsed = notes_of_holds(user, now)
-  for hold_id, hold in pairs(user.holds) do
-    if not is_amount(hold[1]) then error('a hold of ' .. tostring(hold[1])) end
-    if hold[2] <= now then
-      user.holds[hold_id] = nil
-      expired_holds = expired_holds + 1
-      user.tokensLeft = user.tokensLeft + hold[1]
-      append(user, now, 'expire', hold[1], '{}')
-      if hold[3] == 'own' then
-        note_returned(hold_id)
-      else
-        note_lapsed(hold_id, hold[1])
-      end
-    end
-  end
-end
-
 -- By all calls, or by those with the restricted key of this ID.
 local function held(user, key_id)
   local tokens = 0

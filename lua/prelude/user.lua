@@ -1,6 +1,6 @@
--- The user, its expired holds returned, or nil when there is none in this tenant, or it was deleted;
--- with an api_key other than '', also nil unless the user has that key. What it changed is saved at
--- the latest when the script ends, by the loader.
+-- The user as it is by now, or nil when there is none in this tenant, or it was deleted; with an
+-- api_key other than '', also nil unless the user has that key. What time has changed is saved at the
+-- latest when the script ends, by the loader.
 local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
   local text = call('GET', user_key)
   if not text then return nil end
@@ -30,6 +30,6 @@ local function read_user(user_key, ledger_key, ledger_size, tenant, api_key, now
   local deadline = api_key == '' or user.apiKeys[api_key]
   if deadline ~= true and (not deadline or deadline <= now) then return nil end
   user_to_save, its_key, its_ledger_key, its_ledger_size = user, user_key, ledger_key, ledger_size
-  if next(user.holds) then return_expired_holds(user, now) end
+  if next(user.holds) or user.plan then let_time_pass(user, now) end
   return user
 end

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 from server.amounts import LARGEST, Tokens
 from server.blueprints.request import Request, integer, reply
 from server.errors import Invalid
-from server.metering.results import Balance, Entry, Op, iso_time
+from server.metering.results import Balance, Entry, Op, Subscription, iso_time
 from server.openapi.route import Answer, Doc, Parameter
 from server.openapi.values import TenantId, Time, UserId
 from server.replies import JsonReply
@@ -49,6 +49,12 @@ _BEFORE = Parameter(
 )
 
 
+class RunningPlan(TypedDict):
+    name: Annotated[str, Field(examples=["stripe_basic"])]
+    status: Annotated[str, Field(description="Stripe's", examples=["active"])]
+    periodEnd: Annotated[Time, Field(examples=["2025-03-02T12:00:00.000Z"])]
+
+
 class User(TypedDict):
     userId: UserId
     group: Annotated[str, Field(description="whose limits the user has", examples=["anonymous"])]
@@ -79,6 +85,19 @@ class User(TypedDict):
             examples=["2025-03-02T12:00:00.000Z"],
         ),
     ]
+    plan: Annotated[
+        RunningPlan | None,
+        Field(
+            description="that the user pays for; null: none",
+            examples=[
+                {
+                    "name": "stripe_basic",
+                    "status": "active",
+                    "periodEnd": "2025-03-02T12:00:00.000Z",
+                }
+            ],
+        ),
+    ]
 
 
 class LedgerEntry(TypedDict):
@@ -91,7 +110,9 @@ class LedgerEntry(TypedDict):
         Op,
         Field(
             description="what was done; `expire`: a hold went back at its deadline; "
-            "`overrun`: a cost that the balance did not cover",
+            "`overrun`: a cost that the balance did not cover; `refill`: a plan's tokens for a "
+            "period; `upgrade`: more of them within it; `pack`: bought ones; `refund`: what went "
+            "back with its money, or came again; `lapse`: the end of a plan",
             examples=["charge"],
         ),
     ]
@@ -169,6 +190,17 @@ def describe(user_id: str, balance: Balance) -> User:
         "rateRemaining": balance.rate_remaining,
         "createdAt": balance.created_at,
         "expiresAt": balance.expires_at,
+        "plan": _describe_plan(balance.plan),
+    }
+
+
+def _describe_plan(plan: Subscription | None) -> RunningPlan | None:
+    if plan is None:
+        return None
+    return {
+        "name": plan.plan,
+        "status": plan.status,
+        "periodEnd": iso_time(plan.period_end_ms),
     }
 
 

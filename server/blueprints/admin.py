@@ -132,8 +132,9 @@ async def read_user(request: Request, tenant_id: TenantId, user_id: UserId) -> J
         [Answer("it is granted", headers=["Idempotent-Replayed"])],
         about="Tokens that are added are extra, and make the user permanent. A group replaces the "
         "limits, and sets the balance to the group's tokens and what is left of the extra ones, "
-        "less what is held. In `anonymous` users expire, unless they have extra tokens; in other "
-        "groups they are permanent. The balance, and all that was ever granted, is at most 10^13.",
+        "less what is held; who has a plan is moved when that ends. In `anonymous` users expire, "
+        "unless they have extra tokens; in other groups they are permanent. The balance, and all "
+        "that was ever granted, is at most 10^13.",
         credential="admin",
         parameters=[IDEMPOTENCY_KEY],
         body=Grant,

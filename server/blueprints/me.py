@@ -6,6 +6,7 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
+from server.billing.errors import BillingFailed, BillingTimeout
 from server.blueprints.client_address import client_network
 from server.blueprints.request import Request, refuse, reply
 from server.blueprints.revocation import revocation
@@ -176,11 +177,12 @@ async def log_out(request: Request, tenant_id: TenantId) -> Reply:
         "Delete the user",
         [Answer("the user is gone, and its keys, balance and ledger with it", status=204)],
         about="Its keys are refused at once. If the user has an identity, a login within the last "
-        "hour must have come with this key, or have been answered with it. Who signs in with the "
-        "identity again is a new user, without free tokens.",
+        "hour must have come with this key, or have been answered with it. What it subscribes to "
+        "ends first; if Stripe fails at that, nothing is deleted. Who signs in with the identity "
+        "again is a new user, without free tokens.",
         credential="user",
         body=DeleteMe,
-        refusals=[RecentLoginRequired],
+        refusals=[RecentLoginRequired, BillingFailed, BillingTimeout],
     ),
 )
 async def delete_me(request: Request, tenant_id: TenantId) -> Reply:
@@ -191,6 +193,7 @@ async def delete_me(request: Request, tenant_id: TenantId) -> Reply:
     if "authorizationCode" in body and not is_good:
         message = f"must be a text of 1 to {LONGEST_CODE} characters"
         refuse({"path": "authorizationCode", "message": message})
+    await request.services.billing.end(request.tenant, who)
     deletion = request.services.deletion
     await whole(request, deletion.delete(who, revocation(request, code)))
     return Reply(status=204)

@@ -3,12 +3,16 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import orjson
+
 from server.errors import Unreadable
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
 
 RECENT_MS = 60 * 60 * 1000
+_PAID_FOR = ("active", "trialing", "past_due")
+"""What Stripe says of a subscription that gives its plan's limits."""
 
 
 class Linked(NamedTuple):
@@ -28,12 +32,25 @@ class Account:
     ended: list[str] = field(default_factory=list)
     known: dict[str, str] = field(default_factory=dict)
     """Of the person: `email`, `name`, and `appleClientId` and `appleToken`, with which Apple is
-    told that the account has gone."""
+    told that the account has gone; and of what it has bought."""
 
     def is_recent(self, api_key: str, now_ms: int) -> bool:
         """Has a login had to do with this key within the last hour? A copied key must not become a
         lasting way in."""
         return self.logins.get(api_key, 0) > now_ms - RECENT_MS
+
+    @property
+    def has_trialed(self) -> bool:
+        """Has it had the tokens of a trial of a plan? There is no second one."""
+        return "trialed" in self.known
+
+    def is_subscribed(self) -> bool:
+        """Does it pay for a plan, as far as Stripe was asked? Raises Unreadable."""
+        try:
+            _, status, *_ = orjson.loads(self.known.get("subscription", '["", ""]'))
+        except (ValueError, TypeError):
+            raise Unreadable("the subscription of a user") from None
+        return status in _PAID_FOR
 
 
 class Seen(NamedTuple):

@@ -31,20 +31,22 @@ class AppleNotices:
         linked = account.identities.get(identity)
         if linked is None or event.at_ms <= linked.last_login_ms:
             return
+        goes = len(account.identities) == 1 and not account.is_subscribed()
         if event.kind == "consent-revoked":
             # Who signs in again is asked by Apple, and is this user still.
             await self._sessions.end_all(tenant_id, user_id)
-        elif event.kind == "account-deleted" and len(account.identities) == 1:
+        elif event.kind == "account-deleted" and goes:
             await self._deletion.finish(tenant_id, user_id)
         elif event.kind == "account-deleted":
-            await self._unlink(tenant_id, identity, user_id)
+            # Who pays for a plan has its keys still, and can end what it pays for.
+            await self._unlink(tenant_id, identity, user_id, account.has_trialed)
 
-    async def _unlink(self, tenant_id: str, identity: str, user_id: str) -> None:
+    async def _unlink(self, tenant_id: str, identity: str, user_id: str, has_trialed: bool) -> None:
         """Takes it away before it is nobody's, since who then has it may be another; and after
         that, since a login that had found it the user's may have given it back."""
         account, name = keys.account(user_id), f"identity:{identity}"
         await self._store.delete_fields(account, name)
-        await self._deletion.release(tenant_id, identity, user_id)
+        await self._deletion.release(tenant_id, identity, user_id, has_trialed)
         await self._store.delete_fields(account, name)
 
     async def _owner(self, tenant_id: str, identity: str) -> str:

@@ -72,13 +72,16 @@ class Deletion:
         self, tenant_id: str, user_id: str, account: Account, revoke: Revoke | None
     ) -> None:
         for identity in account.identities:
-            await self.release(tenant_id, identity, user_id)
+            await self.release(tenant_id, identity, user_id, account.has_trialed)
         if revoke is not None:
             known = account.known
             await revoke(known.get("appleClientId", ""), known.get("appleToken", ""))
         await self._records.remove(account.ended, user_id)
         await self._store.run("bury", keys.of_user(user_id), tenant_id)
 
-    async def release(self, tenant_id: str, identity: str, user_id: str) -> None:
+    async def release(
+        self, tenant_id: str, identity: str, user_id: str, has_trialed: bool = False
+    ) -> None:
         """Makes the identity nobody's, if it is this user's."""
-        await self._store.run("release", [keys.identity(tenant_id, identity)], user_id)
+        key = keys.identity(tenant_id, identity)
+        await self._store.run("release", [key], user_id, int(has_trialed))

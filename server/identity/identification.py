@@ -15,10 +15,12 @@ _MOST_TRIES = 5
 
 
 class Claim(NamedTuple):
-    """Whose an identity is; `again`: it has had its free tokens; `is_new`: it was nobody's."""
+    """Whose an identity is; `again`: it has had its free tokens; `trialed`: and a trial of a plan;
+    `is_new`: it was nobody's."""
 
     user_id: str
     again: bool
+    trialed: bool
     is_new: bool
 
 
@@ -70,7 +72,8 @@ class Identification:
                 *(login.tenant_id, login.identity_name),
                 *(login.group_name, login.group.tokens),
                 *(login.group.rate_limit, login.group.rate_limit_window),
-                *(int(claim.again), api_key, int(is_new), int(login.new_key)),
+                *(int(claim.again), int(claim.trialed)),
+                *(api_key, int(is_new), int(login.new_key)),
                 *(orjson.dumps(confirmed), orjson.dumps(login.known())),
                 *(self._ledger_size, orjson.dumps(login.ref)),
             )

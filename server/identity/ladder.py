@@ -100,11 +100,11 @@ class Ladder:
         )
 
     async def _claim(self, login: LoginRequest, candidate: str) -> Claim:
-        status, (user_id, again) = await self._store.run(
+        status, (user_id, again, trialed) = await self._store.run(
             "claim", [keys.identity(login.tenant_id, login.identity_name)], candidate
         )
         try:
-            return Claim(user_id.decode(), bool(again), status is Status.OK)
+            return Claim(user_id.decode(), bool(again), bool(trialed), status is Status.OK)
         except UnicodeDecodeError:
             raise Unreadable("the user of an identity is not UTF-8") from None
 

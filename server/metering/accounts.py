@@ -7,7 +7,7 @@ import orjson
 from server.amounts import LARGEST
 from server.errors import Invalid, InvalidApiKey, KeyReused, NotFound, Unreadable
 from server.metering.renewal import Renewal
-from server.metering.results import Balance, Entry, GrantResult, iso_time
+from server.metering.results import Balance, Entry, GrantResult, iso_time, subscription_of
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -47,6 +47,7 @@ class Accounts:
             (
                 *(keys.user(who.user_id), keys.rate(who.user_id)),
                 *(keys.ledger(who.user_id), keys.restricted(who.user_id)),
+                keys.account(who.user_id),
             ),
             who.tenant_id,
             who.credential,
@@ -54,15 +55,16 @@ class Accounts:
         )
         if status is Status.UNKNOWN_KEY:
             return None
-        group, left, extra, held, used, limit, window, remaining, created_at, expires = values
+        group, left, extra, held, used, limit, window, remaining, created_at = values[:9]
+        expires, subscription = values[9:]
         expires_at = iso_time(expires[0]) if expires else None
         # To look is to use it, for one that has spent, and does so by its own key.
         if expires and used and who.api_key and who.restricted is None:
             self._renewal.consider(who, expires[0])
         created = _text(created_at)
-        return Balance(
-            _text(group), left, extra, held, used, limit, window, remaining, created, expires_at
-        )
+        plan = subscription_of(subscription)
+        amounts = (left, extra, held, used, limit, window, remaining)
+        return Balance(_text(group), *amounts, created, expires_at, plan)
 
     async def ledger(self, who: Who, limit: int, before: int) -> list[Entry]:
         """At most `limit` entries numbered below `before`, newest first.

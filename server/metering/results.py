@@ -5,9 +5,25 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, Literal, NamedTuple
 
+import orjson
+
 from server.errors import Unreadable
 
-Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
+Op = Literal[
+    "grant",
+    "group",
+    "charge",
+    "hold",
+    "settle",
+    "release",
+    "expire",
+    "overrun",
+    "refill",
+    "upgrade",
+    "pack",
+    "refund",
+    "lapse",
+]
 """What a ledger entry was made by, in the words of the scripts."""
 
 TOKENS_LEFT = "x-tokens-left"
@@ -104,9 +120,28 @@ class GrantResult(NamedTuple):
     replayed: bool
 
 
+class Subscription(NamedTuple):
+    """What a user is told of the plan that it pays for; `status` is Stripe's, `period_end_ms` 0 if
+    there is none."""
+
+    plan: str
+    status: str
+    period_end_ms: int
+    ends: bool
+    """At the period's end."""
+
+
+def subscription_of(stored: bytes) -> Subscription | None:
+    """None if no plan runs. Raises Unreadable."""
+    try:
+        return Subscription(*orjson.loads(stored)) if stored else None
+    except (ValueError, TypeError):
+        raise Unreadable("a subscription that is none") from None
+
+
 class Balance(NamedTuple):
-    """A user's balance and limits; `tokens_extra` of those left and held were granted; times as ISO
-    8601, `expires_at` None for a permanent user."""
+    """A user's balance and limits; `tokens_extra` of those left and held were granted or bought;
+    times as ISO 8601, `expires_at` None for a permanent user; `plan` None if none runs."""
 
     group: str
     tokens_left: int
@@ -118,6 +153,7 @@ class Balance(NamedTuple):
     rate_remaining: int
     created_at: str
     expires_at: str | None
+    plan: Subscription | None
 
 
 class Entry(NamedTuple):

@@ -6,6 +6,7 @@ microseconds for all of it; the workers of a server share what they counted
 none is made of what a client sent.
 """
 
+from server.metrics.billing import OF_BILLING
 from server.metrics.families import Counter, Family, Gauge, Histogram
 
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -140,7 +141,9 @@ _REPLACEMENTS = Counter(
 )
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in list(globals().values()) if isinstance(family, Family)
+    family.name: family
+    for family in (*globals().values(), *OF_BILLING)
+    if isinstance(family, Family)
 }
 """Each metric by its name."""
 

@@ -63,6 +63,7 @@ AREAS: dict[Area, str] = {
     "Server": "The server itself.",
     "Login": "Where users and their API keys come from.",
     "Metering": "What a user has and spends, with the user's API key.",
+    "Billing": "What a user buys, on pages of Stripe's.",
     "Gateway": _GATEWAY,
     "Administration": "For the operator, with the admin token.",
 }

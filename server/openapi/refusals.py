@@ -2,6 +2,17 @@
 
 from collections.abc import Sequence
 
+from server.billing.errors import (
+    AlreadySubscribed,
+    BillingFailed,
+    BillingNotConfigured,
+    BillingTimeout,
+    InvalidSignature,
+    LoginRequired,
+    NoCustomer,
+    NotApplied,
+    PaymentDisputed,
+)
 from server.errors import (
     MOST_DETAILS,
     BadRequest,
@@ -73,6 +84,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     InvalidJson: ("the body does not parse, or is not an object", ()),
     TooComplex: ("the JSON has too many values, or is nested too deeply", ()),
     InvalidNotification: ("it is not Apple's, or for none of the tenant's client IDs", ()),
+    InvalidSignature: ("the event is not signed with a secret of the tenant's, or not now", ()),
     InvalidTenant: ("there is no such tenant", ()),
     Unsupported: ("a member cannot be served; it is named", ()),
     InvalidState: ("the state is unknown, used, older than 10 minutes, or another provider's", ()),
@@ -103,11 +115,16 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         (),
     ),
     NotAllowed: ("the user's group, or a restricted key, is not for this", ()),
+    LoginRequired: ("only users who have signed in can buy", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
     LoginNotConfigured: ("the tenant has no logins of this kind", ()),
+    BillingNotConfigured: ("the tenant sells nothing, or takes no events", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),
     RequestTimeout: ("headers or body come too slowly", ()),
+    NoCustomer: ("the user has never bought", ()),
+    AlreadySubscribed: ("the user has a plan, which it can change on the portal", ()),
+    PaymentDisputed: ("a payment of the user's is disputed, or was lost so", ()),
     TenantExists: ("there is, or was, a tenant with this ID", ()),
     IdentityTaken: ("the identity is another user's, to whom `link` would not lead", ()),
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
@@ -139,6 +156,9 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     ProviderTimeout: ("the provider does not answer in time", (*RATE, *SPENT)),
     LoginProviderFailed: ("the login provider fails or cannot be reached", ()),
     LoginProviderTimeout: ("it does not answer within 10 s", ()),
+    BillingFailed: ("Stripe fails, cannot be reached, or refuses the tenant's key", ()),
+    BillingTimeout: ("Stripe does not answer within 10 s", ()),
+    NotApplied: ("Stripe could not be asked: it delivers the event again", ["Retry-After"]),
     Unavailable: ("Redis cannot answer, or what it has is not readable", ["Retry-After"]),
     Overloaded: ("too many calls or large requests at a time, of all or of one", ["Retry-After"]),
     ChallengeUnavailable: (

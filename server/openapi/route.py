@@ -7,7 +7,7 @@ from typing import Any, Literal
 from server.errors import Refusal
 from server.providers.wire import ProtocolName
 
-Area = Literal["Server", "Login", "Metering", "Gateway", "Administration"]
+Area = Literal["Server", "Login", "Metering", "Billing", "Gateway", "Administration"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the command line does: serve, purge, audit."""
+"""What the command line does: serve, purge, audit, reconcile."""
 
 import argparse
 import asyncio
@@ -8,6 +8,7 @@ import secrets
 import socket
 from collections.abc import Coroutine
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,9 @@ from server.store.store import Store
 from server.timeouts import Timeouts
 
 log = logging.getLogger(__name__)
+
+RECONCILED_DAYS = 35
+"""More than Stripe lists events for."""
 
 
 def run(shutdown: Shutdown) -> int:
@@ -85,11 +89,24 @@ def _parse_arguments() -> argparse.Namespace:
     )
     audit = commands.add_parser("audit", help="check every user's balance against its ledger")
     audit.add_argument("--tenant")
+    reconcile = commands.add_parser(
+        "reconcile", help="ask Stripe for what was bought lately, and mend what users have of it"
+    )
+    reconcile.add_argument("--tenant", required=True)
+    reconcile.add_argument(
+        "--since", type=_date, default=None, help="YYYY-MM-DD, UTC (default: 35 days ago)"
+    )
+    reconcile.add_argument("--dry-run", action="store_true", help="tell, and mend nothing")
     arguments = parser.parse_args()
     arguments.command = arguments.command or "serve"
     if arguments.command == "purge" and not (arguments.tenant or arguments.closing):
         purge.error("the following arguments are required: --tenant")
     return arguments
+
+
+def _date(text: str) -> datetime:
+    """Its begin. Raises ValueError."""
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
 
 
 async def _maintain(arguments: argparse.Namespace, store: Store, settings: Settings) -> int:
@@ -102,6 +119,12 @@ async def _maintain(arguments: argparse.Namespace, store: Store, settings: Setti
         from server.tenants.purge import purge
 
         return await purge(store, arguments.tenant)
+    if arguments.command == "reconcile":
+        from server.billing.reconcile import Wanted, reconcile
+
+        since = arguments.since or datetime.now(UTC) - timedelta(days=RECONCILED_DAYS)
+        wanted = Wanted(arguments.tenant, int(since.timestamp()), arguments.dry_run)
+        return await reconcile(store, settings, wanted)
     from server.metering.audit import Audit
 
     return await Audit(store, arguments.tenant).run()

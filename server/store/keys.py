@@ -92,8 +92,13 @@ def restricted(user_id: str) -> str:
 
 
 def account(user_id: str) -> str:
-    """What is known of a user's logins."""
+    """What is known of a user's logins, and of what it has bought."""
     return f"{{user:{user_id}}}:account"
+
+
+def payments(user_id: str) -> str:
+    """What was paid for."""
+    return f"{{user:{user_id}}}:payments"
 
 
 def identity(tenant_id: str, identity: str) -> str:
@@ -133,9 +138,15 @@ def of_account(user_id: str) -> tuple[str, str, str, str]:
     return user(user_id), ledger(user_id), account(user_id), restricted(user_id)
 
 
-def of_user(user_id: str) -> tuple[str, str, str, str, str, str, str]:
+def of_payments(user_id: str) -> tuple[str, str, str, str]:
+    """What the scripts of payments work on."""
+    return user(user_id), ledger(user_id), account(user_id), payments(user_id)
+
+
+def of_user(user_id: str) -> tuple[str, ...]:
     """All of a user's own keys, less the replies of single settles, which live for an hour."""
-    return *of_metered(user_id), settles(user_id), restricted(user_id), account(user_id)
+    of_life = settles(user_id), restricted(user_id), account(user_id), payments(user_id)
+    return *of_metered(user_id), *of_life
 
 
 ALL_CONFIGS = "tenant:*:config"

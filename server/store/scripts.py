@@ -10,7 +10,7 @@ _SERVER = Path(__file__).parent.parent
 # A reply's status also says how many holds went back, whatever the script did beside that.
 EXPIRED = 100
 _PRELUDE = (
-    *("base", "ledger", "holds", "extra", "keys", "user", "rate", "once"),
+    *("base", "ledger", "holds", "extra", "time", "keys", "user", "rate", "once"),
     *("new_user", "account"),
 )
 """In this order: each uses those before it."""

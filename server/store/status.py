@@ -23,3 +23,5 @@ class Status(IntEnum):
     TOO_MANY_CALLS = 16
     KEYS_EXPIRE = 17
     CLOSING = 18
+    STALE = 19
+    OVERTAKEN = 20

@@ -89,6 +89,12 @@ class Upstream:
         """As `post`; the host is one that the operator has chosen."""
         return self._send("GET", url, headers, b"", lambda: None, seconds, "")
 
+    def delete(
+        self, url: str, headers: Mapping[str, str], seconds: float
+    ) -> Coroutine[Any, Any, Response]:
+        """As `get`."""
+        return self._send("DELETE", url, headers, b"", lambda: None, seconds, "")
+
     def post(
         self,
         url: str,

@@ -56,9 +56,26 @@ const STEPS = {
     await until(() => isReady() || element("problem").textContent);
     return seen();
   },
+  // early.js has seen it before the page was loaded.
+  bought: async () => {
+    await until(isReady);
+    return { ...(await seen()), early: window.early };
+  },
+  buyPlan: () => leaveFor("/billing/checkout", { plan: "stripe_basic" }, "#pay"),
+  buyPack: () => leaveFor("/billing/checkout", { pack: "small" }, "#pay"),
+  cancel: () => leaveFor("/billing/portal", {}, "#cancel"),
   out: () => endBy("out"),
   delete: () => endBy("delete"),
 };
+
+// On the pages of the double of Stripe what is to be pressed is said by the fragment.
+function leaveFor(path, body, press) {
+  const headers = { Authorization: `Bearer ${localStorage.apiKey}` };
+  const returnUrl = location.origin + location.pathname;
+  fetch(plan.url + path, { method: "POST", headers, body: JSON.stringify({ ...body, returnUrl }) })
+    .then((reply) => reply.json())
+    .then(({ url }) => location.assign(url + press));
+}
 
 async function endBy(id) {
   const key = localStorage.apiKey;

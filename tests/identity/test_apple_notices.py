@@ -1,11 +1,12 @@
 """What becomes of users when Apple tells of their accounts there."""
 
+import json
 import time
 
 import httpx
 import pytest
 
-from tests.identity.people import Person, SignedIn, records_of, works
+from tests.identity.people import Person, SignedIn, account_key, index_of, records_of, works
 from tests.login_providers.signing import App
 from tests.processes import Valkey
 from tests.stored import record
@@ -52,6 +53,25 @@ def test_an_account_that_is_deleted_ends_its_user(app: App, valkey: Valkey, kind
     assert not works(user)
     assert record(valkey, user)["closed"]
     assert person.sign_in().reply["tokensLeft"] == 0
+
+
+def test_who_pays_for_a_plan_stays_without_the_identity(app: App, valkey: Valkey) -> None:
+    person = Person(app, "apple")
+    user = person.sign_in()
+    (index,) = index_of(valkey, user)
+    told = json.dumps(["stripe_basic", "active", 1, False])
+    valkey.client.hset(account_key(user), mapping={"subscription": told, "trialed": "1"})
+    deliver(app, person, "account-deleted")
+    assert works(user)
+    assert user.me()["identities"] == []
+    assert json.loads(str(valkey.client.get(index)))["userId"] == ""
+    new = person.sign_in()
+    assert (new.user_id != user.user_id, new.reply["tokensLeft"]) == (True, 0)
+    assert valkey.client.hexists(account_key(new), "trialed")
+    told = json.dumps(["stripe_basic", "canceled", 1, False])
+    valkey.client.hset(account_key(new), "subscription", told)
+    deliver(app, person, "account-deleted")
+    assert not works(new)
 
 
 def test_a_user_with_another_identity_stays(app: App) -> None:

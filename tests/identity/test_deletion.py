@@ -14,7 +14,7 @@ from tests.identity.interruptions import (
     close,
     keys_of,
 )
-from tests.identity.people import Person, SignedIn, index_of, records_of, works
+from tests.identity.people import Person, SignedIn, account_key, index_of, records_of, works
 from tests.login_providers.signing import App
 from tests.processes import Valkey
 from tests.stored import record
@@ -113,3 +113,20 @@ def test_a_link_meets_an_interrupted_deletion(app: App, valkey: Valkey) -> None:
     linked = person.sign_in(user, link=True)
     assert (linked.user_id, linked.reply["linked"]) == (user.user_id, True)
     assert record(valkey, old)["closed"]
+
+
+def test_who_has_had_a_trial_has_none_as_another_user(app: App, valkey: Valkey) -> None:
+    person, other = Person(app), Person(app, "apple")
+    user = person.sign_in()
+    valkey.client.hset(account_key(user), "trialed", "1")
+    (index,) = index_of(valkey, user)
+    for _ in range(2):
+        assert user.leave().status_code == 204
+        assert json.loads(str(valkey.client.get(index)))["trialed"] is True
+        user = person.sign_in()
+        assert valkey.client.hexists(account_key(user), "trialed")
+    new = other.sign_in()
+    assert not valkey.client.hexists(account_key(new), "trialed")
+    assert user.leave().status_code == 204
+    person.sign_in(new, link=True)
+    assert valkey.client.hexists(account_key(new), "trialed")

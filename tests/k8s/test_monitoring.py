@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 from server import errors
+from server.billing.errors import InvalidSignature, NotApplied
+from server.errors import Unavailable
 from server.metering import errors as metering_errors
 from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
@@ -97,7 +99,15 @@ def test_only_the_providers_faults_fire_its_alert() -> None:
     assert fire == {kind.label for kind in REFUSALS if issubclass(kind, ProviderError)}
     assert not any(re.fullmatch(pattern, outcome) for outcome in ("completed", "client_gone"))
     selectors = re.findall(r'outcome[!=~]+"', " ".join(EXPRESSIONS))
-    assert len(selectors) == 1, "this is the only one that is tested"
+    assert len(selectors) == 2, "this and the next are the only ones that are tested"
+
+
+def test_events_that_come_again_fire_their_alert() -> None:
+    (rule,) = [rule for rule in _alerts() if rule["alert"] == "VibeServerEventsFail"]
+    (pattern,) = re.findall(r'outcome=~"(.*?)"', rule["expr"])
+    assert set(pattern.split("|")) == {
+        kind.label for kind in (NotApplied, Unavailable, InvalidSignature)
+    }
 
 
 def test_each_refusal_has_a_label_of_its_own() -> None:

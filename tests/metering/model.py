@@ -181,6 +181,7 @@ def check(account: Account, user: User, valkey: Valkey) -> None:
         "group": account.group,
         "tokensLeft": account.tokens_left,
         "tokensExtra": account.extra,
+        "plan": None,
         "tokensHeld": account.held,
         "tokensUsed": account.tokens_used,
         "rateLimit": account.limit,

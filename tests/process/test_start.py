@@ -45,6 +45,7 @@ BAD_VALUES = {
     "TURNSTILE_URL": "https://user@turnstile.example/siteverify",
     "HCAPTCHA_URL": "https://hcaptcha.example/siteverify?a=b",
     "RECAPTCHA_URL": "https://recaptcha.example/site verify",
+    "STRIPE_URL": "http://localhost:4000",
 }
 
 Fails = Callable[..., tuple[int, str]]

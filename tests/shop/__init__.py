@@ -1,0 +1,1 @@
+"""Buying over HTTP, at a double of Stripe's: `make test-billing`."""
