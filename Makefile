@@ -27,10 +27,10 @@ test-abuse: .venv/development ## attack a server beside fifty honest users, who 
 test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
 	.venv/bin/python -m pytest tests/rollout
 
-test-aimock: .venv/development ## the gateway in front of an independent double, with npm's SDKs too
-	.venv/bin/python -m pytest tests/aimock
+test-aimock: .venv/development ## the official SDKs, and the gateway in front of an independent double
+	.venv/bin/python -m pytest tests/gateway/clients tests/aimock
 
-test-generators: .venv/development ## lint the API's document, generate clients of it and use them
+test-generators: .venv/development ## lint the API's document, generate requests and clients of it
 	.venv/bin/python -m pytest tests/generators
 
 test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
