@@ -25,7 +25,7 @@ test-abuse: .venv/development ## attack a server beside fifty honest users, who 
 	.venv/bin/python -m pytest tests/abuse
 
 test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
-	.venv/bin/python -m pytest tests/rollout
+	.venv/bin/python -m pytest tests/load tests/rollout
 
 test-aimock: .venv/development ## the official SDKs, and the gateway in front of an independent double
 	.venv/bin/python -m pytest tests/gateway/clients tests/aimock
@@ -36,8 +36,8 @@ test-generators: .venv/development ## lint the API's document, generate requests
 test-browsers: .venv/development ## npm's SDKs, and signing in, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
-test-identity: .venv/development ## sign-ins at once while workers are killed, and at doubles of others
-	.venv/bin/python -m pytest tests/sign_in_races tests/sign_in_elsewhere
+test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
+	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load
