@@ -18,7 +18,7 @@ install: .venv/development ## make .venv with all that run, test, check and benc
 test: .venv/development ## run the tests; those of the next seven commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
-test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
+test-faults: .venv/development ## kill, stop and cut everything: it goes on, and the money is right
 	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile
 
 test-abuse: .venv/development ## attack a server beside fifty honest users, who must not notice
