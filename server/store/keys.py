@@ -133,9 +133,14 @@ def of_keys(user_id: str) -> tuple[str, str, str]:
     return user(user_id), ledger(user_id), restricted(user_id)
 
 
-def of_account(user_id: str) -> tuple[str, str, str, str]:
-    """What a login works on."""
-    return user(user_id), ledger(user_id), account(user_id), restricted(user_id)
+def of_account(user_id: str) -> tuple[str, str, str]:
+    """A user with what is known of its logins."""
+    return user(user_id), ledger(user_id), account(user_id)
+
+
+def of_login(user_id: str) -> tuple[str, str, str, str]:
+    """What a login works on, and what ends one."""
+    return *of_account(user_id), restricted(user_id)
 
 
 def of_user(user_id: str) -> tuple[str, str, str, str, str, str, str]:
