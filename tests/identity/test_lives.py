@@ -1,6 +1,6 @@
 """How long users live: a day, until they spend; then as long as their key. Tokens are for ever."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import httpx
 import pytest
@@ -104,23 +104,6 @@ def test_where_keys_live_for_a_day_users_do_too(
         for _ in range(2):
             assert days_left(valkey, user) == [1, 1, 1]
             user.charge()
-
-
-@pytest.fixture
-def link(valkey: Valkey) -> Iterator[RedisLink]:
-    with RedisLink(valkey) as link:
-        yield link
-
-
-@pytest.fixture
-def held_up(link: RedisLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A tenant of a server whose Redis can be held up."""
-    output = tmp_path_factory.mktemp("held-up") / "out"
-    with (
-        Server(output, REDIS_URL=link.redis_url, REDIS_TIMEOUT="0.5") as server,
-        httpx.Client(base_url=server.url, timeout=10) as client,
-    ):
-        yield Api.new_tenant(client)
 
 
 def test_of_a_login_that_fails_a_key_is_left_that_opens_nothing(
