@@ -18,29 +18,29 @@ install: .venv/development ## make .venv with all that run, test, check and benc
 test: .venv/development ## run the tests; those of the next eight commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile
 
-test-faults: .venv/development ## kill, stop and cut everything, and check that the money is right
+test-faults: .venv/development ## kill, stop and cut everything: it goes on, and the money is right
 	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile
 
 test-abuse: .venv/development ## attack a server beside fifty honest users, who must not notice
 	.venv/bin/python -m pytest tests/abuse
 
 test-rollout: .venv/development ## replace two servers behind HAProxy under load (needs haproxy)
-	.venv/bin/python -m pytest tests/rollout
+	.venv/bin/python -m pytest tests/load tests/rollout
 
-test-aimock: .venv/development ## the gateway in front of an independent double, with npm's SDKs too
-	.venv/bin/python -m pytest tests/aimock
+test-aimock: .venv/development ## the official SDKs, and the gateway in front of an independent double
+	.venv/bin/python -m pytest tests/gateway/clients tests/aimock
 
 test-billing: .venv/development ## buy plans and packs at doubles of Stripe, ours and another's
-	.venv/bin/python -m pytest tests/shop tests/shop_elsewhere -n 2 --dist loadfile
+	.venv/bin/python -m pytest tests/billing tests/shop tests/shop_elsewhere -n 2 --dist loadfile
 
-test-generators: .venv/development ## lint the API's document, generate clients of it and use them
+test-generators: .venv/development ## lint the API's document, generate requests and clients of it
 	.venv/bin/python -m pytest tests/generators
 
 test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages of Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
-test-identity: .venv/development ## sign-ins at once while workers are killed, and at doubles of others
-	.venv/bin/python -m pytest tests/sign_in_races tests/sign_in_elsewhere
+test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
+	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

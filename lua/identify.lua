@@ -91,7 +91,7 @@ for _, key in ipairs(names_of(account, 'key')) do
 end
 call('HSET', account_key, 'key:' .. api_key, at)
 call('HSET', account_key, field, (linked and string.match(linked, '^%d+') or now) .. ' ' .. now)
-if trialed then call('HSETNX', account_key, 'trialed', now) end
+if trialed and not account.trialed then call('HSET', account_key, 'trialed', now) end
 for name, value in pairs(fields) do
   if value == cjson.null then
     call('HDEL', account_key, name)

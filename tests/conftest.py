@@ -9,6 +9,7 @@ import pytest
 from tests.api import Api
 from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
+from tests.redis_link import RedisLink
 
 _networks = cycle(range(1, 255))
 
@@ -46,3 +47,20 @@ def client(server: Server) -> Iterator[httpx.Client]:
 @pytest.fixture
 def api(client: httpx.Client) -> Api:
     return Api.new_tenant(client)
+
+
+@pytest.fixture
+def link(valkey: Valkey) -> Iterator[RedisLink]:
+    with RedisLink(valkey) as link:
+        yield link
+
+
+@pytest.fixture
+def held_up(link: RedisLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A tenant of a server whose Redis can be held up, by `link`."""
+    output = tmp_path_factory.mktemp("held-up") / "out"
+    with (
+        Server(output, REDIS_URL=link.redis_url, REDIS_TIMEOUT="0.5") as server,
+        httpx.Client(base_url=server.url, timeout=10) as client,
+    ):
+        yield Api.new_tenant(client)

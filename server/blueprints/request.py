@@ -114,6 +114,11 @@ class Request(StrictRequest):
         scheme, _, credential = self.headers.getone("authorization", "").partition(" ")
         return credential if scheme.lower() == "bearer" else ""
 
+    def api_key(self) -> str:
+        """That of the request, '' if there is none."""
+        # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
+        return self.headers.getone("x-api-key", "") or self.bearer()
+
     async def who(self, any_key: bool = False) -> Who:
         """The user that the request's API key belongs to, or belonged to until it was revoked. A
         restricted key may only be there if the route is for `any_key`.
@@ -122,8 +127,7 @@ class Request(StrictRequest):
         KeyNotAllowed, OriginNotAllowed. Whether the user still has the key, and is of this tenant,
         each script checks (read_user in lua/prelude/user.lua).
         """
-        # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
-        api_key = self.headers.getone("x-api-key", "") or self.bearer()
+        api_key = self.api_key()
         if not api_key:
             raise InvalidApiKey
         services, restricted = self.services, None

@@ -64,7 +64,7 @@ async def answer_sign_in(
                 group,
                 config.user_groups.by_name[group],
                 request.ref,
-                request.headers.getone("x-api-key", "") or request.bearer(),
+                request.api_key(),
                 body.get("link", False),
                 body.get("newKey", False),
                 config.auth.keep_profile,

@@ -31,8 +31,8 @@ _LONGEST_NAME = 64
 _NOT_OFFERED = "The prompt {!r} is not offered here"
 _OWNER = "prompts"
 """What the list of models says instead of an endpoint."""
-_ANY = [None]
 # A prompt can have all the messages that there must be.
+_ANY = [None]
 BYTES_IN_MEMORY = 3
 """For each of a filled prompt: its text, and what is made of that to be sent."""
 

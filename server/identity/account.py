@@ -67,12 +67,17 @@ class Seen(NamedTuple):
 async def see(store: Store, tenant_id: str, user_id: str, api_key: str, ledger_size: int) -> Seen:
     """`api_key`: that the user must have, '' for none. Raises Unavailable and Unreadable."""
     status, values = await store.run(
-        "account", keys.of_account(user_id)[:3], tenant_id, api_key, ledger_size
+        "account", keys.of_account(user_id), tenant_id, api_key, ledger_size
     )
     if status is not Status.OK:
         return Seen(status, Account())
     group, count, now_ms, fields = values
     return Seen(status, parse(fields), group.decode(), count, now_ms)
+
+
+async def take_identity_from(store: Store, user_id: str, identity: str) -> None:
+    """The user lists it no more; whose it is, its own key says. Raises Unavailable."""
+    await store.delete_fields(keys.account(user_id), f"identity:{identity}")
 
 
 def parse(fields: list[Any]) -> Account:

@@ -3,7 +3,7 @@
 import orjson
 
 from server.errors import Unreadable
-from server.identity.account import see
+from server.identity.account import see, take_identity_from
 from server.identity.deletion import Deletion
 from server.identity.sessions import Sessions
 from server.login_providers.apple_events import AppleEvent
@@ -44,10 +44,9 @@ class AppleNotices:
     async def _unlink(self, tenant_id: str, identity: str, user_id: str, has_trialed: bool) -> None:
         """Takes it away before it is nobody's, since who then has it may be another; and after
         that, since a login that had found it the user's may have given it back."""
-        account, name = keys.account(user_id), f"identity:{identity}"
-        await self._store.delete_fields(account, name)
+        await take_identity_from(self._store, user_id, identity)
         await self._deletion.release(tenant_id, identity, user_id, has_trialed)
-        await self._store.delete_fields(account, name)
+        await take_identity_from(self._store, user_id, identity)
 
     async def _owner(self, tenant_id: str, identity: str) -> str:
         """'' for nobody."""

@@ -18,13 +18,12 @@ import orjson
 from server.identity.errors import ChallengeFailed, ChallengeUnavailable
 from server.settings import Settings
 from server.tenants.auth import Challenge
-from server.upstream.client import Upstream
+from server.upstream.client import FORM, Upstream
 from server.upstream.errors import UpstreamError
 
 log = logging.getLogger(__name__)
 
 _MOST_REPLY_BYTES = 16 * 1024
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 # What they say of us, or of themselves, and not of the token.
 _NOT_OF_THE_TOKEN = ("missing-input-secret", "invalid-input-secret", "internal-error")
 
@@ -61,7 +60,7 @@ class Challenges:
         """The reply's status and body. Raises UpstreamError."""
         form = urlencode({"secret": challenge.secret, "response": token}).encode()
         url = self._urls[challenge.provider]
-        response = await self._upstream.post(url, _FORM, form, tenant_id=tenant_id)
+        response = await self._upstream.post(url, FORM, form, tenant_id=tenant_id)
         return response.status, await response.read(_MOST_REPLY_BYTES)
 
 

@@ -63,7 +63,7 @@ class Deletion:
     async def _close(self, tenant_id: str, user_id: str, api_key: str) -> list[Any] | None:
         """The fields of the account; None where there is none to close."""
         status, values = await self._store.run(
-            "close", keys.of_account(user_id), tenant_id, api_key, self._ledger_size
+            "close", keys.of_login(user_id), tenant_id, api_key, self._ledger_size
         )
         fields: list[Any] | None = values[0] if status is Status.OK else None
         return fields

@@ -68,7 +68,7 @@ class Identification:
         for _ in range(_MOST_TRIES):
             status, values = await self._store.run(
                 "identify",
-                keys.of_account(claim.user_id),
+                keys.of_login(claim.user_id),
                 *(login.tenant_id, login.identity_name),
                 *(login.group_name, login.group.tokens),
                 *(login.group.rate_limit, login.group.rate_limit_window),

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from server.errors import InvalidApiKey, Unavailable, Unreadable
-from server.identity.account import see
+from server.identity.account import see, take_identity_from
 from server.identity.deletion import Deletion
 from server.identity.errors import IdentityTaken, RecentLoginRequired
 from server.identity.identification import Claim, Identification, Identified, UserClosing
@@ -130,8 +130,7 @@ class Ladder:
         owner = await self._claim(login, claim.user_id)
         if owner.user_id == claim.user_id:
             return True
-        name = f"identity:{login.identity_name}"
-        await self._store.delete_fields(keys.account(claim.user_id), name)
+        await take_identity_from(self._store, claim.user_id, login.identity_name)
         return False
 
 

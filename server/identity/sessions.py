@@ -41,7 +41,7 @@ class Sessions:
         api_key = await self._records.make(who.user_id, self._key_ttl_ms)
         status, values = await self._store.run(
             "rotate",
-            keys.of_account(who.user_id)[:3],
+            keys.of_account(who.user_id),
             *(who.tenant_id, who.api_key, api_key),
             *(STILL_WORKS_MS, self._ledger_size),
         )
@@ -69,7 +69,7 @@ class Sessions:
     async def _end(self, tenant_id: str, user_id: str, api_key: str, everywhere: bool) -> Status:
         status, values = await self._store.run(
             "logout",
-            keys.of_account(user_id),
+            keys.of_login(user_id),
             *(tenant_id, api_key, int(everywhere), self._ledger_size),
         )
         if status is Status.OK:

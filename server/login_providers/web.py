@@ -12,7 +12,7 @@ import orjson
 from server import metrics
 from server.login_providers.errors import LoginProviderFailed, LoginProviderTimeout
 from server.login_providers.identity import ProviderName
-from server.upstream.client import Upstream
+from server.upstream.client import FORM, Upstream
 from server.upstream.errors import TimedOut, UpstreamError
 from server.upstream.response import Response
 
@@ -21,7 +21,6 @@ LARGEST_ANSWER = 64 * 1024
 QUESTIONS = 3
 """That a sign-in may have to ask one after the other: each may take this part of the time."""
 
-_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 _MAX_AGE = re.compile(r"(?:^|[,\s])max-age=(\d{1,9})(?:$|[,\s])", re.IGNORECASE)
 
 
@@ -69,7 +68,7 @@ class Web:
         if form is None:
             response = await self._upstream.get(url, {}, self._seconds)
         else:
-            response = await self._upstream.post(url, _FORM, form, seconds=self._seconds)
+            response = await self._upstream.post(url, FORM, form, seconds=self._seconds)
         body = await response.read(LARGEST_ANSWER)
         return Answer(response.status, _object(body), _max_age(response))
 

@@ -3,19 +3,13 @@
 from time import time
 from typing import Any
 
-from server.providers.endings import Ending, ending_of
+from server.providers.endings import ending_of
+from server.providers.for_chat.reply import reason_for
 from server.providers.for_messages.reply import calls_of, function_of
 from server.providers.reading import an_object, count, objects, string
 from server.providers.usage import numbers_in
 
 _TEXTS = (None, "text", "output_text")
-_REASONS: dict[Ending, str] = {
-    "natural": "stop",
-    "sequence": "stop",
-    "calls": "tool_calls",
-    "cut": "length",
-    "filtered": "content_filter",
-}
 
 
 class ConcealedChat:
@@ -57,7 +51,7 @@ def _choice(choice: dict[str, Any], member: str) -> dict[str, Any]:
         "index": count(choice.get("index")),
         member: _message(an_object(choice.get(member))),
         "logprobs": None,
-        "finish_reason": None if ending is None else _REASONS.get(ending, "length"),
+        "finish_reason": None if ending is None else reason_for(ending),
     }
 
 

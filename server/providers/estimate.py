@@ -64,11 +64,6 @@ class Prompt(NamedTuple):
     unbounded_paths: tuple[str, ...]
     has_long_cache: bool
 
-    @property
-    def unbounded(self) -> str:
-        """The first of such paths, '' if there is none."""
-        return self.unbounded_paths[0] if self.unbounded_paths else ""
-
     def tokens(self, image_tokens: int, more: int = 0) -> int:
         """`more`: bytes that are sent beside it."""
         return -(-(self.size + more) // PROMPT_BYTES) + self.attachments * image_tokens

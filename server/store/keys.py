@@ -32,20 +32,25 @@ def logins(tenant_id: str, window: str) -> str:
     return f"{{tenant:{tenant_id}:logins}}:{window}"
 
 
+def _hashed(text: str) -> str:
+    # A login provider's text may have a half of a character.
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+
+
 def challenge(tenant_id: str, token: str) -> str:
     """Of a token that a login has brought; hashed, so that its size is bounded."""
-    return logins(tenant_id, f"challenge:{hashlib.sha256(token.encode()).hexdigest()}")
+    return logins(tenant_id, f"challenge:{_hashed(token)}")
 
 
 def redirect(tenant_id: str, state: str) -> str:
     """Of a sign-in that is at its provider. Hashed, here and below: who can read Redis' keys cannot
     go on with it."""
-    return f"tenant:{tenant_id}:auth:{hashlib.sha256(state.encode()).hexdigest()}"
+    return f"tenant:{tenant_id}:auth:{_hashed(state)}"
 
 
 def redirect_code(tenant_id: str, code: str) -> str:
     """Of one that is back, and has not been exchanged."""
-    return f"tenant:{tenant_id}:code:{hashlib.sha256(code.encode()).hexdigest()}"
+    return f"tenant:{tenant_id}:code:{_hashed(code)}"
 
 
 def api_key(api_key: str) -> str:
@@ -70,8 +75,8 @@ def once_fields(operation: str, idempotency_key: str | None) -> tuple[str, str]:
     if idempotency_key is None:
         return "", ""
     digest = hashlib.sha256(f"{operation}:{idempotency_key}".encode()).digest()
-    old_digest = hashlib.sha256(idempotency_key.encode()).hexdigest()
-    return base64.urlsafe_b64encode(digest[:12]).decode(), f"{operation}:{old_digest}"
+    old = f"{operation}:{_hashed(idempotency_key)}"
+    return base64.urlsafe_b64encode(digest[:12]).decode(), old
 
 
 def ledger(user_id: str) -> str:
@@ -108,7 +113,7 @@ def identity(tenant_id: str, identity: str) -> str:
 
 def hashed_identity(provider: str, subject: str) -> str:
     """The subject may be what its provider likes, and is personal."""
-    return f"{provider}:{hashlib.sha256(subject.encode(errors='surrogatepass')).hexdigest()}"
+    return f"{provider}:{_hashed(subject)}"
 
 
 def of_metered(user_id: str) -> tuple[str, str, str, str]:
@@ -133,9 +138,14 @@ def of_keys(user_id: str) -> tuple[str, str, str]:
     return user(user_id), ledger(user_id), restricted(user_id)
 
 
-def of_account(user_id: str) -> tuple[str, str, str, str]:
-    """What a login works on."""
-    return user(user_id), ledger(user_id), account(user_id), restricted(user_id)
+def of_account(user_id: str) -> tuple[str, str, str]:
+    """A user with what is known of its logins."""
+    return user(user_id), ledger(user_id), account(user_id)
+
+
+def of_login(user_id: str) -> tuple[str, str, str, str]:
+    """What a login works on, and what ends one."""
+    return *of_account(user_id), restricted(user_id)
 
 
 def of_payments(user_id: str) -> tuple[str, str, str, str]:

@@ -151,7 +151,7 @@ class Pipeline:
         """`key`: of a GET."""
         if self._down:
             raise NotSent(self._down)
-        command.deadline = self._patience.now() + self._patience.seconds
+        command.deadline = self._patience.deadline()
         if key:
             self._queue.add_get(key, command)
         else:

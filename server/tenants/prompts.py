@@ -30,8 +30,8 @@ LONGEST_PROMPT = 65_536
 """Of a prompt with the longest values, in characters: a short request must not make a long one."""
 MOST_PATTERNS = 30
 """Of a config, different ones: those that are too large take 120 ms to be found so."""
-_COPIES = 64
 # The engine compiles no more than 10 MiB, so this many copies fit only of what takes 160 KiB.
+_COPIES = 64
 MOST_COMPILED = 3
 """In memory at a time, of all tenants: the engine remembers what it has found by one, up to 2.4 MB
 in each of two threads. Most take 0.1 ms to be compiled anew."""

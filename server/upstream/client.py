@@ -34,6 +34,8 @@ from server.upstream.turns import Turns
 
 log = logging.getLogger(__name__)
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+"""The header of a request whose body is a form."""
 CONNECT_TRIES = 20
 REMEMBERED_URLS = 1_000
 # Of each response, and twice that in passing: where its reader is slow the provider has to wait.

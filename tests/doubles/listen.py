@@ -1,6 +1,11 @@
 """How all doubles listen."""
 
+import argparse
+import asyncio
+import signal
 import socket
+import sys
+from collections.abc import Callable
 
 from aiohttp import web
 
@@ -26,3 +31,27 @@ async def listen(app: web.Application, port: int) -> tuple[web.AppRunner, str]:
         await runner.cleanup()
         raise
     return runner, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def run(
+    name: str, about: str | None, port: int, app: Callable[[], web.Application], says: str
+) -> None:
+    """`python -m <name>`: serves until SIGTERM or SIGINT, on `port` unless it is told another.
+    `says`, with {url} in it, is printed then."""
+    parser = argparse.ArgumentParser(prog=f"python -m {name}", description=about)
+    parser.add_argument("--port", type=int, default=port)
+    try:
+        asyncio.run(_serve(app(), parser.parse_args().port, says))
+    except OSError as error:
+        sys.exit(f"Cannot listen: {error}")
+
+
+async def _serve(app: web.Application, port: int, says: str) -> None:
+    """Raises OSError when the port is taken."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    runner, url = await listen(app, port)
+    print(says.format(url=url), flush=True)
+    await stop.wait()
+    await runner.cleanup()

@@ -1,9 +1,8 @@
 """Temporary users live as long as they are used, and never longer than their keys."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.api import ADMIN, Api, User
@@ -131,23 +130,6 @@ async def test_many_requests_at_once_renew_it(api: Api, server: Server, valkey: 
     for user in users:
         eventually(lambda user=user: days_left(valkey, user) == [30, 30, 30])  # type: ignore[misc]
     assert audit(valkey, api).returncode == 0
-
-
-@pytest.fixture
-def link(valkey: Valkey) -> Iterator[RedisLink]:
-    with RedisLink(valkey) as link:
-        yield link
-
-
-@pytest.fixture
-def held_up(link: RedisLink, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
-    """A tenant of a server whose Redis can be held up."""
-    output = tmp_path_factory.mktemp("renewal") / "out"
-    with (
-        Server(output, REDIS_URL=link.redis_url, REDIS_TIMEOUT="0.5") as server,
-        httpx.Client(base_url=server.url, timeout=10) as client,
-    ):
-        yield Api.new_tenant(client)
 
 
 def test_the_key_is_first_and_what_a_dead_worker_left_is_done_by_the_next_use(

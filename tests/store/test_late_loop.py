@@ -11,7 +11,7 @@ from tests.api import Api, User
 from tests.callers import Answer, Load
 from tests.hurried import BLOCKED, Hurried
 from tests.metrics.scrape import scrape
-from tests.processes import Valkey, until
+from tests.processes import until
 from tests.redis_link import RedisLink
 
 TIMEOUT = 2.0
@@ -19,12 +19,6 @@ TIMEOUT = 2.0
 BLOCK_SECONDS = 1.5 * TIMEOUT
 SLACK = 3.0
 """What a noisy machine may add to a time limit, s."""
-
-
-@pytest.fixture
-def link(valkey: Valkey) -> Iterator[RedisLink]:
-    with RedisLink(valkey) as link:
-        yield link
 
 
 @pytest.fixture

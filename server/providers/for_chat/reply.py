@@ -66,6 +66,11 @@ def finish_reason(stop_reason: Any, has_calls: bool) -> str:
         ending = "calls"
     elif ending == "calls" and not has_calls:
         ending = "natural"
+    return reason_for(ending)
+
+
+def reason_for(ending: Ending) -> str:
+    """The `finish_reason`."""
     return _FINISH_REASONS.get(ending, "length")
 
 

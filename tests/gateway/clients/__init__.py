@@ -1,0 +1,1 @@
+"""What the official SDKs make of the gateway. `make test-aimock` runs these, too."""
