@@ -11,7 +11,7 @@ from typing import Literal
 from server.billing.account import Object, StripeAccount
 from server.billing.catalog import Catalog
 from server.billing.errors import BillingFailed, NotApplied
-from server.billing.objects import customer_of, id_of, member, owner_of
+from server.billing.objects import customer_of, id_of, is_payment, member, owner_of
 from server.billing.payments import Orphan
 from server.billing.refresh import Buyer, Refresh, orphaned
 
@@ -64,7 +64,10 @@ class Events:
             work = partial(self._ask_again, kind, about)
             await self._refresh.run(account, catalog, (owner[1], customer_id), work)
         except Orphan as error:
-            orphaned(account.tenant_id, str(about.get("id")), str(error))
+            # As of a plan that ends with its user's account.
+            if not is_payment(about):
+                return "ignored"
+            orphaned(account.tenant_id, id_of(about), str(error))
             return "orphan"
         return "applied"
 

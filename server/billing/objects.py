@@ -50,6 +50,12 @@ def owner_of(one: Object) -> tuple[str, str] | None:
     return None
 
 
+def is_payment(one: Object) -> bool:
+    """Is it money that came, for a pack or a period of a plan?"""
+    is_pack = one.get("mode") == "payment" and one.get("payment_status") == "paid"
+    return is_pack or (one.get("object") == "invoice" and bool(one.get("amount_paid")))
+
+
 class Times(NamedTuple):
     """In ms."""
 

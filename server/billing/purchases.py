@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from server.billing.account import Object, StripeAccount
-from server.billing.objects import customer_of, id_of, member, owner_of
+from server.billing.objects import customer_of, id_of, is_payment, owner_of
 
 Owner = tuple[str, str]
 """The IDs of a user, and of the customer that it says it is."""
@@ -35,7 +35,7 @@ class Purchases:
             user_id = await self._user_of(each, customer_id) if customer_id else ""
             if user_id:
                 paid = found.setdefault((user_id, customer_id), [])
-                if _is_paid(each):
+                if is_payment(each):
                     paid.append(id_of(each))
         return found
 
@@ -55,9 +55,3 @@ class Purchases:
             owner = self._owners[customer_id] = owner_of(customer) or ("", "")
         tenant_id, user_id = owner
         return user_id if tenant_id == self._account.tenant_id else ""
-
-
-def _is_paid(one: Object) -> bool:
-    """A pack, or a period of a plan."""
-    is_pack = member(one, "mode") == "payment" and member(one, "payment_status") == "paid"
-    return is_pack or (one.get("object") == "invoice" and bool(one.get("amount_paid")))

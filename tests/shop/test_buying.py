@@ -169,25 +169,6 @@ def test_a_customer_that_is_deleted(shop: Shop, buyer: ShopUser) -> None:
     assert buyer.state() == ("google_logged_in", FREE)
 
 
-def test_who_deletes_the_account_pays_no_more(shop: Shop, buyer: ShopUser) -> None:
-    def delete() -> httpx.Response:
-        path = f"/{shop.api.tenant_id}/auth/me"
-        return shop.api.client.delete(path, headers=buyer.headers)
-
-    session = buyer.buy(plan="stripe_basic")
-    unpaid = buyer.open(pack="small")
-    shop.account.ask("fault", matches="DELETE /v1/", status=429)
-    refused = delete()
-    assert (refused.status_code, refused.json()) == (502, {"error": "Billing provider failed"})
-    assert buyer.state() == ("stripe_basic", BASIC)
-    assert delete().status_code == 204
-    assert shop.stripe.subscriptions.retrieve(session.subscription).status == "canceled"
-    assert shop.stripe.checkout.sessions.retrieve(unpaid).status == "expired"
-    shop.finish()
-    assert shop.api.get("/balance", buyer.headers).status_code == 401
-    assert not shop.valkey.client.exists(f"{{user:{buyer.user_id}}}:payments")
-
-
 def test_old_versions_of_the_api(shop: Shop, buyer: ShopUser) -> None:
     """An endpoint's version is the tenant's choice, and a bought thing the same in all."""
     shop.account.ask("account", old_periods=True)
