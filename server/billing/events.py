@@ -53,7 +53,7 @@ class Events:
         self, account: StripeAccount, catalog: Catalog, kind: str, about: Object
     ) -> Outcome:
         if kind in OF_CHARGES:
-            about = await self._charge(account, about)
+            about = await charge_of(account, about)
         customer_id = customer_of(about)
         if not customer_id:
             return "ignored"
@@ -85,13 +85,14 @@ class Events:
         else:
             await self._refresh.plan(buyer)
 
-    async def _charge(self, account: StripeAccount, about: Object) -> Object:
-        """The charge that it is, or that it disputes; with nothing in it if there is none."""
-        is_charge = about.get("object") == "charge"
-        charge_id = id_of(about if is_charge else about.get("charge"))
-        charge = await account.get(f"charges/{charge_id}") if charge_id else None
-        return charge or {}
-
     async def _owner(self, account: StripeAccount, customer_id: str) -> tuple[str, str] | None:
         customer = await account.get(f"customers/{customer_id}")
         return owner_of(customer) if customer is not None else None
+
+
+async def charge_of(account: StripeAccount, about: Object) -> Object:
+    """The charge that it is, or that it disputes; with nothing in it if there is none."""
+    is_charge = about.get("object") == "charge"
+    charge_id = id_of(about if is_charge else about.get("charge"))
+    charge = await account.get(f"charges/{charge_id}") if charge_id else None
+    return charge or {}

@@ -34,11 +34,13 @@ NOT_DONE = 2
 
 
 class Wanted(NamedTuple):
-    """What was bought since (seconds); `is_dry`: is only told, not mended."""
+    """What was bought since (seconds); `is_dry`: is only told, not mended; `of_undelivered`: by
+    those alone whose events Stripe could not deliver."""
 
     tenant_id: str
     since: int
     is_dry: bool
+    of_undelivered: bool
 
 
 async def reconcile(store: Store, settings: Settings, wanted: Wanted) -> int:
@@ -53,9 +55,10 @@ async def reconcile(store: Store, settings: Settings, wanted: Wanted) -> int:
         catalog = Catalog(tenant.config)
         accounts = StripeAccounts(upstream, settings.stripe_url, Timeouts().stripe)
         account = accounts.of(wanted.tenant_id, catalog.api_key)
+        bought = await Purchases(account).since(wanted.since, wanted.of_undelivered)
         return await _Reconciliation(
             store, settings.ledger_entries, (account, catalog), wanted.is_dry
-        ).run(wanted.since)
+        ).run(bought)
     except InvalidTenant:
         log.error("There is no tenant %s", wanted.tenant_id)
     except BillingNotConfigured:
@@ -81,9 +84,8 @@ class _Reconciliation:
         self._skipped = 0
         """Users of whom nothing can be said."""
 
-    async def run(self, since: int) -> int:
+    async def run(self, bought: dict[Owner, list[str]]) -> int:
         """As reconcile."""
-        bought = await Purchases(self._seller[0]).since(since)
         suspects = await self._each([*bought], self._is_wrong, shows_progress=True)
         if suspects:
             await asyncio.sleep(SETTLE_DOWN_SECONDS)  # of events under way

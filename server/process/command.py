@@ -96,6 +96,11 @@ def _parse_arguments() -> argparse.Namespace:
     reconcile.add_argument(
         "--since", type=_date, default=None, help="YYYY-MM-DD, UTC (default: 35 days ago)"
     )
+    reconcile.add_argument(
+        "--undelivered",
+        action="store_true",
+        help="only of those whose events Stripe could not deliver",
+    )
     reconcile.add_argument("--dry-run", action="store_true", help="tell, and mend nothing")
     arguments = parser.parse_args()
     arguments.command = arguments.command or "serve"
@@ -123,7 +128,8 @@ async def _maintain(arguments: argparse.Namespace, store: Store, settings: Setti
         from server.billing.reconcile import Wanted, reconcile
 
         since = arguments.since or datetime.now(UTC) - timedelta(days=RECONCILED_DAYS)
-        wanted = Wanted(arguments.tenant, int(since.timestamp()), arguments.dry_run)
+        how = arguments.dry_run, arguments.undelivered
+        wanted = Wanted(arguments.tenant, int(since.timestamp()), *how)
         return await reconcile(store, settings, wanted)
     from server.metering.audit import Audit
 

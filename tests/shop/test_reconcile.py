@@ -70,6 +70,20 @@ def test_what_is_wrong_is_told_by_its_ids(shop: Shop) -> None:
     assert other.state() == ("stripe_basic", BASIC)
 
 
+def test_only_those_whose_events_were_not_delivered(shop: Shop) -> None:
+    shop.listen()
+    calm, disputed, buyer = shop.buyer(), shop.buyer(), shop.buyer()
+    calm.buy(pack="small")
+    session = disputed.buy(pack="small")
+    shop.listen(drop=["*"])
+    shop.account.ask("dispute", charge=disputed.charge_of(session).id)
+    buyer.buy(plan="stripe_basic")
+    told = reconcile(shop, *of_tenant(shop), "--undelivered")
+    assert (told.returncode, lines(told)[-1]) == (1, "reconcile: 2 users, 2 repaired")
+    assert disputed.state() == ("google_logged_in", FREE)
+    assert buyer.state() == ("stripe_basic", BASIC)
+
+
 def test_a_refund_and_a_dispute_that_nobody_told_of_are_found(shop: Shop) -> None:
     buyer = shop.buyer()
     sessions = [buyer.buy(pack="small") for _ in range(2)]
