@@ -5,9 +5,8 @@ from typing import Any, NamedTuple
 
 from server.billing.account import Object
 from server.billing.errors import BillingFailed
+from server.identity.account import LIVE
 
-LIVE = ("active", "trialing", "past_due")
-"""Of a subscription that gives its plan's limits."""
 UNDER_WAY = (*LIVE, "unpaid", "paused")
 """Of one beside which there must be no other."""
 TENANT, USER, PLAN, PRICE, PACK, TOKENS = (

@@ -17,7 +17,6 @@ from server.billing.account import Object, StripeAccount
 from server.billing.catalog import Catalog, Offered
 from server.billing.errors import NotApplied
 from server.billing.objects import (
-    LIVE,
     TOKENS,
     customer_of,
     id_of,
@@ -27,6 +26,7 @@ from server.billing.objects import (
 )
 from server.billing.paid_invoices import Unpriced, payment_of
 from server.billing.payments import BEYOND, Orphan, Overtaken, Payment, Payments, Plan
+from server.identity.account import LIVE
 from server.metering.results import Subscription
 from server.metrics.billing import payment_orphaned
 from server.who import Ref

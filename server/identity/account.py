@@ -11,7 +11,7 @@ from server.store.status import Status
 from server.store.store import Store
 
 RECENT_MS = 60 * 60 * 1000
-_PAID_FOR = ("active", "trialing", "past_due")
+LIVE = ("active", "trialing", "past_due")
 """What Stripe says of a subscription that gives its plan's limits."""
 
 
@@ -50,7 +50,7 @@ class Account:
             _, status, *_ = orjson.loads(self.known.get("subscription", '["", ""]'))
         except (ValueError, TypeError):
             raise Unreadable("the subscription of a user") from None
-        return status in _PAID_FOR
+        return status in LIVE
 
 
 class Seen(NamedTuple):
