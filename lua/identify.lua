@@ -21,6 +21,7 @@
   ARGV[12] details        other fields of the account, JSON; null removes one
   ARGV[13] ledger_size    entries that are kept
   ARGV[14] ref            for the ledger, JSON
+  ARGV[15] claimed_at     of the claim by which the identity is the user's, ms
   Returns {status, group, tokens_left, rate_limit, rate_limit_window, is_created, is_linked,
            {api_key, ...}, {ended, ...}}: keys that are to be permanent, and those whose records are
            to be removed
@@ -29,19 +30,22 @@
                  be: a key may outlive its user, but not the reverse
     UNKNOWN_KEY  {status} alone: the user has lost the key that the login came with, or soon will
     CLOSING      {status} alone: the user is being deleted, or was
+    MISMATCH     {status} alone: the claim is over, since the identity was taken from the user
 ]]
 local user_key, ledger_key, account_key, keys_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, identity, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
 local again, api_key, is_new = ARGV[7] == '1', ARGV[8], ARGV[9] == '1'
 local alone, confirmed, details = ARGV[10] == '1', ARGV[11], ARGV[12]
-local ledger_size, ref = tonumber(ARGV[13]), ARGV[14]
+local ledger_size, ref, claimed_at = tonumber(ARGV[13]), ARGV[14], tonumber(ARGV[15])
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
 local account, fields = read_account(account_key), cjson.decode(details)
 local user = read_user(user_key, ledger_key, ledger_size, tenant, '', now)
 if not user and call('EXISTS', user_key) == 1 or user and user.closing then return {CLOSING} end
+local unlinked = tonumber(account['unlinked:' .. identity] or 0)
+if unlinked >= claimed_at then return {MISMATCH} end
 -- One with a deadline was given up for another: it is not to stay by this.
 if not is_new and not (user and user.apiKeys[api_key] == true) then return {UNKNOWN_KEY} end
 
@@ -86,9 +90,11 @@ for _, key in ipairs(names_of(account, 'ended')) do
 end
 note_ended(account_key, ended, now)
 for _, key in ipairs(names_of(account, 'key')) do
-  if not user.apiKeys[key] then call('HDEL', account_key, 'key:' .. key) end
+  if not user.apiKeys[key] then call('HDEL', account_key, 'key:' .. key, 'new:' .. key) end
 end
 call('HSET', account_key, 'key:' .. api_key, at)
+if is_new then call('HSET', account_key, 'new:' .. api_key, now) end
+if unlinked > 0 then call('HDEL', account_key, 'unlinked:' .. identity) end
 call('HSET', account_key, field, (linked and string.match(linked, '^%d+') or now) .. ' ' .. now)
 for name, value in pairs(fields) do
   if value == cjson.null then

@@ -4,15 +4,19 @@
 
   KEYS[1] identity  string  JSON, as claim.lua has it
   ARGV[1] user_id
+  ARGV[2] claimed_at      of the claim that is over; 0 for any of this user's
   Returns {status}
     OK
-    MISMATCH  it is not this user's: nothing was done
+    MISMATCH  it is not this user's, or by another claim: nothing was done
 ]]
-local identity_key, user_id = KEYS[1], ARGV[1]
+local identity_key, user_id, claimed_at = KEYS[1], ARGV[1], tonumber(ARGV[2])
 
 local TOMBSTONE_MS = 400 * DAY_MS
 
 local text = call('GET', identity_key)
-if not text or cjson.decode(text).userId ~= user_id then return {MISMATCH} end
-call('SET', identity_key, string.format('{"userId":"","at":%d}', now_ms()), 'PX', TOMBSTONE_MS)
+local identity = text and cjson.decode(text)
+if not identity or identity.userId ~= user_id then return {MISMATCH} end
+if claimed_at ~= 0 and identity.at ~= claimed_at then return {MISMATCH} end
+local at = math.max(now_ms(), identity.at)
+call('SET', identity_key, string.format('{"userId":"","at":%d}', at), 'PX', TOMBSTONE_MS)
 return {OK}

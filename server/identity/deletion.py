@@ -79,6 +79,8 @@ class Deletion:
         await self._records.remove(account.ended, user_id)
         await self._store.run("bury", keys.of_user(user_id), tenant_id)
 
-    async def release(self, tenant_id: str, identity: str, user_id: str) -> None:
-        """Makes the identity nobody's, if it is this user's."""
-        await self._store.run("release", [keys.identity(tenant_id, identity)], user_id)
+    async def release(
+        self, tenant_id: str, identity: str, user_id: str, claimed_at: int = 0
+    ) -> None:
+        """Makes the identity nobody's, if it is this user's, by that claim or, for 0, by any."""
+        await self._store.run("release", [keys.identity(tenant_id, identity)], user_id, claimed_at)
