@@ -16,12 +16,13 @@
   ARGV[7] again           1: the identity has had its free tokens; 0
   ARGV[8] trialed         1: the identity has had a trial; 0
   ARGV[9] api_key         whose record there is
-  ARGV[10] is_new          1: made for this login; 0: that which the login came with
+  ARGV[10] is_new         1: made for this login; 0: that which the login came with
   ARGV[11] alone          1: all other keys end, the restricted ones too; 0
   ARGV[12] confirmed      keys whose records do not expire, JSON
   ARGV[13] details        other fields of the account, JSON; null removes one
   ARGV[14] ledger_size    entries that are kept
   ARGV[15] ref            for the ledger, JSON
+  ARGV[16] claimed_at     of the claim by which the identity is the user's, ms
   Returns {status, group, tokens_left, rate_limit, rate_limit_window, is_created, is_linked,
            {api_key, ...}, {ended, ...}}: keys that are to be permanent, and those whose records are
            to be removed
@@ -30,19 +31,22 @@
                  be: a key may outlive its user, but not the reverse
     UNKNOWN_KEY  {status} alone: the user has lost the key that the login came with, or soon will
     CLOSING      {status} alone: the user is being deleted, or was
+    MISMATCH     {status} alone: the claim is over, since the identity was taken from the user
 ]]
 local user_key, ledger_key, account_key, keys_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local tenant, identity, group, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local rate_limit, rate_limit_window = tonumber(ARGV[5]), tonumber(ARGV[6])
 local again, trialed, api_key, is_new = ARGV[7] == '1', ARGV[8] == '1', ARGV[9], ARGV[10] == '1'
 local alone, confirmed, details = ARGV[11] == '1', ARGV[12], ARGV[13]
-local ledger_size, ref = tonumber(ARGV[14]), ARGV[15]
+local ledger_size, ref, claimed_at = tonumber(ARGV[14]), ARGV[15], tonumber(ARGV[16])
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
 local account, fields = read_account(account_key), cjson.decode(details)
 local user = read_user(user_key, ledger_key, ledger_size, tenant, '', now)
 if not user and call('EXISTS', user_key) == 1 or user and user.closing then return {CLOSING} end
+local unlinked = tonumber(account['unlinked:' .. identity] or 0)
+if unlinked >= claimed_at then return {MISMATCH} end
 -- One with a deadline was given up for another: it is not to stay by this.
 if not is_new and not (user and user.apiKeys[api_key] == true) then return {UNKNOWN_KEY} end
 
@@ -87,9 +91,11 @@ for _, key in ipairs(names_of(account, 'ended')) do
 end
 note_ended(account_key, ended, now)
 for _, key in ipairs(names_of(account, 'key')) do
-  if not user.apiKeys[key] then call('HDEL', account_key, 'key:' .. key) end
+  if not user.apiKeys[key] then call('HDEL', account_key, 'key:' .. key, 'new:' .. key) end
 end
 call('HSET', account_key, 'key:' .. api_key, at)
+if is_new then call('HSET', account_key, 'new:' .. api_key, now) end
+if unlinked > 0 then call('HDEL', account_key, 'unlinked:' .. identity) end
 call('HSET', account_key, field, (linked and string.match(linked, '^%d+') or now) .. ' ' .. now)
 if trialed and not account.trialed then call('HSET', account_key, 'trialed', now) end
 for name, value in pairs(fields) do

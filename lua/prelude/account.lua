@@ -2,8 +2,12 @@
   The account of a user that has signed in, a hash:
     identity:<provider>:<hash>  when it was linked, and when it last signed in: <ms> <ms>
     key:<api_key>               when a login last came with this key or was answered with it, ms
+    new:<api_key>               when a login listed the key, ms; its own record is still to be made
+                                permanent, and nobody has been told it
     ended:<api_key>             since when a key is the user's no more, ms; its own record is still
                                 to be removed
+    unlinked:<provider>:<hash>  of an identity that was taken from the user: the claim by which it
+                                was the user's, ms
     stripeCustomer, subscription, ticket, applied, period, trialed, syncedAt
                                 of what it has bought: customer.lua, ticket.lua, plan.lua
   and what is known of the person, under names of its own.
@@ -59,7 +63,7 @@ end
 -- Notes keys that the user has lost, until the caller has removed their records.
 local function note_ended(account_key, api_keys, since_ms)
   for _, api_key in ipairs(api_keys) do
-    call('HDEL', account_key, 'key:' .. api_key)
+    call('HDEL', account_key, 'key:' .. api_key, 'new:' .. api_key)
     call('HSET', account_key, 'ended:' .. api_key, since_ms)
   end
 end

@@ -75,11 +75,6 @@ async def see(store: Store, tenant_id: str, user_id: str, api_key: str, ledger_s
     return Seen(status, parse(fields), group.decode(), count, now_ms)
 
 
-async def take_identity_from(store: Store, user_id: str, identity: str) -> None:
-    """The user lists it no more; whose it is, its own key says. Raises Unavailable."""
-    await store.delete_fields(keys.account(user_id), f"identity:{identity}")
-
-
 def parse(fields: list[Any]) -> Account:
     """Of the hash, each name before its value. Raises Unreadable."""
     account = Account()
@@ -101,5 +96,5 @@ def _add(account: Account, name: str, value: str) -> None:
         account.logins[rest] = int(value)
     elif kind == "ended":
         account.ended.append(rest)
-    else:
+    elif kind not in ("new", "unlinked"):
         account.known[name] = value

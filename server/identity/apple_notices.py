@@ -3,11 +3,12 @@
 import orjson
 
 from server.errors import Unreadable
-from server.identity.account import see, take_identity_from
+from server.identity.account import see
 from server.identity.deletion import Deletion
 from server.identity.sessions import Sessions
 from server.login_providers.apple_events import AppleEvent
 from server.store import keys
+from server.store.status import Status
 from server.store.store import Store
 
 
@@ -25,7 +26,7 @@ class AppleNotices:
     async def heed(self, tenant_id: str, event: AppleEvent) -> None:
         """What is older than the identity's last login changes nothing: it may be a replay."""
         identity = keys.hashed_identity("apple", event.subject)
-        user_id = await self._owner(tenant_id, identity)
+        user_id, claimed_at = await self._claim(tenant_id, identity)
         # Empty where there is no such user, or it is being deleted.
         account = (await see(self._store, tenant_id, user_id, "", self._ledger_size)).account
         linked = account.identities.get(identity)
@@ -38,20 +39,22 @@ class AppleNotices:
         elif event.kind == "account-deleted" and goes:
             await self._deletion.finish(tenant_id, user_id)
         elif event.kind == "account-deleted":
-            # Who pays for a plan has its keys still, and can end what it pays for.
-            await self._unlink(tenant_id, identity, user_id, account.has_trialed)
+            # Taken away before it is nobody's, since who has it then may be another. Who pays for a
+            # plan has its keys still, and can end what it pays for.
+            status, _ = await self._store.run(
+                "unlink", [keys.account(user_id)], identity, claimed_at, event.at_ms
+            )
+            if status is Status.OK:
+                has_trialed = account.has_trialed
+                await self._deletion.release(tenant_id, identity, user_id, claimed_at, has_trialed)
 
-    async def _unlink(self, tenant_id: str, identity: str, user_id: str, has_trialed: bool) -> None:
-        """Takes it away before it is nobody's, since who then has it may be another; and after
-        that, since a login that had found it the user's may have given it back."""
-        await take_identity_from(self._store, user_id, identity)
-        await self._deletion.release(tenant_id, identity, user_id, has_trialed)
-        await take_identity_from(self._store, user_id, identity)
-
-    async def _owner(self, tenant_id: str, identity: str) -> str:
-        """'' for nobody."""
+    async def _claim(self, tenant_id: str, identity: str) -> tuple[str, int]:
+        """Whose it is, '' for nobody, and by which claim."""
         text = await self._store.get_bulk(keys.identity(tenant_id, identity))
+        if text is None:
+            return "", 0
         try:
-            return str(orjson.loads(text)["userId"]) if text is not None else ""
+            claim = orjson.loads(text)
+            return str(claim["userId"]), int(claim["at"])
         except (ValueError, LookupError, TypeError):
             raise Unreadable("an identity") from None

@@ -72,7 +72,7 @@ class Deletion:
         self, tenant_id: str, user_id: str, account: Account, revoke: Revoke | None
     ) -> None:
         for identity in account.identities:
-            await self.release(tenant_id, identity, user_id, account.has_trialed)
+            await self.release(tenant_id, identity, user_id, has_trialed=account.has_trialed)
         if revoke is not None:
             known = account.known
             await revoke(known.get("appleClientId", ""), known.get("appleToken", ""))
@@ -80,8 +80,13 @@ class Deletion:
         await self._store.run("bury", keys.of_user(user_id), tenant_id)
 
     async def release(
-        self, tenant_id: str, identity: str, user_id: str, has_trialed: bool = False
+        self,
+        tenant_id: str,
+        identity: str,
+        user_id: str,
+        claimed_at: int = 0,
+        has_trialed: bool = False,
     ) -> None:
-        """Makes the identity nobody's, if it is this user's."""
+        """Makes the identity nobody's, if it is this user's, by that claim or, for 0, by any."""
         key = keys.identity(tenant_id, identity)
-        await self._store.run("release", [key], user_id, int(has_trialed))
+        await self._store.run("release", [key], user_id, claimed_at, int(has_trialed))

@@ -16,16 +16,21 @@ _MOST_TRIES = 5
 
 class Claim(NamedTuple):
     """Whose an identity is; `again`: it has had its free tokens; `trialed`: and a trial of a plan;
-    `is_new`: it was nobody's."""
+    `is_new`: it was nobody's; `at_ms`: later than of any claim of it before."""
 
     user_id: str
     again: bool
     trialed: bool
     is_new: bool
+    at_ms: int
 
 
 class UserClosing(Exception):
     """The identity is of a user who is being deleted, or was."""
+
+
+class Unlinked(Exception):
+    """The identity was taken from the user after the claim."""
 
 
 class Identified(NamedTuple):
@@ -50,11 +55,11 @@ class Identification:
 
     async def with_bearer(self, login: LoginRequest, claim: Claim) -> Identified | None:
         """With the API key that it came with; None if the user has lost that. Raises
-        UserClosing."""
+        UserClosing and Unlinked."""
         return await self._identify(login, claim, login.bearer, is_new=False)
 
     async def with_new_key(self, login: LoginRequest, claim: Claim) -> Identified:
-        """Raises UserClosing."""
+        """Raises UserClosing and Unlinked."""
         api_key = await self._records.make(claim.user_id)
         done = await self._identify(login, claim, api_key, is_new=True)
         if done is None:
@@ -75,15 +80,18 @@ class Identification:
                 *(int(claim.again), int(claim.trialed)),
                 *(api_key, int(is_new), int(login.new_key)),
                 *(orjson.dumps(confirmed), orjson.dumps(login.known())),
-                *(self._ledger_size, orjson.dumps(login.ref)),
+                *(self._ledger_size, orjson.dumps(login.ref), claim.at_ms),
             )
             if status is Status.CLOSING:
                 raise UserClosing
+            if status is Status.MISMATCH:
+                raise Unlinked
             if status is Status.UNKNOWN_KEY:
                 return None
             if status is Status.OK:
                 *_, api_keys, ended = values
-                await self._keep(login, claim, _texts(api_keys))
+                kept = await self._keep(login, claim, _texts(api_keys))
+                await self._records.are_kept(kept, claim.user_id)
                 await self._records.remove(_texts(ended), claim.user_id)
                 return _identified(api_key, *values[:6])
             confirmed += await self._keep(login, claim, _texts(values[0]))

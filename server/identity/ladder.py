@@ -6,7 +6,8 @@ harm; whatever a login that died has left, the next one of that identity finishe
     account   of the API key that it came with: whose is it, and has that user an identity?
     claim     the identity is somebody's from now on, of that user or of one who is to be made
     issue     the record of a key to answer with, unless that is the one it came with
-    identify  the user has the identity and the key, and is made, or moved to the login's group
+    identify  the user has the identity and the key, and is made, or moved to the login's group;
+              but not by a claim that ended meanwhile, since the identity was taken from the user
     keep      the records of the user's keys stay, and those of keys that have ended go
 
 `tests/identity/ladder_model.py` tries them in every order, with deaths between.
@@ -16,10 +17,16 @@ from typing import NamedTuple
 from uuid import uuid4
 
 from server.errors import InvalidApiKey, Unavailable, Unreadable
-from server.identity.account import see, take_identity_from
+from server.identity.account import see
 from server.identity.deletion import Deletion
 from server.identity.errors import IdentityTaken, RecentLoginRequired
-from server.identity.identification import Claim, Identification, Identified, UserClosing
+from server.identity.identification import (
+    Claim,
+    Identification,
+    Identified,
+    Unlinked,
+    UserClosing,
+)
 from server.identity.login_request import LoginRequest, LoginResult
 from server.identity.restricted import is_restricted
 from server.identity.users import Users
@@ -64,12 +71,14 @@ class Ladder:
                 await self._deletion.finish(
                     login.tenant_id, claim.user_id, login.identity_name, login.revoke
                 )
-                bearer = await self._bearer_of(login)
-                continue
-            is_late = done.is_linked and not claim.is_new
-            if not is_late or await self._is_still(login, claim):
+            except Unlinked:
+                await self._deletion.release(
+                    login.tenant_id, login.identity_name, claim.user_id, claim.at_ms
+                )
+            else:
                 return _result(claim, done, bearer)
-        raise Unavailable("a login met users being deleted, again and again")
+            bearer = await self._bearer_of(login)
+        raise Unavailable("the claims of a login ended, again and again")
 
     async def _bearer_of(self, login: LoginRequest) -> _Bearer | None:
         """None where the key is none that works: an expired one must not bar a login."""
@@ -100,11 +109,12 @@ class Ladder:
         )
 
     async def _claim(self, login: LoginRequest, candidate: str) -> Claim:
-        status, (user_id, again, trialed) = await self._store.run(
+        status, (user_id, again, trialed, at_ms) = await self._store.run(
             "claim", [keys.identity(login.tenant_id, login.identity_name)], candidate
         )
         try:
-            return Claim(user_id.decode(), bool(again), bool(trialed), status is Status.OK)
+            flags = bool(again), bool(trialed), status is Status.OK
+            return Claim(user_id.decode(), *flags, at_ms)
         except UnicodeDecodeError:
             raise Unreadable("the user of an identity is not UTF-8") from None
 
@@ -116,22 +126,13 @@ class Ladder:
         raise IdentityTaken
 
     async def _identify(self, login: LoginRequest, claim: Claim, is_own: bool) -> Identified:
-        """Raises UserClosing."""
+        """Raises UserClosing and Unlinked."""
         done = None
         if is_own and not login.new_key:
             done = await self._identification.with_bearer(login, claim)
         if done is None:  # or the key was revoked meanwhile
             done = await self._identification.with_new_key(login, claim)
         return done
-
-    async def _is_still(self, login: LoginRequest, claim: Claim) -> bool:
-        """Is the identity the user's? Somebody had claimed it, but the user did not have it: maybe
-        it was taken away meanwhile, since Apple told that the account has gone."""
-        owner = await self._claim(login, claim.user_id)
-        if owner.user_id == claim.user_id:
-            return True
-        await take_identity_from(self._store, claim.user_id, login.identity_name)
-        return False
 
 
 def _candidate(login: LoginRequest, bearer: _Bearer | None) -> str:

@@ -2,7 +2,7 @@
 
 A key is listed by its user only while it has a record, so that the record is made first and removed
 last; each lies in a slot of its own. One that is made for a login under way expires, until the user
-lists it.
+lists it; that it is still to be made permanent, the user's account says.
 """
 
 import asyncio
@@ -33,6 +33,15 @@ class Records:
             *(self._store.replace(keys.api_key(key), user_id) for key in api_keys)
         )
         return [key for key, reply in zip(api_keys, found, strict=True) if reply is None]
+
+    async def are_kept(self, api_keys: Sequence[str], user_id: str) -> None:
+        """The account need not say of these any more that they are to be."""
+        new = (f"new:{api_key}" for api_key in api_keys)
+        await self._store.delete_fields(keys.account(user_id), *new)
+
+    async def make_permanent(self, api_key: str) -> None:
+        """Of a key that no user lists yet."""
+        await self._store.persist(keys.api_key(api_key))
 
     async def end(self, api_key: str, user_id: str, expires_at_ms: int) -> None:
         await self._store.replace(keys.api_key(api_key), user_id, expires_at_ms)

@@ -1,6 +1,6 @@
 """Sessions: what a user may do with the API keys that it has."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from server.errors import InvalidApiKey
 from server.identity.account import Seen, see
@@ -39,20 +39,25 @@ class Sessions:
     async def rotate(self, who: Who) -> Rotated:
         """Another key for the one that it came with."""
         api_key = await self._records.make(who.user_id, self._key_ttl_ms)
-        status, values = await self._store.run(
-            "rotate",
-            keys.of_account(who.user_id),
-            *(who.tenant_id, who.api_key, api_key),
-            *(STILL_WORKS_MS, self._ledger_size),
-        )
+        status, values = await self._rotate(who, api_key, is_permanent=False)
+        if status is Status.KEYS_EXPIRE:
+            await self._records.make_permanent(api_key)
+            status, values = await self._rotate(who, api_key, is_permanent=True)
         if status is Status.UNKNOWN_KEY:
             await self._records.remove([api_key], who.user_id)
             raise InvalidApiKey
-        old_expires_at_ms, permanent, ended = values
-        await self._records.keep([key.decode() for key in permanent], who.user_id)
+        old_expires_at_ms, ended = values
         await self._records.end(who.api_key, who.user_id, old_expires_at_ms)
         await self._records.remove([key.decode() for key in ended], who.user_id)
         return Rotated(api_key, old_expires_at_ms)
+
+    async def _rotate(self, who: Who, api_key: str, is_permanent: bool) -> tuple[Status, list[Any]]:
+        return await self._store.run(
+            "rotate",
+            keys.of_account(who.user_id),
+            *(who.tenant_id, who.api_key, api_key),
+            *(STILL_WORKS_MS, int(is_permanent), self._ledger_size),
+        )
 
     async def log_out(self, who: Who, everywhere: bool) -> None:
         """Ends the key that it came with, or all that the user has."""

@@ -38,6 +38,13 @@ async def faults_of_account(
         yield f"{count} API keys that have ended have records"
 
 
+def keys_under_way(values: list[bytes]) -> set[str]:
+    """API keys that logins have listed whose records are still to be made permanent: they may have
+    died, and then nobody was told of the keys."""
+    names = (name.decode() for name in values[::2])
+    return {name.partition(":")[2] for name in names if name.startswith("new:")}
+
+
 async def _owner(store: Store, tenant_id: str, identity: str) -> Any:
     text = await store.get_bulk(keys.identity(tenant_id, identity))
     return orjson.loads(text)["userId"] if text is not None else None

@@ -14,7 +14,7 @@ import orjson
 from server.amounts import is_amount
 from server.errors import Unreadable
 from server.logs import printable
-from server.metering.account_audit import faults_of_account
+from server.metering.account_audit import faults_of_account, keys_under_way
 from server.metering.payments_audit import faults_of_payments
 from server.metering.restricted_audit import faults_of_restricted
 from server.metering.results import Entry
@@ -104,7 +104,8 @@ class Audit:
         faults += faults_of_payments(user, account, paid)
         of_account = faults_of_account(self._store, user_id, user, account, ends)
         faults += [fault async for fault in of_account]
-        return faults + await self._faults_of_keys(user_id, user, user_expiry)
+        told = user["apiKeys"].keys() - keys_under_way(account)
+        return faults + await self._faults_of_keys(user_id, user, user_expiry, told)
 
     async def _is_ours(self, user_key: str) -> bool:
         """Of a user that cannot be read: is it to be checked? A hash `user:1` is of another
@@ -118,10 +119,13 @@ class Audit:
             return True
 
     async def _faults_of_keys(
-        self, user_id: str, user: dict[str, Any], user_expiry: list[int]
+        self, user_id: str, user: dict[str, Any], user_expiry: list[int], told: set[str]
     ) -> list[str]:
+        """`told`: those of its keys that somebody may know."""
         faults = []
         for number, (api_key, lasts) in enumerate(user["apiKeys"].items(), 1):
+            if api_key not in told:
+                continue
             # The key itself is a secret.
             if fault := await self._fault_of_key(user_id, api_key, lasts, user_expiry):
                 faults.append(f"API key {number} {fault}")

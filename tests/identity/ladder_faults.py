@@ -18,7 +18,7 @@ def faults_at_rest(world: World) -> list[str]:
     """When the last logins are through."""
     found, users = faults(world), world.users.items()
     alive = {name: user for name, user in users if not user.closed and not user.closing}
-    for identity, (owner, _) in world.identities.items():
+    for identity, (owner, *_) in world.identities.items():
         linked = [name for name, user in alive.items() if identity in user.identities]
         if linked != [owner]:
             found.append(f"{identity} is of {owner}, and is in {linked}")

@@ -17,12 +17,11 @@ CHANGES = (
     "who meets a deletion does not release its identity",
     "an ended key is not remembered",
     "a key's record is written again",
-    "who gives back an identity does not claim it again",
-    "an identity is taken away once",
+    "an unlinked identity is not remembered",
+    "who meets the end of a claim does not release its identity",
+    "a later claim is released",
 )
 """Each makes the ladder wrong, and is one that somebody might make."""
-DONE = "", "LINKED"
-"""What `identify` answers then."""
 
 
 @dataclass
@@ -32,8 +31,13 @@ class User:
     temporary: bool = True
     closing: bool = False
     closed: bool = False
-    identities: set[str] = field(default_factory=set)
+    identities: dict[str, int] = field(default_factory=dict)
+    """Each with the claim by which it has signed in last."""
     ended: set[str] = field(default_factory=set)
+    new: set[str] = field(default_factory=set)
+    """Keys whose records are still to be made permanent."""
+    unlinked: dict[str, int] = field(default_factory=dict)
+    """By which claim an identity was the user's that was taken from it."""
 
 
 class World:
@@ -41,7 +45,8 @@ class World:
 
     def __init__(self, change: str = "", most_keys: int = 20) -> None:
         self.change, self.most_keys = change, most_keys
-        self.identities: dict[str, tuple[str, bool]] = {}
+        self.identities: dict[str, tuple[str, bool, int]] = {}
+        """Whose it is, whether it has had its tokens, and by which claim."""
         self.users: dict[str, User] = {}
         self.records: dict[str, tuple[str, bool]] = {}
         """API key -> its user, and whether it expires."""
@@ -65,31 +70,45 @@ class World:
         user = self.users.get(name)
         return name if user and key in user.keys else None
 
-    def claim(self, identity: str, candidate: str) -> tuple[str, bool]:
-        owner, again = self.identities.get(identity, ("", False))
-        if owner:
-            return owner, again
-        self.identities[identity] = candidate, identity in self.identities
+    def claim(self, identity: str, candidate: str) -> tuple[str, bool, int]:
+        owner, _, at = self.identities.get(identity, ("", False, 0))
+        if not owner:
+            self.identities[identity] = candidate, identity in self.identities, at + 1
         return self.identities[identity]
 
-    def release(self, identity: str, name: str) -> None:
-        if self.identities.get(identity, ("", False))[0] == name:
-            self.identities[identity] = "", True
+    def release(self, identity: str, name: str, claimed_at: int = 0) -> None:
+        owner, _, at = self.identities.get(identity, ("", False, 0))
+        is_it = claimed_at in (0, at) or self.change == "a later claim is released"
+        if owner == name and is_it:
+            self.identities[identity] = "", True, at
             if self.change == "release forgets the identity":
                 del self.identities[identity]
 
-    def take_away(self, name: str, identity: str) -> None:
-        if name in self.users:
-            self.users[name].identities.discard(identity)
+    def unlink(self, name: str, identity: str, claimed_at: int) -> bool:
+        user = self.users.get(name)
+        if user is None or user.identities.get(identity, claimed_at + 1) > claimed_at:
+            return False
+        del user.identities[identity]
+        if self.change != "an unlinked identity is not remembered":
+            user.unlinked[identity] = claimed_at
+        return True
 
     def identify(
-        self, name: str, identity: str, again: bool, key: str, confirmed: list[str], alone: bool
+        self,
+        name: str,
+        identity: str,
+        claim: tuple[bool, int],
+        key: str,
+        confirmed: list[str],
+        alone: bool,
     ) -> str | list[str]:
-        """'' if it is done, LINKED if the identity is new to the user, another status, or keys to
-        confirm first."""
+        """A status, '' if it is done, or keys to confirm first."""
         user = self.users.get(name)
+        again, claimed_at = claim
         if user and (user.closing or user.closed):
             return "CLOSING"
+        if user and user.unlinked.get(identity, 0) >= claimed_at:
+            return "MISMATCH"
         if key.startswith("temp") and not (user and key in user.keys):
             return "UNKNOWN_KEY"
         expiring = [one for one in user.keys if one not in confirmed] if user else []
@@ -100,11 +119,11 @@ class World:
             user = self.users[name] = User([])
         if not user.identities and not again:
             self.grants[identity] += 1
-        is_linked = identity not in user.identities
-        user.identities.add(identity)
+        user.identities[identity] = claimed_at
+        user.unlinked.pop(identity, None)
         user.temporary = False
         self._list(user, key, alone)
-        return "LINKED" if is_linked else ""
+        return ""
 
     def _list(self, user: User, key: str, alone: bool) -> None:
         others = [one for one in user.keys if one != key]
@@ -112,7 +131,10 @@ class World:
         most = self.most_keys - key.startswith("key")
         lost = others if alone else of_logins[: max(len(of_logins) - most, 0)]
         user.keys = [one for one in others if one not in lost] + [key]
+        if key.startswith("key"):
+            user.new.add(key)
         self.end(user, lost)
+        user.new.intersection_update(user.keys)
 
     def end(self, user: User, keys: list[str]) -> None:
         for key in keys:
@@ -152,7 +174,14 @@ class World:
                 del self.users[name]
 
 
-def login(world: World, name: str, identity: str, bearer: str = "", alone: bool = False) -> Steps:
+def login(
+    world: World,
+    name: str,
+    identity: str,
+    bearer: str = "",
+    alone: bool = False,
+    link: bool = False,
+) -> Steps:
     """As Ladder.login."""
     mine, is_anonymous = None, False
     if bearer:
@@ -161,25 +190,29 @@ def login(world: World, name: str, identity: str, bearer: str = "", alone: bool 
         is_anonymous = mine is not None and not world.users[mine].identities
     for number in range(5):
         yield
-        candidate = mine if mine and is_anonymous else f"{name} {number}"
-        was_taken = world.identities.get(identity, ("", False))[0] != ""
-        owner, again = world.claim(identity, candidate)
+        candidate = mine if mine and (is_anonymous or link) else f"{name} {number}"
+        owner, again, claimed_at = world.claim(identity, candidate)
+        claim = again, claimed_at
+        if link and owner != mine:
+            return  # refused
         is_own = owner == mine and not alone
         key, outcome = bearer, "UNKNOWN_KEY"
         if is_own:
-            outcome = yield from _identify(world, owner, identity, again, bearer, alone)
+            outcome = yield from _identify(world, owner, identity, claim, bearer, alone)
         if outcome == "UNKNOWN_KEY":
             key = f"key {name} {number}"
             yield
             world.records[key] = owner, True
-            outcome = yield from _identify(world, owner, identity, again, key, alone)
-        if outcome in DONE:
-            is_late = was_taken and outcome == "LINKED"
-            if is_late and not (yield from _is_still(world, owner, identity)):
-                continue
+            outcome = yield from _identify(world, owner, identity, claim, key, alone)
+        if outcome == "":
             if world.user_of(key):  # else by the cap, or by who wanted to be alone
                 world.known[key] = owner
             return
+        if outcome == "MISMATCH":
+            if world.change != "who meets the end of a claim does not release its identity":
+                yield
+                world.release(identity, owner, claimed_at)
+            continue
         yield from _finish(world, owner)
         if world.change != "who meets a deletion does not release its identity":
             yield
@@ -187,31 +220,23 @@ def login(world: World, name: str, identity: str, bearer: str = "", alone: bool 
         mine = None if mine == owner else mine
 
 
-def _is_still(world: World, owner: str, identity: str) -> Generator[None, None, bool]:
-    if world.change == "who gives back an identity does not claim it again":
-        return True
-    yield
-    if world.claim(identity, owner)[0] == owner:
-        return True
-    yield
-    world.take_away(owner, identity)
-    return False
-
-
 def _identify(
-    world: World, owner: str, identity: str, again: bool, key: str, alone: bool
+    world: World, owner: str, identity: str, claim: tuple[bool, int], key: str, alone: bool
 ) -> Generator[None, None, str]:
     confirmed: list[str] = []
     while True:
         yield
-        outcome = world.identify(owner, identity, again, key, confirmed, alone)
+        outcome = world.identify(owner, identity, claim, key, confirmed, alone)
         if isinstance(outcome, str):
             break
         confirmed += yield from _keep(world, owner, outcome)
-    if outcome in DONE:
+    if outcome == "":
         user = world.users[owner]
         keys, ended = list(user.keys), sorted(user.ended)
-        yield from _keep(world, owner, keys)
+        kept = yield from _keep(world, owner, keys)
+        yield
+        if owner in world.users:
+            world.users[owner].new.difference_update(kept)
         yield from _remove(world, owner, ended)
     return outcome
 
@@ -264,12 +289,11 @@ def _finish(world: World, name: str) -> Steps:
 def unlink(world: World, name: str, identity: str) -> Steps:
     """As AppleNotices, of a user that has another identity."""
     yield
-    world.take_away(name, identity)
+    owner, _, at = world.identities[identity]
     yield
-    world.release(identity, name)
-    if world.change != "an identity is taken away once":
+    if owner == name and world.unlink(name, identity, at):
         yield
-        world.take_away(name, identity)
+        world.release(identity, name, at)
 
 
 def expire(world: World, name: str) -> Steps:

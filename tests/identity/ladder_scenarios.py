@@ -60,12 +60,24 @@ def alone(world: World) -> list[Steps]:
     return [login(world, "one", "google", key, alone=True), login(world, "two", "google", key)]
 
 
+def _two_identities(world: World) -> str:
+    """Of one user; its key."""
+    key = _account(world)
+    world.identities["apple"] = "A", False, 1
+    world.users["A"].identities["apple"] = 1
+    return key
+
+
 def notice(world: World) -> list[Steps]:
-    """Of a user that has two identities."""
-    _account(world)
-    world.identities["apple"] = "A", False
-    world.users["A"].identities.add("apple")
+    _two_identities(world)
     return [unlink(world, "A", "apple"), login(world, "one", "apple"), login(world, "two", "apple")]
+
+
+def notice_and_link(world: World) -> list[Steps]:
+    """Which comes twice, of a user that wants back what is taken from it."""
+    key = _two_identities(world)
+    notices = [unlink(world, "A", "apple") for _ in range(2)]
+    return [*notices, login(world, "one", "apple", key, link=True)]
 
 
 def three_devices(world: World) -> list[Steps]:
@@ -100,4 +112,6 @@ SCENARIOS = [
     deletion_of_an_anonymous_bearer,
     too_many_keys,
     alone,
+    notice,
+    notice_and_link,
 ]

@@ -97,15 +97,6 @@ def test_rotate_of_an_anonymous_user(app: App, valkey: Valkey) -> None:
     assert works(user)
 
 
-def test_rotate_again_lets_stay_what_one_that_died_has_left(app: App, valkey: Valkey) -> None:
-    user = app.api.login()
-    user.grant({"tokens": 1})
-    lost = rotate(user)
-    valkey.client.pexpire(f"apiKey:{lost.api_key}", 600_000)
-    rotate(user)
-    assert left_ms(valkey, f"apiKey:{lost.api_key}") == -1
-
-
 def test_a_login_with_the_old_key_does_not_let_it_stay(app: App, valkey: Valkey) -> None:
     person = Person(app)
     user = person.sign_in()
