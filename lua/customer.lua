@@ -22,8 +22,9 @@ local now = now_ms()
 local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
 local function has_field(key, beginning)
-  for _, field in ipairs(call('HGETALL', key)) do
-    if string.sub(field, 1, #beginning) == beginning then return 1 end
+  local fields = call('HGETALL', key)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, #beginning) == beginning then return 1 end
   end
   return 0
 end

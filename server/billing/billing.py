@@ -105,7 +105,7 @@ class Billing:
         customer = await self._payments.customer(who)
         if not customer.customer_id:
             return
-        if not customer.is_recent:
+        if customer.must_sign_in:
             raise RecentLoginRequired
         account, _ = self._of(tenant)
         # First what could still be paid: it would be nobody's.
@@ -122,7 +122,7 @@ class Billing:
         customer = await self._payments.customer(who)
         if not customer.customer_id:
             raise NoCustomer
-        if not customer.is_recent:
+        if customer.must_sign_in:
             raise RecentLoginRequired
         back = {"return_url": return_url} if return_url else {}
         session = await account.post(

@@ -70,6 +70,11 @@ class Customer(NamedTuple):
     is_recent: bool
     """A login had to do with its key within the last hour."""
 
+    @property
+    def must_sign_in(self) -> bool:
+        """Before it ends, or changes, what it has bought. Who has lost its identity cannot."""
+        return self.is_identified and not self.is_recent
+
 
 class Credited(NamedTuple):
     """What a pack gave, now or, `replayed`, before."""

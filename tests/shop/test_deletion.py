@@ -39,6 +39,21 @@ def test_who_deletes_the_account_pays_no_more(shop: Shop) -> None:
     assert not shop.valkey.client.exists(f"{{user:{buyer.user_id}}}:payments")
 
 
+def test_who_has_lost_the_identity_can_end_what_it_pays_for(shop: Shop) -> None:
+    """As where Apple tells that the account has gone: nobody can sign in to it again."""
+    buyer = shop.buyer()
+    shop.account.ask("pay", id=buyer.open(plan="stripe_basic"))
+    account = f"{{user:{buyer.user_id}}}:account"
+    shop.valkey.client.hset(account, f"key:{buyer.api_key}", "1")
+    assert delete(buyer).json() == {"error": "Recent login required"}
+    assert shop.api.post("/billing/portal", None, buyer.headers).status_code == 403
+    shop.valkey.client.hdel(account, f"identity:google:{buyer.user_id}")
+    assert shop.api.post("/billing/portal", None, buyer.headers).status_code == 201
+    assert delete(buyer).status_code == 204
+    (subscription,) = shop.stripe.subscriptions.list({"status": "all"}).data
+    assert subscription.status == "canceled"
+
+
 def test_the_end_of_a_plan_that_is_told_late_is_no_orphan(shop: Shop) -> None:
     """Else each account that is deleted would raise the alarm."""
     shop.listen()
