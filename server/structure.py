@@ -5,7 +5,7 @@ the text: bytes alone say little. A string of 10 MiB is one value, as much of `{
 """
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 # What a value begins with or comes after, so that there are at most as many values as these, and
 # one. In strings they mean nothing.
@@ -21,7 +21,8 @@ VALUE_BYTES = 100
 """What a value takes in memory besides its text, at most, as Python's objects."""
 
 
-class Structure(NamedTuple):
+@dataclass(slots=True)
+class Structure:
     """`values`: objects, arrays, members' names, strings, numbers and so on, at most; `depth`: how
     deeply they are nested."""
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable
 from typing import Any
 
@@ -154,7 +155,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
             portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
             asked, attempts = await aside(portion.owners, _plan, text, caller, config)
         if asked.ask.prompt:
-            caller = caller._replace(headers=NO_HEADERS)
+            caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
         meter = request.meter(asked.ask.stream)
         fault = None
@@ -172,7 +173,8 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
 
 def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
     """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
-    is_long = len(text) > body.ASIDE_BYTES
+    length: float = len(text)
+    is_long = length > body.ASIDE_BYTES
     sent, wire, who = body.parse(text), caller.wire, caller.who
     try:
         ask = wire.ask(sent)
@@ -181,9 +183,10 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
         if (filled := fill(config, sent, wire)) is None:
             raise
         sent, ask, targets = filled
+        length = math.inf  # of what the tenant has written, too
     user = user_of_tenant(who.tenant_id, who.user_id)
     try:
-        asked = Asked(sent, wire, ask, measure(sent), caller.headers, user, is_long)
+        asked = Asked(sent, wire, ask, measure(sent, length), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
     return asked, plan(asked, targets)

@@ -1,6 +1,6 @@
 """Attempts: the endpoints that a call may go to, each with what it may cost there."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
@@ -15,7 +15,8 @@ _TOO_MANY_LOGPROBS = (
 )
 
 
-class Attempt(NamedTuple):
+@dataclass(slots=True)
+class Attempt:
     """A call as one endpoint would get it.
 
     `prompt` is an estimate in the endpoint's tokens, `limit` the asked for or configured output

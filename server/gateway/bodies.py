@@ -4,7 +4,8 @@ They are made when the call has its tokens: until then nobody knows whether it m
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -24,7 +25,8 @@ and all of these are in memory together."""
 _NOT_TAKEN = "The model does not take this prompt with these values and messages"
 
 
-class Sent(NamedTuple):
+@dataclass(slots=True)
+class Sent:
     """What one endpoint is sent, apart from model, limit and stream: `body` is what `translation`
     made of the client's, and empty when it is not needed any more. `source` is that of the reply;
     `may_reason`: the endpoint may produce reasoning that a stream does not show."""

@@ -7,8 +7,9 @@ the call ends.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from server import metrics
 from server.errors import Refusal
@@ -41,7 +42,8 @@ ANSWERED = (200, 201, 202)
 T = TypeVar("T")
 
 
-class Caller(NamedTuple):
+@dataclass(slots=True)
+class Caller:
     """Whose call it is; of `headers`, those of the request, few are passed on."""
 
     who: Who
@@ -80,9 +82,10 @@ class Call:
 
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
-        rules, _, most = self._judged
-        least, who = self._attempts[0].least, self.caller.who
-        self._hold = self._holding.hold(self._meter, who, most, least, self._ref, end, rules)
+        judged, least, who = self._judged, self._attempts[0].least, self.caller.who
+        self._hold = self._holding.hold(
+            self._meter, who, judged.most, least, self._ref, end, judged.rules
+        )
         return self._hold
 
     def go_on_alone(self, task: asyncio.Task[None]) -> bool:

@@ -1,6 +1,7 @@
 """Which endpoints a provider call may go to, and which models a tenant offers."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
@@ -21,7 +22,8 @@ MOST_MODELS = 1_000
 times as many."""
 
 
-class Target(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Target:
     """An endpoint, and the model to ask it for, with what is the same for each call of these.
 
     `limit` is the output limit of a call that has none, in tokens; `forms` how the endpoint is

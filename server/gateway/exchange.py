@@ -1,7 +1,7 @@
 """Exchange: a call at one endpoint, and what it has cost so far."""
 
+from dataclasses import dataclass
 from time import monotonic
-from typing import NamedTuple
 
 import orjson
 
@@ -20,7 +20,8 @@ _MOST_BELIEVED = LARGEST * THOUSAND
 """Of a report's cost, in thousandths of tokens."""
 
 
-class Cost(NamedTuple):
+@dataclass(slots=True)
+class Cost:
     """`tokens` are charged for `input` and `output`, in the model's tokens; `is_estimate` if the
     provider did not report all its usage."""
 

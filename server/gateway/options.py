@@ -2,7 +2,8 @@
 kept, members that its endpoint forces, and whose call the provider thinks it is."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
@@ -16,7 +17,8 @@ _USUAL = "user", "safety_identifier"
 _OF_OPENAI = "safety_identifier", "user"
 
 
-class Asked(NamedTuple):
+@dataclass(slots=True)
+class Asked:
     """A client's request. `headers` came with it, `user` what providers know the user
     by; `is_long`: work on it is done aside."""
 

@@ -5,7 +5,8 @@ cost no other question, and takes nothing, nor of the rate.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
 
 from server.gateway.attempts import Attempt
 from server.metering.rules import Rules
@@ -18,7 +19,8 @@ Limits = Sequence[int | None]
 _NO_FAULT = "", ""
 
 
-class Judged(NamedTuple):
+@dataclass(slots=True)
+class Judged:
     """`limits` by the numbers of the policies, without meaning where one refuses the call; `most`:
     tokens that anybody may hold."""
 
@@ -36,7 +38,7 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
         if attempt.most > most:
             most = attempt.most
     if policies.are_open and fault is None:
-        return Judged(Rules(policies.open_verdicts, ()), (unbounded,), most)
+        return Judged(_without_faults(policies.open_verdicts), (unbounded,), most)
     told: list[str] = []
     faults: list[Fault] = []
     limits: list[Limits] = []
@@ -55,6 +57,11 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
         faults.append(found or _NO_FAULT)
         limits.append(of_policy)
     return Judged(Rules(policies.verdicts(told), faults), limits, wanted)
+
+
+@lru_cache(1_000)  # which are those of as many tenants
+def _without_faults(verdicts: str) -> Rules:
+    return Rules(verdicts, ())
 
 
 def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None], int, Fault | None]:

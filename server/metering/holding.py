@@ -7,9 +7,10 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from dataclasses import dataclass
 from random import getrandbits
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from server import metrics
 from server.errors import InvalidApiKey, NotSent, Unavailable, UnknownHold, Unreadable
@@ -27,7 +28,8 @@ log = logging.getLogger(__name__)
 EXTENDED_AT_ONCE = 32
 
 
-class Ending(NamedTuple):
+@dataclass(slots=True)
+class Ending:
     """What a hold is settled to: `tokens` are taken, 0 releases it; the ledger says `ref`."""
 
     tokens: int
@@ -227,11 +229,10 @@ class Hold:
             except Exception:
                 log.exception("The cost of a call could not be found, and is not charged")
                 self._ending = Ending(0, self._ref)
-        tokens, ref = self._ending
-        tenant_id, user_id, _, _ = self._who
+        tokens, ref, who = self._ending.tokens, self._ending.ref, self._who
         try:
             settled = await self._meter.settle(
-                self._who, self._hold_id, tokens, "own", ref, self._may_have_settled
+                who, self._hold_id, tokens, "own", ref, self._may_have_settled
             )
         except InvalidApiKey:
             return  # a user that has expired has nothing to settle
@@ -241,9 +242,9 @@ class Hold:
             self._may_have_settled = True
             raise
         self.settled = settled
-        self._holding.waiting.wake(user_id)
+        self._holding.waiting.wake(who.user_id)
         if settled.tokens < tokens and not settled.replayed:
-            metrics.overrun(tenant_id, tokens - settled.tokens)
+            metrics.overrun(who.tenant_id, tokens - settled.tokens)
 
     async def _settle_for_certain(self) -> None:
         """Repeats until it gets through: a hold settles once, its first reply is kept."""

@@ -151,10 +151,10 @@ class LimitedMeter(Meter):
         """Leases what is missing, if the user passes the check: at least `least` tokens and up to
         `most`, or all that the user has. A replay needs nothing."""
         try:
-            tokens_left, rate, replayed = await checked
-            if not replayed:
-                most = min(most, tokens_left)
-                headers = rate.headers_of_refusal(tokens_left)
+            found = await checked
+            if not found.replayed:
+                most = min(most, found.tokens_left)
+                headers = found.rate.headers_of_refusal(found.tokens_left)
                 await self._taking.ask(who.tenant_id, min(least, most), most, headers)
         except BaseException as error:
             self._taking.give_back()

@@ -1,7 +1,8 @@
 """Rules: what the groups of a config let a user hold for a call, before it is known who that is."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from server.errors import Refusal
 from server.metering.errors import NotAllowed, TooManyCalls
@@ -11,7 +12,8 @@ from server.store.status import Status
 REFUSED_BY_RULES = frozenset({Status.NOT_ALLOWED, Status.UNKNOWN_GROUP, Status.TOO_MANY_CALLS})
 
 
-class Rules(NamedTuple):
+@dataclass(slots=True)
+class Rules:
     """`verdicts` as lua/hold.lua wants them; `faults` are the code and the message of a refusal by
     the policy of that number."""
 

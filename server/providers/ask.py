@@ -1,8 +1,9 @@
 """What a client asks of a provider, as far as its cost depends on it."""
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from server.amounts import is_amount
+from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.providers.reading import count
 
@@ -15,7 +16,8 @@ LOGPROB_BYTES = 120
 """Of a reply, for a token and again for each of its alternatives; 110 on average."""
 
 
-class Ask(NamedTuple):
+@dataclass(slots=True)
+class Ask:
     """What a body asks for; `limit` in output tokens a choice, None if it names none. The logprobs
     of a token have `logprob_bytes` in the reply. `prompt` is the name of the server prompt that is
     asked for, '' for none: then nobody may learn from the answer what it was made of."""
@@ -84,6 +86,7 @@ def _count(body: dict[str, Any], name: str, least: int) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if not is_amount(value, least):
+    # As is_amount, which would be another call.
+    if type(value) is not int or not least <= value <= LARGEST:
         raise Unsupported(name, f"{name} must be an integer of at least {least}")
     return value

@@ -11,9 +11,11 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 - output: one token per 4 bytes of UTF-8, rounded up.
 """
 
+import math
 import re
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
@@ -28,6 +30,8 @@ MOST_CHARACTERS = 8
 MOST_BYTES = 12
 
 UNREAD_BYTES = 16 * 1024
+# Written anew, JSON is less than eight times as long: 1e15 has the most.
+_LITTLE_BYTES = UNREAD_BYTES // 8
 # Members of either protocol that no model reads. Of others we cannot know.
 _NOT_READ = frozenset(
     {
@@ -42,9 +46,11 @@ _NOT_READ = frozenset(
 _OF_ANY_SIZE = frozenset({str, list, dict})
 # Members that are a word or a name, which some servers put into the prompt, whatever it is.
 _WORDS = frozenset({"reasoning_effort", "tool_choice", "verbosity"})
+_APART = _NOT_READ | _WORDS
 _WORD_BYTES = 100
 _UNBOUNDED = ("web_search_options", "mcp_servers", "container")
-_MAY_BE_UNBOUNDED = frozenset({*_UNBOUNDED, "tools"})
+_SELDOM = frozenset({*_WORDS, *_UNBOUNDED, "tools"})
+_BRACKETS = 2
 # Is in the types and members of parts that are no text and no image.
 _UNBOUNDED_PART = re.compile("audio|video|file|document|pdf", re.IGNORECASE)
 _DATA = re.compile("data:[^,]{0,200}", re.IGNORECASE)
@@ -52,7 +58,8 @@ _DATA = re.compile("data:[^,]{0,200}", re.IGNORECASE)
 _CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
 
-class Prompt(NamedTuple):
+@dataclass(slots=True)
+class Prompt:
     """What a request sends: bytes of JSON without attachments, and how many those are.
 
     `unbounded_paths`: members whose cost nobody can bound beforehand, of each kind the first.
@@ -126,25 +133,22 @@ def _least(characters: int, size: int) -> int:
     return by_characters if by_characters > by_bytes else by_bytes
 
 
-def measure(body: dict[str, Any]) -> Prompt:
-    """The prompt of a chat completion or an Anthropic messages request."""
-    size = unread = 0
-    read: list[Any] = []
-    for name, value in body.items():
-        if name in _NOT_READ:
-            if type(value) in _OF_ANY_SIZE:
-                unread += len(orjson.dumps(value))
-        elif name in _WORDS:
-            size += max(len(orjson.dumps(value)) - _WORD_BYTES, 0)
-        else:
-            read.append(value)
+def measure(body: dict[str, Any], length: float = math.inf) -> Prompt:
+    """The prompt of a chat completion or an Anthropic messages request, whose JSON has at most
+    `length` bytes."""
+    read = [value for name, value in body.items() if name not in _APART]
     text = orjson.dumps(read)
-    size += len(text) - (len(read) + 1 if read else 2)  # less commas and brackets
+    size = len(text) - (len(read) + 1 if read else 2)  # less commas and brackets
+    is_plain = _SELDOM.isdisjoint(body)  # as most are, and of text alone
+    if length > _LITTLE_BYTES or not is_plain:
+        size += _size_apart(body)
+    unbounded = [] if is_plain else _unbounded_members(body)
     has_objects = b'":{' in text or "cache_control" in body
     may_cache = has_objects and b"ttl" in text.lower()
-    size += max(unread - UNREAD_BYTES, 0)
-    attachments, unbounded, of_part = 0, _unbounded_members(body), ""
-    for path, part in _parts(body.get("messages")):
+    attachments, of_part = 0, ""
+    # The first two brackets are of `read` and of the messages.
+    may_have_parts = has_objects or text.count(b"[") > _BRACKETS or b'"audio"' in text
+    for path, part in _parts(body.get("messages")) if may_have_parts else ():
         payload, is_bounded = _attachment(part)
         if payload is not None:
             attachments += 1
@@ -156,9 +160,19 @@ def measure(body: dict[str, Any]) -> Prompt:
     return Prompt(size, attachments, tuple(unbounded), may_cache and has_long_cache(body))
 
 
+def _size_apart(body: dict[str, Any]) -> int:
+    """Of members that count only as far as they are large."""
+    size = unread = 0
+    for name in _APART & body.keys():
+        value = body[name]
+        if name in _WORDS:
+            size += max(len(orjson.dumps(value)) - _WORD_BYTES, 0)
+        elif type(value) in _OF_ANY_SIZE:
+            unread += len(orjson.dumps(value))
+    return size + max(unread - UNREAD_BYTES, 0)
+
+
 def _unbounded_members(body: dict[str, Any]) -> list[str]:
-    if _MAY_BE_UNBOUNDED.isdisjoint(body):  # as of most
-        return []
     found = [name for name in _UNBOUNDED if body.get(name) not in (None, [])]
     tools = body.get("tools")
     if not isinstance(tools, list | None):
@@ -181,7 +195,7 @@ def _is_of_client(tool: Any) -> bool:
     )
 
 
-def _parts(messages: Any) -> Iterable[tuple[str, dict[str, Any]]]:
+def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each part of each message, those in tool results and documents too, with its path."""
     waiting: list[tuple[str, Any]] = []
     for number, message in enumerate(messages if isinstance(messages, list) else ()):
@@ -193,11 +207,6 @@ def _parts(messages: Any) -> Iterable[tuple[str, dict[str, Any]]]:
             waiting.append((f"messages.{number}.content", parts))
         if message.get("audio") is not None:  # of an earlier answer
             waiting.append((f"messages.{number}", [{"audio": message["audio"]}]))
-    # Most are text, and then there is nothing to walk through.
-    return _within(waiting) if waiting else ()
-
-
-def _within(waiting: list[tuple[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
     while waiting:
         path, parts = waiting.pop()
         for number, part in enumerate(parts if isinstance(parts, list) else ()):

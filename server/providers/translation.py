@@ -1,6 +1,7 @@
 """Between what a client asks for and what an endpoint is asked for: requests, replies, streams."""
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from time import time
 from typing import Any, NamedTuple, Protocol
 
@@ -45,7 +46,8 @@ class Source(NamedTuple):
     tools: Mapping[str, str] = {}
 
 
-class Translation(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Translation:
     """From a client that asks for one operation to an endpoint that offers the same or another, and
     back.
 

@@ -3,6 +3,7 @@ the gateway makes them."""
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -100,7 +101,7 @@ class Run:
             return
         hold_id = self.random.choice(sorted(self.calls))
         key, cost = self.calls.pop(hold_id), self.random.randint(0, 50)
-        who = self.who(key)._replace(api_key="")
+        who = replace(self.who(key), api_key="")
         again = self.random.random() < 0.3
         expected = self.account.settle(hold_id, key, cost)
         settled = await self.parts.meter.settle(who, hold_id, cost, "own", {})
