@@ -110,6 +110,13 @@ class RealtimeEndpoints(_Endpoints[RealtimeEndpoint]):
         """By the names of the endpoints, in order."""
         return {name: self.endpoints[name].speaks(name) for name in self.in_order}
 
+    def find(self, model: str) -> tuple[str, str] | None:
+        """Of an Ultravox endpoint without a model, `<endpoint>/` is what the provider chooses."""
+        found, name = super().find(model), model.removesuffix("/")
+        if found is None and name != model and self.protocols.get(name) == "ultravox":
+            return name, ""
+        return found
+
     def first(self, protocol: RealtimeProtocol) -> str | None:
         """The endpoint for those who name none: the default one, if it speaks this protocol, else
         the first that does; None if none does."""

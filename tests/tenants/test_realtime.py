@@ -175,7 +175,9 @@ def test_which_endpoint_has_a_model() -> None:
         "a/": ("a", "one"),
         "b/any": ("b", "any"),
         "any": None,
-        "c/": None,
+        "c/": ("c", ""),
+        "c/any": None,
+        "d/": None,
     }
     assert {name: found.find(name) for name in wanted} == wanted
     assert (found.first("openai"), found.first("ultravox")) == ("b", "c")
