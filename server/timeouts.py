@@ -28,6 +28,9 @@ class Timeouts:
     """Between two requests on a connection."""
     client_check: float = 2
 
+    heartbeat: float = 20
+    """Between two pings on a WebSocket, and for the pong, or for anything else to come."""
+
     wrong_tokens: float = 60
     """For which wrong admin tokens are counted, by client, and then told."""
 
