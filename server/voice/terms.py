@@ -78,8 +78,8 @@ class Terms:
         return max(min(self._output(policy, need), left // self.weights.output), 1)
 
     def ref(self, **more: str | int) -> Ref:
-        """What the ledger says of a part of the session."""
-        return {**self._ref, **more}
+        """What the ledger says of a part of the session: of `more`, what is known."""
+        return {**self._ref, **{name: value for name, value in more.items() if value != ""}}
 
     def cost(self, usage: Usage) -> int:
         return self.weights.cost(usage.input, usage.cached, usage.output)
