@@ -63,6 +63,18 @@ class Timeouts:
     login_provider: float = 10
     """For all that one sign-in asks a login provider; for each question a third of it."""
 
+    # A session of voice; its responses are calls, with `read_on` and holds as those.
+    let_end: float = 5
+    """For a response that runs when its session ends, before it is cancelled."""
+    created: float = 30
+    """For the provider to begin a response that it was asked for."""
+    transcribed: float = 30
+    """For the transcript of what was said."""
+    redis_away: float = 30
+    """For Redis to come back, before a session that could not hold is closed."""
+    ask_redis: float = 1
+    """Between two looks whether it has."""
+
     # A hold of a call.
     hold: float = 60
     """Until it goes back by itself, unless it is extended."""

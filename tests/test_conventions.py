@@ -26,7 +26,7 @@ ROWS = [
     {"app"},
     {"blueprints"},
     {"openapi", "services"},
-    {"gateway"},
+    {"gateway", "voice"},
     {"metering", "identity"},
     {"tenants", "login_providers", "startup"},
     {"store", "providers", "upstream", "websocket"},
