@@ -19,6 +19,7 @@ from server.blueprints import (
     apple_notices,
     auth,
     callback,
+    client_secrets,
     docs,
     exchange,
     gateway,
@@ -48,6 +49,7 @@ from server.gateway.room import (
 )
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -90,6 +92,7 @@ OF_TENANT = Blueprint.group(
     metering.blueprint,
     gateway.blueprint,
     models.blueprint,
+    client_secrets.blueprint,
     admin.blueprint,
     url_prefix="/<tenant_id>",
 )
@@ -157,6 +160,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
         redirects=Redirects(store),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
+        client_secrets=ClientSecrets(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=Tenants(store, names, settings.allow_private_upstreams),

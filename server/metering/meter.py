@@ -121,9 +121,11 @@ class Meter:
         least: int,
         idempotency_key: str | None = None,
         fingerprint: str = "",
+        admits: bool = False,
     ) -> Checked:
         """What a charge or a hold of at least `least` tokens would be answered now; nothing is
-        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key.
+        taken, and nothing counted unless it `admits`. `fingerprint`: as its script keeps it for the
+        Idempotency-Key.
 
         Raises as `charge` or `hold`.
         """
@@ -137,6 +139,7 @@ class Meter:
             *keys.once_fields(operation, idempotency_key),
             fingerprint,
             self._ledger_size,
+            int(admits),
         )
         return Checked(*metered(status, values, least), status is Status.REPLAYED)
 

@@ -9,7 +9,7 @@ from redis.exceptions import AskError, NoPermissionError, TryAgainError
 
 from server.store.command import Script
 
-PATTERNS = ("user:*", "{user:*", "apiKey:*", "tenant:*", "{tenant:*")
+PATTERNS = ("user:*", "{user:*", "apiKey:*", "clientSecret:*", "tenant:*", "{tenant:*")
 """Of all keys that there are."""
 
 # Of a Cluster's node, one key of as many as it has a part in.
