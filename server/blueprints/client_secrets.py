@@ -21,6 +21,8 @@ from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId, exactly
 from server.replies import JsonReply
 from server.tenants.endpoints import RealtimeEndpoints
+from server.voice.config import OF_SESSION
+from server.voice.config import check as check_session
 
 blueprint = Blueprint("client_secrets", url_prefix="/v1")
 
@@ -108,7 +110,7 @@ async def make_client_secret(request: Request, tenant_id: TenantId) -> JsonReply
     body = await request.read_any_object(_BODY_BYTES)
     seconds, session = _read(body)
     balance = await services.accounts.balance(who)
-    asked = _find(config.providers.realtime, session.get("model"))
+    asked = _find(config.providers.realtime, session)
     check_voice(config, who.restricted, balance.group, asked)
     checked = await services.meter.check(who, "charge", 1, admits=True)
     secret = await services.client_secrets.make(who, session, seconds * 1000)
@@ -155,14 +157,16 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
     return value
 
 
-def _find(realtime: RealtimeEndpoints | None, model: str | None) -> tuple[str, str] | None:
-    """The endpoint, and its model, that sessions will be of; None if they are to say it. Raises
-    NoModel."""
-    if realtime is None or realtime.first("openai") is None:
+def _find(realtime: RealtimeEndpoints | None, session: dict[str, Any]) -> tuple[str, str] | None:
+    """The endpoint, and its model, that sessions will be of, which may be set so; None if they are
+    to say it. Raises NoModel, Unsupported."""
+    first = realtime.first("openai") if realtime is not None else None
+    if realtime is None or first is None:
         raise NoModel("This tenant has no realtime provider for WebSockets")
-    if model is None:
-        return None
-    found = realtime.find(model)
-    if found is None or realtime.protocols[found[0]] != "openai":
+    model: str | None = session.get("model")
+    found = None if model is None else realtime.find(model)
+    if model is not None and (found is None or realtime.protocols[found[0]] != "openai"):
         raise NoModel(f"The realtime model {model[:100]!r} is not offered here")
+    endpoint = realtime.endpoints[found[0] if found else first]
+    check_session(session, OF_SESSION, "session", endpoint.unbounded)
     return found

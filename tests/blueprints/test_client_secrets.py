@@ -141,6 +141,8 @@ WRONG: list[tuple[object, str]] = [
     ({"session": {"type": "transcription"}}, "session.type"),
     ({"session": {"model": 1}}, "session.model"),
     ({"session": {"instructions": "x" * 16_000}}, "session"),
+    ({"session": {"tools": [{"type": "mcp"}]}}, "session.tools.0"),
+    ({"session": {"voice": "alloy"}}, "session.voice"),
     ({"session": {"tools": json.loads("[" * 300 + "]" * 300)}}, "session"),
     ({"seconds": 60}, "seconds"),
 ]
