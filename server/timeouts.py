@@ -58,6 +58,11 @@ class Timeouts:
     login_provider: float = 10
     """For all that one sign-in asks a login provider; for each question a third of it."""
 
+    timed_provider: float = 10
+    """For each question to a provider that bills by time."""
+    timed_look: float = 1
+    """Between two looks at which of such calls are due."""
+
     # A hold of a call.
     hold: float = 60
     """Until it goes back by itself, unless it is extended."""
