@@ -16,6 +16,7 @@
   ARGV[6] old_once_field  as servers before this one hashed it
   ARGV[7] fingerprint     as the script of the charge or hold keeps it
   ARGV[8] ledger_size     entries that are kept
+  ARGV[9] rated           as lua/hold.lua has it; 1 for a charge
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, tokens_held},
            the last only with NO_TOKENS; tokens_left to this key
     OK
@@ -31,7 +32,7 @@ local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS
 local keys_key = KEYS[5]
 local tenant, api_key, operation, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local once_field, old_once_field = ARGV[5], ARGV[6]
-local fingerprint, ledger_size = ARGV[7], tonumber(ARGV[8])
+local fingerprint, ledger_size, is_rated = ARGV[7], tonumber(ARGV[8]), ARGV[9] == '1'
 
 if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range') end
 local now = now_ms()
@@ -48,7 +49,7 @@ end
 
 local once = once_field ~= '' and open_once(once_key, once_field, old_once_field, fingerprint, now)
 if once and once.status then return reply(once.status) end
-if rate.remaining == 0 then return reply(RATE_LIMITED, rate.retry_after_ms) end
+if is_rated and rate.remaining == 0 then return reply(RATE_LIMITED, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, wait_ms) end
 local holds_wait_ms = operation == 'hold' and wait_for_a_hold_ms(user, now) or 0

@@ -26,10 +26,10 @@ ROWS = [
     {"app"},
     {"blueprints"},
     {"openapi", "services"},
-    {"gateway", "timed"},
+    {"gateway", "voice", "timed"},
     {"metering", "identity"},
     {"tenants", "login_providers", "startup"},
-    {"store", "providers", "upstream"},
+    {"store", "providers", "upstream", "websocket"},
 ]
 LEAVES = {
     *("amounts", "aside", "connections", "errors", "http", "logs", "metrics", "protocol"),
@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "server.store": {"process", "app", "startup", "metering", "identity", "tenants", "timed"},
     "redis": {"store"},
     "aiohttp": {"upstream"},
+    "websockets": {"websocket"},
     "joserfc": {"login_providers"},
     "sanic": {"process", "app", "blueprints", "http", "protocol", "replies"},
 }

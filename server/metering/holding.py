@@ -72,6 +72,15 @@ class Holding:
         """
         return Hold(self, meter, who, most, least, ref, end, rules)
 
+    def owe(self, meter: Meter, who: Who, ending: Ending) -> None:
+        """Charges for what ran without a hold: what the balance has, the rest is overrun."""
+
+        async def end() -> Ending:
+            return ending
+
+        owed = Hold(self, meter, who, 0, 0, ending.ref, end, NO_RULES)
+        self.settle_later(owed._settle_for_certain())
+
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
         are cancelled, and the settles that have not got through are given up and counted in the

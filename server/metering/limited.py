@@ -69,9 +69,9 @@ class LimitedMeter(Meter):
     ) -> Held:
         """As Meter.hold; it is cut to what is left of tokens_per_day, too, and raises TenantLimited
         below `minimum`. Not with an Idempotency-Key, which is kept with what was `wanted`."""
-        if not self._taking.take(wanted):
+        if not self._taking.take(wanted, rules.is_rated):
             fingerprint = f"{wanted} {minimum} {ttl_ms}"
-            checked = self.check(who, "hold", minimum, idempotency_key, fingerprint)
+            checked = self.check(who, "hold", minimum, idempotency_key, fingerprint, rules.is_rated)
             await self._admit(who, checked, wanted if idempotency_key else minimum, wanted)
         taken = self._taking.tokens
         if taken is not None:

@@ -107,6 +107,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
             rules.verdicts,
+            int(rules.is_rated),
         )
         status, values = read(reply)
         if status in REFUSED_BY_RULES:
@@ -123,9 +124,11 @@ class Meter:
         least: int,
         idempotency_key: str | None = None,
         fingerprint: str = "",
+        is_rated: bool = True,
     ) -> Checked:
         """What a charge or a hold of at least `least` tokens would be answered now; nothing is
-        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key.
+        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key; `is_rated`:
+        as Rules have it.
 
         Raises as `charge` or `hold`.
         """
@@ -139,6 +142,7 @@ class Meter:
             *keys.once_fields(operation, idempotency_key),
             fingerprint,
             self._ledger_size,
+            int(is_rated),
         )
         return Checked(*metered(status, values, least), status is Status.REPLAYED)
 

@@ -7,7 +7,9 @@ from server.tenants.endpoints import RealtimeEndpoints
 from server.tenants.policies import ANY_NUMBER, Policy
 from server.who import RestrictedKey
 
-_NO_FAULT = "", ""
+Fault = tuple[str, str]
+"""The code and the message of a refusal."""
+NO_FAULT = "", ""
 
 
 def voice_rules(
@@ -15,20 +17,28 @@ def voice_rules(
 ) -> Rules:
     """For each hold of a session or call at this realtime endpoint, which exists; `key` is the one
     that it came with, if that is restricted. `model` as RealtimeEndpoints.find has it."""
-    policies, realtime = config.policies, config.providers.realtime
-    assert realtime is not None
+    policies = config.policies
     if key is None and policies.are_open and policies.each[0].has_voice:
         return Rules(policies.open_verdicts, ())
-    of_key = _fault_of_key(key, realtime, endpoint, model)
-    faults = [of_key or _fault(policy, endpoint, model) for policy in policies.each]
+    faults = voice_faults(config, key, endpoint, model)
     told = [
         str(number) if fault else f"{number} {LARGEST} {policy.concurrent or ANY_NUMBER}"
         for number, (policy, fault) in enumerate(zip(policies.each, faults, strict=True))
     ]
-    return Rules(policies.verdicts(told), [fault or _NO_FAULT for fault in faults])
+    return Rules(policies.verdicts(told), [fault or NO_FAULT for fault in faults])
 
 
-def _fault(policy: Policy, endpoint: str, model: str) -> tuple[str, str] | None:
+def voice_faults(
+    config: TenantConfig, key: RestrictedKey | None, endpoint: str, model: str
+) -> list[Fault | None]:
+    """As `voice_rules`: what each policy, by its number, refuses such a session or call with."""
+    realtime = config.providers.realtime
+    assert realtime is not None
+    of_key = _fault_of_key(key, realtime, endpoint, model)
+    return [of_key or _fault(policy, endpoint, model) for policy in config.policies.each]
+
+
+def _fault(policy: Policy, endpoint: str, model: str) -> Fault | None:
     if policy.prompts_only:
         return "prompts_only", "The user's group may use the tenant's prompts only"
     if not policy.has_voice:
@@ -40,7 +50,7 @@ def _fault(policy: Policy, endpoint: str, model: str) -> tuple[str, str] | None:
 
 def _fault_of_key(
     key: RestrictedKey | None, realtime: RealtimeEndpoints, endpoint: str, model: str
-) -> tuple[str, str] | None:
+) -> Fault | None:
     if key is None or key.models is None:
         return None
     if (endpoint, model) in {realtime.find(name) for name in key.models}:

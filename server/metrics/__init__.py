@@ -128,6 +128,11 @@ _TIMED_CALLS_OPEN = Gauge(
     "Ultravox calls that are not settled, of all servers; one worker of all tells it.",
 )
 _STREAMS = Gauge("vibe_open_streams", "Streamed replies that are under way.")
+_REALTIME_MESSAGES = Counter(
+    "vibe_realtime_messages_total",
+    "Messages of sessions of voice, by direction: up from clients, down from providers.",
+    "direction",
+)
 _FLUSH_SIZE = Histogram(
     "vibe_redis_flush_commands",
     "Commands that were sent to Redis at once.",
@@ -266,6 +271,11 @@ def stream_opened() -> None:
 
 def stream_closed() -> None:
     _STREAMS.add(amount=-1)
+
+
+def realtime_message(direction: str) -> None:
+    """One of a session of voice has come."""
+    _REALTIME_MESSAGES.add((direction,))
 
 
 def flushed(commands: int, seconds: float) -> None:
