@@ -25,6 +25,7 @@ from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.settings import Settings
 from server.tenants.tenants import Tenants
+from server.timed.calls import Calls
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 
@@ -39,6 +40,7 @@ class Services:
     request_room: Room
     reply_room: Room
     places: Places
+    calls: Calls
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits

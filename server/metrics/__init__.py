@@ -115,6 +115,18 @@ _CALL_DURATION = Histogram(
     bounds=_CALL_SECONDS,
     bounded=1,
 )
+_TIMED_CALLS = Counter(
+    "vibe_ultravox_calls_total",
+    "Ultravox calls, by outcome: created, and then billed, free, unjoined, estimated.",
+    "tenant",
+    "endpoint",
+    "outcome",
+    bounded=2,
+)
+_TIMED_CALLS_OPEN = Gauge(
+    "vibe_ultravox_calls_open",
+    "Ultravox calls that are not settled, of all servers; one worker of all tells it.",
+)
 _STREAMS = Gauge("vibe_open_streams", "Streamed replies that are under way.")
 _REALTIME_MESSAGES = Counter(
     "vibe_realtime_messages_total",
@@ -241,6 +253,16 @@ def call_ended(tenant_id: str, endpoint: str, outcome: str, seconds: float, toke
     if tokens:
         _CALL_TOKENS.add((tenant_id, endpoint, outcome), tokens)
         _TOKENS.add((tenant_id, "called"), tokens)
+
+
+def timed_call(tenant_id: str, endpoint: str, outcome: str) -> None:
+    """A call that is billed by time is made, or settled."""
+    _TIMED_CALLS.add((tenant_id, endpoint, outcome))
+
+
+def timed_calls_open(count: int) -> None:
+    """So many are not settled, as far as this worker has to tell."""
+    _TIMED_CALLS_OPEN.set(count)
 
 
 def stream_opened() -> None:
