@@ -20,6 +20,7 @@ from server.blueprints import (
     auth,
     callback,
     calls,
+    client_secrets,
     docs,
     exchange,
     gateway,
@@ -49,6 +50,7 @@ from server.gateway.room import (
 )
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -95,6 +97,7 @@ OF_TENANT = Blueprint.group(
     metering.blueprint,
     gateway.blueprint,
     models.blueprint,
+    client_secrets.blueprint,
     calls.blueprint,
     admin.blueprint,
     url_prefix="/<tenant_id>",
@@ -168,6 +171,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
         redirects=Redirects(store),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
+        client_secrets=ClientSecrets(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=tenants_,

@@ -8,6 +8,7 @@ from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -53,6 +54,7 @@ class Services:
     apple_notices: AppleNotices
     redirects: Redirects
     restricted_keys: RestrictedKeys
+    client_secrets: ClientSecrets
     wrong_tokens: WrongTokens
     faults: FaultRates
     tenants: Tenants

@@ -125,10 +125,11 @@ class Meter:
         idempotency_key: str | None = None,
         fingerprint: str = "",
         is_rated: bool = True,
+        admits: bool = False,
     ) -> Checked:
         """What a charge or a hold of at least `least` tokens would be answered now; nothing is
-        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key; `is_rated`:
-        as Rules have it.
+        taken, and nothing counted unless it `admits`. `fingerprint`: as its script keeps it for the
+        Idempotency-Key; `is_rated`: as Rules have it.
 
         Raises as `charge` or `hold`.
         """
@@ -143,6 +144,7 @@ class Meter:
             fingerprint,
             self._ledger_size,
             int(is_rated),
+            int(admits),
         )
         return Checked(*metered(status, values, least), status is Status.REPLAYED)
 

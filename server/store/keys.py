@@ -96,6 +96,16 @@ def restricted(user_id: str) -> str:
     return f"{{user:{user_id}}}:keys"
 
 
+def secrets(user_id: str) -> str:
+    """The client secrets that are alive, for their number: each has its own record."""
+    return f"{{user:{user_id}}}:secrets"
+
+
+def client_secret(secret: str) -> str:
+    """What a secret of voice opens; hashed, as with redirects."""
+    return f"clientSecret:{_hashed(secret)}"
+
+
 def account(user_id: str) -> str:
     """What is known of a user's logins."""
     return f"{{user:{user_id}}}:account"
@@ -169,6 +179,11 @@ def of_keys(user_id: str) -> tuple[str, str, str]:
     return user(user_id), ledger(user_id), restricted(user_id)
 
 
+def of_secrets(user_id: str) -> tuple[str, str, str, str]:
+    """What the script of client secrets works on."""
+    return *of_keys(user_id), secrets(user_id)
+
+
 def of_account(user_id: str) -> tuple[str, str, str]:
     """A user with what is known of its logins."""
     return user(user_id), ledger(user_id), account(user_id)
@@ -181,7 +196,7 @@ def of_login(user_id: str) -> tuple[str, str, str, str]:
 
 def of_user(user_id: str) -> tuple[str, str, str, str, str, str, str, str]:
     """All of a user's own keys, less the replies of single settles, which live for an hour, or of
-    calls billed by time for a day."""
+    calls billed by time for a day, and the number of client secrets, which lives for two hours."""
     own = settles(user_id), restricted(user_id), account(user_id), timed(user_id)
     return *of_metered(user_id), *own
 

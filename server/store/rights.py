@@ -9,7 +9,10 @@ from redis.exceptions import AskError, NoPermissionError, TryAgainError
 
 from server.store.command import Script
 
-PATTERNS = ("user:*", "{user:*", "apiKey:*", "tenant:*", "{tenant:*", "{calls}:*")
+PATTERNS = (
+    *("user:*", "{user:*", "apiKey:*", "clientSecret:*", "tenant:*", "{tenant:*"),
+    "{calls}:*",
+)
 """Of all keys that there are."""
 
 # Of a Cluster's node, one key of as many as it has a part in.

@@ -43,11 +43,6 @@ class Output:
         """As an estimate."""
         return self._spoken + self._text.tokens
 
-    @property
-    def least_report(self) -> int:
-        """The fewest that a provider can have counted: one of anything."""
-        return max(self._spoken // 2 + self._text.least_report, 1 if self.is_any else 0)
-
     def exceeds(self, most: int) -> bool:
         """Is it more than `most` tokens for certain?"""
         return self._text.exceeds(most - self._spoken)

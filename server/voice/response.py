@@ -89,10 +89,8 @@ class Response:
         """It is over; the usage, if the provider has reported it."""
         status = response.get("status")
         usage = self._terms.believed(response.get("usage"))
-        if usage is not None and usage.output < self.output.least_report:
+        if usage is not None and not _is_possible(usage, status, self.output.is_any):
             usage = None
-        if usage is not None and not usage.input and status == "completed":
-            usage = None  # no response is made of nothing
         self._usage = usage
         self._is_free = status == "failed" and usage is None and not self.output.is_any
         failed = status == "failed"
@@ -126,3 +124,8 @@ class Response:
         if self.is_sent:
             terms.report(self._outcome, monotonic() - self._began, ending.tokens)
         return ending
+
+
+def _is_possible(usage: Usage, status: object, is_any: bool) -> bool:
+    """No response is made of nothing, nor what was heard."""
+    return (usage.output > 0 or not is_any) and (usage.input > 0 or status != "completed")
