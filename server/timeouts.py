@@ -63,6 +63,11 @@ class Timeouts:
     login_provider: float = 10
     """For all that one sign-in asks a login provider; for each question a third of it."""
 
+    timed_provider: float = 10
+    """For each question to a provider that bills by time."""
+    timed_look: float = 1
+    """Between two looks at which of such calls are due."""
+
     # A session of voice; its responses are calls, with `read_on` and holds as those.
     let_end: float = 5
     """For a response that runs when its session ends, before it is cancelled."""

@@ -94,10 +94,10 @@ class Upstream:
             await self._connector.close()
 
     def get(
-        self, url: str, headers: Mapping[str, str], seconds: float
+        self, url: str, headers: Mapping[str, str], seconds: float, tenant_id: str = ""
     ) -> Coroutine[Any, Any, Response]:
-        """As `post`; the host is one that the operator has chosen."""
-        return self._send("GET", url, headers, b"", lambda: None, seconds, "")
+        """As `post`; without a tenant the host is one that the operator has chosen."""
+        return self._send("GET", url, headers, b"", lambda: None, seconds, tenant_id)
 
     def post(
         self,
