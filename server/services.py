@@ -8,6 +8,7 @@ from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -25,6 +26,7 @@ from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.settings import Settings
 from server.tenants.tenants import Tenants
+from server.timed.calls import Calls
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 
@@ -39,6 +41,7 @@ class Services:
     request_room: Room
     reply_room: Room
     places: Places
+    calls: Calls
     upstream: Upstream
     reserve: Reserve
     login_limits: LoginLimits
@@ -51,6 +54,7 @@ class Services:
     apple_notices: AppleNotices
     redirects: Redirects
     restricted_keys: RestrictedKeys
+    client_secrets: ClientSecrets
     wrong_tokens: WrongTokens
     faults: FaultRates
     tenants: Tenants

@@ -42,6 +42,8 @@ class Timeouts:
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300
     """For each further part of a reply."""
+    session: float = 10
+    """For a session of voice to begin, from the look-up of the provider's name on."""
     whole: float = 900
     """For a reply in one piece, from its head on: its call goes on without a client, and would for
     ever if the reply came byte by byte."""
@@ -60,6 +62,11 @@ class Timeouts:
     """For the word of a challenge's provider, from the look-up of its name on."""
     login_provider: float = 10
     """For all that one sign-in asks a login provider; for each question a third of it."""
+
+    timed_provider: float = 10
+    """For each question to a provider that bills by time."""
+    timed_look: float = 1
+    """Between two looks at which of such calls are due."""
 
     # A session of voice; its responses are calls, with `read_on` and holds as those.
     let_end: float = 5

@@ -26,7 +26,7 @@ ROWS = [
     {"app"},
     {"blueprints"},
     {"openapi", "services"},
-    {"gateway", "voice"},
+    {"gateway", "voice", "timed"},
     {"metering", "identity"},
     {"tenants", "login_providers", "startup"},
     {"store", "providers", "upstream", "websocket"},
@@ -37,7 +37,7 @@ LEAVES = {
 }
 
 MAY_IMPORT = {
-    "server.store": {"process", "app", "startup", "metering", "identity", "tenants"},
+    "server.store": {"process", "app", "startup", "metering", "identity", "tenants", "timed"},
     "redis": {"store"},
     "aiohttp": {"upstream"},
     "websockets": {"websocket"},

@@ -17,6 +17,7 @@ from server.logs import printable
 from server.metering.account_audit import faults_of_account
 from server.metering.restricted_audit import faults_of_restricted
 from server.metering.results import Entry
+from server.metering.timed_audit import faults_of_timed
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -92,7 +93,9 @@ class Audit:
         status, values = await self._store.run_bulk("audit", keys.of_user(user_id))
         if status is Status.UNKNOWN_USER:
             return None
-        text, ledger, user_expiry, ledger_expiry, fields, keys_expiry, account, ends = values
+        text, ledger, user_expiry, ledger_expiry, fields, keys_expiry, account, ends, *calls = (
+            values
+        )
         user = orjson.loads(text)
         if self._tenant_id not in (None, user["tenantId"]) or user.get("closed"):
             return None
@@ -100,6 +103,7 @@ class Audit:
         faults += _faults_of_ledger(user, [Entry(*orjson.loads(entry)) for entry in ledger])
         faults += _faults_of_expiry(user, user_expiry, ledger_expiry)
         faults += faults_of_restricted(user, fields, keys_expiry)
+        faults += faults_of_timed(user, *calls)
         of_account = faults_of_account(self._store, user_id, user, account, ends)
         faults += [fault async for fault in of_account]
         return faults + await self._faults_of_keys(user_id, user, user_expiry)

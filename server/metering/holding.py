@@ -159,6 +159,7 @@ class Hold:
         self._rules = rules
         self._ending: Ending | None = None
         self._may_have_settled = False
+        self._is_left = False
         # New, but no secret: over HTTP nobody can settle it.
         self._hold_id = f"{getrandbits(128):032x}"
 
@@ -207,6 +208,8 @@ class Hold:
     ) -> None:
         """After a body that came to its end, this waits for the settle's first try."""
         self._holding.closed(self)
+        if self._is_left:
+            return
         if error is not None:
             self._holding.settle_later(self._settle_for_certain())
             return
@@ -221,6 +224,10 @@ class Hold:
                 log.error("A settle failed, and is repeated: %s", failure.reason)
             elif not isinstance(failure, Unavailable):
                 log.exception("A settle failed, and is repeated")
+
+    def leave(self) -> None:
+        """Somebody else settles it, and extends it until then."""
+        self._is_left = True
 
     async def extend(self) -> None:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the

@@ -6,6 +6,7 @@ from math import ceil
 from typing import Any, Literal, NamedTuple
 
 from server.errors import Unreadable
+from server.metering.block import Taken
 
 Op = Literal["grant", "group", "charge", "hold", "settle", "release", "expire", "overrun"]
 """What a ledger entry was made by, in the words of the scripts."""
@@ -94,6 +95,14 @@ class SettleResult(NamedTuple):
     def told(self) -> dict[str, int]:
         """The same, for the end of a stream."""
         return {"tokensCharged": self.tokens, "tokensLeft": self.tokens_left}
+
+
+class TimedCall(NamedTuple):
+    """A call that is billed by time; `taken`: what its hold has of its tenant's tokens_per_day."""
+
+    call_id: str
+    hold_id: str
+    taken: Taken | None
 
 
 class GrantResult(NamedTuple):

@@ -1,7 +1,8 @@
 """What the groups of a config, and a restricted key, say of a session or call of voice."""
 
 from server.amounts import LARGEST
-from server.metering.rules import Rules
+from server.metering.errors import NotAllowed
+from server.metering.rules import UNKNOWN_GROUP, Rules
 from server.tenants.config import TenantConfig
 from server.tenants.endpoints import RealtimeEndpoints
 from server.tenants.policies import ANY_NUMBER, Policy
@@ -28,6 +29,22 @@ def voice_rules(
     return Rules(policies.verdicts(told), [fault or NO_FAULT for fault in faults])
 
 
+def check_voice(
+    config: TenantConfig, key: RestrictedKey | None, group: str, asked: tuple[str, str] | None
+) -> None:
+    """The same before there is a hold, of a user whose group is known. `asked`: endpoint and model;
+    None if that is not known yet. Raises NotAllowed."""
+    policy, realtime = config.policies.find(group), config.providers.realtime
+    assert realtime is not None
+    if policy is None:
+        raise NotAllowed(*UNKNOWN_GROUP)
+    fault = _fault_of_group(policy)
+    if fault is None and asked is not None:
+        fault = _fault_of_key(key, realtime, *asked) or _fault(policy, *asked)
+    if fault is not None:
+        raise NotAllowed(*fault)
+
+
 def voice_faults(
     config: TenantConfig, key: RestrictedKey | None, endpoint: str, model: str
 ) -> list[Fault | None]:
@@ -39,12 +56,17 @@ def voice_faults(
 
 
 def _fault(policy: Policy, endpoint: str, model: str) -> Fault | None:
+    fault = _fault_of_group(policy)
+    if fault is None and not policy.voice.may_use(endpoint, model):
+        return "model_not_allowed", "The user's group may not use this model"
+    return fault
+
+
+def _fault_of_group(policy: Policy) -> Fault | None:
     if policy.prompts_only:
         return "prompts_only", "The user's group may use the tenant's prompts only"
     if not policy.has_voice:
         return "endpoint_not_allowed", "The user's group may not use realtime endpoints"
-    if not policy.voice.may_use(endpoint, model):
-        return "model_not_allowed", "The user's group may not use this model"
     return None
 
 

@@ -19,7 +19,7 @@ from server.errors import (
     TooManyWrongTokens,
     Unsupported,
 )
-from server.identity.errors import TooManyKeys
+from server.identity.errors import TooManyClientSecrets, TooManyKeys
 from server.login_providers.errors import InvalidIdToken, Reason
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
@@ -41,6 +41,7 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
     Invalid: Invalid("Invalid request", [{"path": "tokens", "message": _WRONG}]),
     TooManyRequests: TooManyRequests(1000),
     TooManyKeys: TooManyKeys(1000),
+    TooManyClientSecrets: TooManyClientSecrets(1000),
     TooManyWrongTokens: TooManyWrongTokens(1000),
     TooManyFaults: TooManyFaults(1000),
     TenantLimited: TenantLimited(1000),

@@ -39,6 +39,7 @@ from server.identity.errors import (
     KeyNotAllowed,
     LoginNotConfigured,
     RecentLoginRequired,
+    TooManyClientSecrets,
     TooManyKeys,
 )
 from server.login_providers.errors import (
@@ -124,6 +125,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         ["Retry-After"],
     ),
     TooManyKeys: ("as many of the user's restricted keys are alive as may be", ["Retry-After"]),
+    TooManyClientSecrets: (
+        "as many of the user's client secrets are alive as may be",
+        ["Retry-After"],
+    ),
     TooManyFaults: ("too many requests were refused of late", ["Retry-After"]),
     TooManyCalls: (
         "as many calls of the user are under way as its group may have",

@@ -20,6 +20,8 @@ from server.who import Ref
 log = logging.getLogger(__name__)
 
 _LONGEST_MODEL = 100
+LONGEST_ID = 40
+"""Characters of each of the provider's IDs in the ledger: an anonymous user's is bounded."""
 _MOST_BELIEVED = LARGEST * THOUSAND
 """Of a report's cost, in thousandths of tokens."""
 
@@ -63,7 +65,7 @@ class Terms:
         self._ref: Ref = {"requestId": opening.request_id, "endpoint": opening.name}
         if opening.model in opening.endpoint.named_models:
             self._ref["model"] = opening.model[:_LONGEST_MODEL]
-        self._ref["session"] = name_of(session.get("id"))
+        self._ref["session"] = name_of(session.get("id"))[:LONGEST_ID]
 
     def hold(self, need: Need, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """As Holding.hold; it is no request of its own, for the user's rate limit."""
@@ -79,14 +81,19 @@ class Terms:
 
     def ref(self, **more: str | int) -> Ref:
         """What the ledger says of a part of the session: of `more`, what is known."""
-        return {**self._ref, **{name: value for name, value in more.items() if value != ""}}
+        named = {name: value for name, value in more.items() if value != ""}
+        cut = {
+            name: value[:LONGEST_ID] if isinstance(value, str) else value
+            for name, value in named.items()
+        }
+        return {**self._ref, **cut}
 
     def cost(self, usage: Usage) -> int:
         return self.weights.cost(usage.input, usage.cached, usage.output)
 
     def ending(self, usage: Usage, tokens: int | None = None, **names: str) -> Ending:
         """`tokens`: what it costs, if that is not what the usage says."""
-        ref = self.ref(**names, input=usage.input, output=usage.output)
+        ref = self.ref(**names) | {"input": usage.input, "output": usage.output}
         if usage.is_estimate:
             ref["estimated"] = True
         return Ending(self.cost(usage) if tokens is None else tokens, ref)

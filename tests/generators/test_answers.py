@@ -28,7 +28,7 @@ from tests.processes import ADMIN_TOKEN, Server, Valkey
 # Idempotency-Key was used before. A 400 for valid data is a fault.
 MAY_REFUSE = ["2xx", "303", "401", "402", "404", "409", "412", "422", "429"]
 # But for what is the provider's to accept, what cannot be translated, and what login providers say.
-MAY_BE_400 = ["chat", "message", "comeBackFromGoogle", "comeBackFromApple"]
+MAY_BE_400 = ["chat", "message", "makeClientSecret", "comeBackFromGoogle", "comeBackFromApple"]
 ENDS = ["logOut", "deleteMe"]
 """Which end the key or the user that they come with."""
 FAULTY = ("Invalid config", "Invalid grant", "Invalid tenant", "Unknown group")
@@ -137,6 +137,7 @@ def pins(gateway: Server, sign_in: SignInDouble) -> Iterator[Pins]:
             ),
         }
         value = text_config(endpoints)
+        value["providers"]["realtime"] = {"endpoints": {"voice": {"model": "gpt-realtime-2.1"}}}
         client_ids = {"client_id": "app", "client_secret": "secret"}
         value["auth"] = {f"{name}_oauth": client_ids for name in ("google", "apple")}
         value["auth"]["redirect_uris"] = [HOME]
