@@ -3,8 +3,8 @@
 import asyncio
 
 from server.errors import InvalidApiKey, Refusal, Unavailable
+from server.voice.host import Host
 from server.voice.opening import REVOKED, UNAVAILABLE
-from server.voice.responses import Host
 from server.voice.terms import Terms
 
 

@@ -13,10 +13,12 @@ from server.errors import Refusal, Unsupported
 from server.voice import config, events, items
 from server.voice.config import Config
 from server.voice.context import Context, tokens_of
+from server.voice.host import Host
 from server.voice.opening import NO_EVENTS, Event
 from server.voice.response import Wish
-from server.voice.responses import MOST_PAIRS, Host, Responses
+from server.voice.responses import Responses
 from server.voice.speech import Speech
+from server.voice.tags import MOST_PAIRS
 from server.voice.terms import Need, Terms
 
 MOST_NO_EVENTS = 3

@@ -14,10 +14,12 @@ from server.voice import events
 from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.from_client import FromClient
+from server.voice.host import Host
 from server.voice.opening import PROVIDER, Event
 from server.voice.output import DELTAS
-from server.voice.responses import Host, Responses, without_tag
+from server.voice.responses import Responses
 from server.voice.speech import Speech
+from server.voice.tags import without_tag
 from server.voice.terms import Terms
 from server.voice.transcripts import Transcripts
 
@@ -169,6 +171,6 @@ class FromProvider:
             if not wish.is_clients:
                 return None
             event_id = wish.event_id
-        elif self._responses.is_ours(event_id):
+        elif self._responses.tags.are_of(event_id):
             return None
         return {**event, "error": {**told, "event_id": event_id}}

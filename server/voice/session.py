@@ -72,13 +72,13 @@ class Session:
     def end(self, cause: Cause, is_told: bool = False) -> None:
         """It ends because of this, unless it does already. A response that runs is let end, which
         of any but the balance has a moment for that. `is_told`: the client has had its `error`."""
-        self._responses.stop()
+        self._responses.lives.stop()
         if not self._over.done():
             self._is_told = is_told
             self._over.set_result(cause)
         elif cause is not BALANCE:
             let_end = self._terms.timeouts.let_end
-            asyncio.get_running_loop().call_later(let_end, self._responses.cancel)
+            asyncio.get_running_loop().call_later(let_end, self._responses.lives.cancel_all)
 
     # For its parts.
 
@@ -118,7 +118,7 @@ class Session:
         except Unsupported as refusal:  # of a client secret, which another config let pass
             self.tell(events.refused(refusal, None))
             update = self._from_client.configure(config.first(session, voice, {}))
-        event_id = self._responses.new_id()
+        event_id = self._responses.tags.new()
         self._from_provider.greet(created, event_id, lambda: self._hold_up(False))
         self._hold_up(True)
         self._client.listener = _ClientsEnd(self)
@@ -132,7 +132,7 @@ class Session:
             seconds = 0.0
         else:
             seconds = timeouts.whole if cause is BALANCE else timeouts.let_end
-        await self._responses.finish(seconds)
+        await self._responses.lives.finish(seconds)
         await self._transcripts.finish()
         error = None if self._is_told else events.ended(cause)
         if error is not None:
@@ -150,7 +150,7 @@ class Session:
     def client_left(self) -> None:
         self._is_client_here = False
         self.end(CLIENT)
-        self._responses.cancel()
+        self._responses.lives.cancel_all()
 
     def client_is_full(self, is_full: bool) -> None:
         self._is_client_full = is_full
@@ -169,7 +169,7 @@ class Session:
 
     def provider_left(self) -> None:
         self._is_upstream_here = False
-        self._responses.give_up("provider_error")
+        self._responses.lives.give_up("provider_error")
         has_expired = self._from_provider.has_expired
         self.end(EXPIRED if has_expired else PROVIDER, is_told=has_expired)
 

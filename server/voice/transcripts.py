@@ -17,8 +17,8 @@ from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending
 from server.providers.reading import an_object
 from server.voice import events
+from server.voice.host import Host
 from server.voice.opening import BALANCE, REVOKED
-from server.voice.responses import Host
 from server.voice.terms import Need, Terms, Usage
 
 TOKENS_A_SECOND = 15

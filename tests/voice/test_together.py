@@ -108,7 +108,7 @@ async def test_a_long_session_leaves_nothing(
         one.client.say("response.create")
         await one.client.until("rate_limits.updated", number)
     responses = one.session._responses
-    assert not responses._lives
+    assert not responses.lives._tasks
     assert not responses._running
     assert not responses._asked
     assert user.balance()["tokensUsed"] == double.used(key)
