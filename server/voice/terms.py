@@ -79,9 +79,9 @@ class Terms:
         left = tokens * THOUSAND - self.weights.of_prompt * need.input
         return max(min(self._output(policy, need), left // self.weights.output), 1)
 
-    def ref(self, **ids: str) -> Ref:
-        """What the ledger says of a part of the session."""
-        return self._ref | {name: text[:LONGEST_ID] for name, text in ids.items()}
+    def ref(self, **more: str | int) -> Ref:
+        """What the ledger says of a part of the session: of `more`, what is known."""
+        return {**self._ref, **{name: value for name, value in more.items() if value != ""}}
 
     def cost(self, usage: Usage) -> int:
         return self.weights.cost(usage.input, usage.cached, usage.output)
