@@ -6,7 +6,13 @@ microseconds for all of it; the workers of a server share what they counted
 none is made of what a client sent.
 """
 
+from server.metrics import voice
 from server.metrics.families import Counter, Family, Gauge, Histogram
+from server.metrics.voice import realtime_message as realtime_message
+from server.metrics.voice import session_ended as session_ended
+from server.metrics.voice import session_opened as session_opened
+from server.metrics.voice import timed_call as timed_call
+from server.metrics.voice import timed_calls_open as timed_calls_open
 
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CALL_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -115,24 +121,7 @@ _CALL_DURATION = Histogram(
     bounds=_CALL_SECONDS,
     bounded=1,
 )
-_TIMED_CALLS = Counter(
-    "vibe_ultravox_calls_total",
-    "Ultravox calls, by outcome: created, and then billed, free, unjoined, estimated.",
-    "tenant",
-    "endpoint",
-    "outcome",
-    bounded=2,
-)
-_TIMED_CALLS_OPEN = Gauge(
-    "vibe_ultravox_calls_open",
-    "Ultravox calls that are not settled, of all servers; one worker of all tells it.",
-)
 _STREAMS = Gauge("vibe_open_streams", "Streamed replies that are under way.")
-_REALTIME_MESSAGES = Counter(
-    "vibe_realtime_messages_total",
-    "Messages of sessions of voice, by direction: up from clients, down from providers.",
-    "direction",
-)
 _FLUSH_SIZE = Histogram(
     "vibe_redis_flush_commands",
     "Commands that were sent to Redis at once.",
@@ -157,7 +146,9 @@ _REPLACEMENTS = Counter(
 )
 
 FAMILIES: dict[str, Family] = {
-    family.name: family for family in list(globals().values()) if isinstance(family, Family)
+    family.name: family
+    for family in [*globals().values(), *vars(voice).values()]
+    if isinstance(family, Family)
 }
 """Each metric by its name."""
 
@@ -255,27 +246,12 @@ def call_ended(tenant_id: str, endpoint: str, outcome: str, seconds: float, toke
         _TOKENS.add((tenant_id, "called"), tokens)
 
 
-def timed_call(tenant_id: str, endpoint: str, outcome: str) -> None:
-    """A call that is billed by time is made, or settled."""
-    _TIMED_CALLS.add((tenant_id, endpoint, outcome))
-
-
-def timed_calls_open(count: int) -> None:
-    """So many are not settled, as far as this worker has to tell."""
-    _TIMED_CALLS_OPEN.set(count)
-
-
 def stream_opened() -> None:
     _STREAMS.add()
 
 
 def stream_closed() -> None:
     _STREAMS.add(amount=-1)
-
-
-def realtime_message(direction: str) -> None:
-    """One of a session of voice has come."""
-    _REALTIME_MESSAGES.add((direction,))
 
 
 def flushed(commands: int, seconds: float) -> None:

@@ -81,7 +81,12 @@ class Terms:
 
     def ref(self, **more: str | int) -> Ref:
         """What the ledger says of a part of the session: of `more`, what is known."""
-        return {**self._ref, **{name: value for name, value in more.items() if value != ""}}
+        named = {name: value for name, value in more.items() if value != ""}
+        cut = {
+            name: value[:LONGEST_ID] if isinstance(value, str) else value
+            for name, value in named.items()
+        }
+        return {**self._ref, **cut}
 
     def cost(self, usage: Usage) -> int:
         return self.weights.cost(usage.input, usage.cached, usage.output)
