@@ -24,10 +24,13 @@ class Found {
 
   watch(socket) {
     socket.addEventListener("open", () => (this.protocol = socket.protocol));
-    socket.addEventListener("close", ({ code, reason }) => {
-      this.closed = { code, reason: `${reason}` };
+    const close = (code, reason) => {
+      this.closed ??= { code, reason: `${reason}` };
       this.waiting();
-    });
+    };
+    socket.addEventListener("close", ({ code, reason }) => close(code, reason));
+    // Node 20 says no more of a handshake that was refused.
+    socket.addEventListener("error", () => setTimeout(() => close(1006, ""), 200));
   }
 
   // True: it has come; false: the session was closed before.

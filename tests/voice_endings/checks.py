@@ -22,6 +22,7 @@ def check(crowd: Crowd, redis_url: str, may_be_lost: bool = False) -> None:
 
 
 def _check(talker: Talker, responses: list[Response], may_be_lost: bool) -> None:
+    assert talker.heard, "it had no session"
     refs = [entry["ref"] for entry in talker.user.ledger() if entry["op"] == "settle"]
     charged = sum(ref["input"] + ref["output"] for ref in refs)
     assert talker.user.balance()["tokensLeft"] == TOKENS - charged, talker

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
-from typing import Any
 
+import httpx
 import orjson
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
@@ -20,11 +20,11 @@ _ITEM = {
     "role": "user",
     "content": [{"type": "input_text", "text": "How are you today?"}],
 }
-SAID = (
-    orjson.dumps({"type": "conversation.item.create", "item": _ITEM}).decode(),
-    orjson.dumps({"type": "response.create"}).decode(),
-)
-"""What makes a turn."""
+SAID = orjson.dumps({"type": "conversation.item.create", "item": _ITEM}).decode()
+ANSWER = orjson.dumps({"type": "response.create"}).decode()
+PASSING = ("service_unavailable", "tokens_held")
+"""Refusals after which a client asks again."""
+AGAIN_SECONDS = 0.1
 
 
 @dataclass
@@ -38,13 +38,13 @@ class Talker:
     """Events."""
     code: int | None = None
     """With which it was closed."""
-    done: list[dict[str, Any]] = field(default_factory=list)
-    """The responses that were told to be over."""
+    done: int = 0
+    """Turns."""
 
     async def talk(self) -> None:
         """Until it has had its turns, leaves or is closed."""
         base = str(self.user.api.client.base_url).rstrip("/").replace("http", "ws", 1)
-        url = f"{base}/{self.user.api.tenant_id}/v1/realtime?model={self.model}"
+        url = f"{base}/{self.user.api.tenant_id}/v1/realtime?model=voice/{self.model}"
         try:
             async with connect(
                 url,
@@ -68,12 +68,15 @@ class Talker:
                 return
             event = orjson.loads(text)
             if event["type"] == "response.done":
-                self.done.append(event["response"])
-            if event["type"] in ("session.created", "response.done"):
-                if len(self.done) == self.turns:
+                self.done += 1
+                if self.done == self.turns:
                     return
-                for message in SAID:
-                    await connection.send(message)
+            if event["type"] in ("session.created", "response.done"):
+                await connection.send(SAID)
+            if event["type"] == "error" and event["error"]["code"] in PASSING:
+                await asyncio.sleep(AGAIN_SECONDS)
+            if event["type"] in ("session.created", "response.done", "error"):
+                await connection.send(ANSWER)
         self.code = connection.close_code
 
 
@@ -87,17 +90,22 @@ class Crowd:
         random: Random,
         count: int,
         service_of: Callable[[Random], Service],
+        turns: int = 3,
     ) -> None:
         self.api = api
         self.double = double
         self.talkers = []
         for _ in range(count):
             key = double.script(f"m-{random.getrandbits(64):x}", service_of(random))
-            self.talkers.append(Talker(api.login(), key))
+            self.talkers.append(Talker(api.login(), key, turns=turns))
 
     async def talk(self) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):
             await asyncio.gather(*(talker.talk() for talker in self.talkers))
+
+    def move(self, client: httpx.Client) -> None:
+        """To a server that goes on."""
+        self.api.client = client
 
     def responses(self, talker: Talker) -> list[Response]:
         return [each for one in self.double.sessions(talker.model) for each in one.responses]

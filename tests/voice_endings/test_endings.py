@@ -1,9 +1,10 @@
 """Each kind of end, so many times."""
 
 import asyncio
+import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from random import Random
 
@@ -13,7 +14,7 @@ from tests.api import Api
 from tests.doubles.realtime import ENDS, RealtimeDouble, Service, Turn
 from tests.endpoints import voice_config
 from tests.hurried import HOLDS, Hurried
-from tests.processes import Valkey, until
+from tests.processes import Valkey, until, until_up
 from tests.redis_link import RedisLink
 from tests.voice_endings.checks import check
 from tests.voice_endings.conftest import ENDINGS
@@ -24,7 +25,12 @@ AT_A_TIME = 20
 WORDS = tuple(f"word{number} " for number in range(12))
 EVENTS = 60
 """About as many as two turns are."""
+ENDLESS = 10**6
+"""Turns."""
+REDIS_SECONDS = 0.5
+"""After which it counts as away."""
 HURRIED = {"let_end": 0.3, "read_on": 2, "created": 2}
+SETTINGS = {"GRACE_SECONDS": "5", "WORKERS": "1", "REDIS_TIMEOUT": str(REDIS_SECONDS)}
 PROVIDERS_ENDS = ("going away", "server_error", "insufficient_quota", "session_expired", "normal")
 
 
@@ -55,7 +61,7 @@ def tenant(
 ) -> Iterator[tuple[Hurried, Api]]:
     hurried = {**HURRIED, **timeouts}
     with (
-        Hurried(output, redis_url, hurried, GRACE_SECONDS="5", WORKERS="1") as server,
+        Hurried(output, redis_url, hurried, **SETTINGS) as server,
         httpx.Client(base_url=server.url, timeout=20) as client,
     ):
         value = voice_config(double.url, TOKENS, models=["*"], max_output=200)
@@ -87,27 +93,28 @@ async def test_providers_vanish(
 async def test_workers_are_drained(
     valkey: Valkey, double: RealtimeDouble, random: Random, tmp_path: Path
 ) -> None:
-    for number in range(-(-ENDINGS // AT_A_TIME)):
-        with tenant(tmp_path / f"out-{number}", valkey.url, double) as (server, api):
-            crowd = Crowd(api, double, random, AT_A_TIME, talks)
-            await _interrupt(crowd, random, lambda: server.send_signal(signal.SIGTERM))
-            assert await asyncio.to_thread(server.wait) == 0
-            assert {talker.code for talker in crowd.talkers} <= {None, 1001}
-        with tenant(tmp_path / f"after-{number}", valkey.url, double) as (_, other):
-            _move(crowd, other)
+    with tenant(tmp_path / "other", valkey.url, double) as (_, other):
+        for number in rounds():
+            with tenant(tmp_path / f"out-{number}", valkey.url, double) as (server, api):
+                crowd = Crowd(api, double, random, AT_A_TIME, talks, turns=ENDLESS)
+                async with interrupted(crowd, random):
+                    server.send_signal(signal.SIGTERM)
+                assert await asyncio.to_thread(server.wait) == 0
+            assert {talker.code for talker in crowd.talkers} == {1001}
+            crowd.move(other.client)
             check(crowd, valkey.url)
 
 
 async def test_workers_are_killed(
     valkey: Valkey, double: RealtimeDouble, random: Random, tmp_path: Path
 ) -> None:
-    for number in range(-(-ENDINGS // AT_A_TIME)):
-        with tenant(tmp_path / f"out-{number}", valkey.url, double, **HOLDS) as (server, api):
-            crowd = Crowd(api, double, random, AT_A_TIME, talks)
-            await _interrupt(crowd, random, lambda: server.signal_group(signal.SIGKILL))
-            await asyncio.to_thread(server.wait)
-        with tenant(tmp_path / f"after-{number}", valkey.url, double) as (_, other):
-            _move(crowd, other)
+    with tenant(tmp_path / "out", valkey.url, double, **HOLDS) as (server, api):
+        for _ in rounds():
+            crowd = Crowd(api, double, random, AT_A_TIME, talks, turns=ENDLESS)
+            async with interrupted(crowd, random):
+                for pid in server.worker_pids():
+                    os.kill(pid, signal.SIGKILL)
+            await asyncio.to_thread(until_up, server)
             check(crowd, valkey.url, may_be_lost=True)
 
 
@@ -115,26 +122,25 @@ async def test_redis_is_away(
     valkey: Valkey, double: RealtimeDouble, random: Random, tmp_path: Path, link: RedisLink
 ) -> None:
     with tenant(tmp_path / "out", link.redis_url, double) as (_, api):
-        for _ in range(-(-ENDINGS // AT_A_TIME)):
-            crowd = Crowd(api, double, random, AT_A_TIME, talks)
-            await _interrupt(crowd, random, link.hold, link.release)
+        for _ in rounds():
+            crowd = Crowd(api, double, random, AT_A_TIME, talks, turns=8)
+            async with interrupted(crowd, random):
+                link.hold()
+                await asyncio.sleep(random.uniform(0, 3 * REDIS_SECONDS))
+                link.release()
+            assert {talker.code for talker in crowd.talkers} == {None}
             check(crowd, valkey.url)
 
 
-async def _interrupt(crowd: Crowd, random: Random, do: object, undo: object = None) -> None:
-    """While they talk; `undo` after up to a second and a half."""
+def rounds() -> range:
+    return range(-(-ENDINGS // AT_A_TIME))
+
+
+@asynccontextmanager
+async def interrupted(crowd: Crowd, random: Random) -> AsyncIterator[None]:
+    """The body runs while they talk; what it leaves of them comes to its end afterwards."""
     talking = asyncio.create_task(crowd.talk())
     await until(crowd.are_speaking)
     await asyncio.sleep(random.uniform(0, 0.3))
-    assert callable(do)
-    do()
-    if callable(undo):
-        await asyncio.sleep(random.uniform(0, 1.5))
-        undo()
+    yield
     await talking
-
-
-def _move(crowd: Crowd, api: Api) -> None:
-    """To a server that goes on."""
-    for talker in crowd.talkers:
-        talker.user.api.client = api.client

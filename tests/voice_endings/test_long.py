@@ -12,7 +12,7 @@ from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble, Service, Turn
 from tests.endpoints import voice_config
 from tests.processes import Server, Valkey, eventually
-from tests.voice_endings.talkers import SAID
+from tests.voice_endings.talkers import ANSWER, SAID
 
 TURNS = 200
 WARM_TURNS = 50
@@ -48,7 +48,7 @@ async def test_200_turns(server: Server, double: RealtimeDouble) -> None:
                     if len(lefts) == TURNS:
                         break
                 if event["type"] in ("session.created", "rate_limits.updated"):
-                    for message in SAID:
+                    for message in (SAID, ANSWER):
                         await connection.send(message)
         assert server.resident() - resident < MOST_GROWTH
         used = [response.used for response in double.sessions(key)[0].responses]
