@@ -9,6 +9,8 @@ none is made of what a client sent.
 from server.metrics import voice
 from server.metrics.families import Counter, Family, Gauge, Histogram
 from server.metrics.voice import realtime_message as realtime_message
+from server.metrics.voice import session_ended as session_ended
+from server.metrics.voice import session_opened as session_opened
 from server.metrics.voice import timed_call as timed_call
 from server.metrics.voice import timed_calls_open as timed_calls_open
 
