@@ -42,6 +42,8 @@ class Timeouts:
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300
     """For each further part of a reply."""
+    session: float = 10
+    """For a session of voice to begin, from the look-up of the provider's name on."""
     whole: float = 900
     """For a reply in one piece, from its head on: its call goes on without a client, and would for
     ever if the reply came byte by byte."""

@@ -28,6 +28,8 @@ MOST_AT_A_TIME = 4
 MOST_PAIRS = 15
 """Of metadata that are the client's; one more is ours."""
 _TAG = "vibe_response"
+_TURN_TOKENS = 4
+"""Around what was said, when it is read again."""
 _REMEMBERED = 100
 """IDs of responses that are over: a provider may say so twice."""
 
@@ -111,6 +113,8 @@ class Responses:
         response = self._running.pop(response_id)
         self._recent.append(response_id)
         usage, wish = response.done(said), response.wish
+        if not wish.is_apart:
+            self._context.add(_TURN_TOKENS)
         if usage is not None and wish.mark is not None:
             self._context.report(wish.mark, usage.input + usage.output)
         elif not wish.is_apart:

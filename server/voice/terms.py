@@ -79,9 +79,14 @@ class Terms:
         left = tokens * THOUSAND - self.weights.of_prompt * need.input
         return max(min(self._output(policy, need), left // self.weights.output), 1)
 
-    def ref(self, **ids: str) -> Ref:
-        """What the ledger says of a part of the session."""
-        return self._ref | {name: text[:LONGEST_ID] for name, text in ids.items()}
+    def ref(self, **more: str | int) -> Ref:
+        """What the ledger says of a part of the session: of `more`, what is known."""
+        named = {name: value for name, value in more.items() if value != ""}
+        cut = {
+            name: value[:LONGEST_ID] if isinstance(value, str) else value
+            for name, value in named.items()
+        }
+        return {**self._ref, **cut}
 
     def cost(self, usage: Usage) -> int:
         return self.weights.cost(usage.input, usage.cached, usage.output)

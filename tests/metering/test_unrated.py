@@ -4,13 +4,16 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from server.errors import InvalidApiKey, TooManyRequests
+from server.errors import InvalidApiKey, TenantLimited, TooManyRequests
 from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending, Holding
+from server.metering.leases import Leases
+from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter
 from server.metering.renewal import Renewal
 from server.metering.rules import NO_RULES, Rules
 from server.store.store import Store
+from server.tenants.config import Limits
 from server.timeouts import Timeouts
 from server.who import Who
 from tests.api import Api
@@ -22,11 +25,16 @@ PART = Rules("", (), is_rated=False)
 
 
 @pytest.fixture
-async def meter(valkey: Valkey) -> AsyncIterator[Meter]:
+async def store(valkey: Valkey) -> AsyncIterator[Store]:
     store = Store(valkey.url, 5)
     await store.start()
-    yield Meter(store, 200, Renewal(store, 200, 1_000_000))
+    yield store
     await store.close()
+
+
+@pytest.fixture
+def meter(store: Store) -> Meter:
+    return Meter(store, 200, Renewal(store, 200, 1_000_000))
 
 
 async def test_they_neither_count_nor_are_refused(api: Api, valkey: Valkey, meter: Meter) -> None:
@@ -71,3 +79,30 @@ async def test_what_ran_without_a_hold_is_owed(api: Api, meter: Meter) -> None:
         ("settle", -1, {"response": "two"}),
         ("settle", 1 - left, {"response": "one"}),
     ]
+
+
+async def test_they_are_no_calls_of_the_tenant(api: Api, store: Store, meter: Meter) -> None:
+    """But streams, and their tokens count."""
+    (user,) = login(api)
+    who = Who(api.tenant_id, user.user_id, user.api_key)
+    leases = Leases(store)
+    limits = Limits(calls_per_minute=1, tokens_per_day=100, streams=1)
+
+    async def hold(tokens: int, rules: Rules) -> tuple[LimitedMeter, str]:
+        limited = LimitedMeter(meter, leases.of(api.tenant_id, limits), is_stream=True)
+        held = await limited.hold(who, tokens, tokens, 60_000, "own", {}, rules=rules)
+        return limited, held.hold_id
+
+    try:
+        for rules in (PART, NO_RULES, PART):
+            limited, hold_id = await hold(30, rules)
+            with pytest.raises(TenantLimited):
+                await hold(1, PART)
+            await limited.settle(who, hold_id, 30, "own", {})
+        with pytest.raises(TenantLimited):
+            await hold(1, NO_RULES)
+        with pytest.raises(TenantLimited):
+            await hold(11, PART)
+        await hold(10, PART)
+    finally:
+        await leases.finish()

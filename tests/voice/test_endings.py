@@ -140,7 +140,7 @@ async def test_a_provider_that_goes(api: Api, double: RealtimeDouble, talk: Open
     if end == "cut":
         double.cut(key)
     else:
-        double.end(key, end)
+        await asyncio.to_thread(double.end, key, end)
     ending = await one.ending()
     assert (ending.cause.outcome, one.client.code) == ("provider", 1011)
     assert one.client.reason == "provider_error"
@@ -154,7 +154,7 @@ async def test_a_provider_that_goes(api: Api, double: RealtimeDouble, talk: Open
 async def test_the_providers_hour_is_over(api: Api, double: RealtimeDouble, talk: Open) -> None:
     key = double.script("hour", Service())
     one = await talk(user_with(api, 10_000), key)
-    double.end(key, ENDS["session_expired"])
+    await asyncio.to_thread(double.end, key, ENDS["session_expired"])
     ending = await one.ending()
     assert (ending.cause.outcome, one.client.code) == ("expired", 1001)
     assert [event["error"]["code"] for event in one.client.of("error")] == ["session_expired"]
