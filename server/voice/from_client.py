@@ -86,7 +86,10 @@ class FromClient:
         if self._config.creates_responses and not self._responses.is_talking:
             need = Need(self._context.tokens, self._config.most_output, 1)
             wish = Wish({}, need, self._context.mark())
-            self._responses.begin(wish, lambda: None)
+            try:
+                self._responses.begin(wish, lambda: None)
+            except Refusal as refusal:
+                self._refuse(refusal, {})
 
     def configure(self, session: Event) -> Event:
         """The update that is sent for these members. Raises Unsupported."""

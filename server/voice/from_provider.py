@@ -4,6 +4,7 @@ Most passes as it came: it was parsed to see what it is, and is not written anew
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 import orjson
@@ -19,6 +20,8 @@ from server.voice.responses import Host, Responses, without_tag
 from server.voice.speech import Speech
 from server.voice.terms import Terms
 from server.voice.transcripts import Transcripts
+
+log = logging.getLogger(__name__)
 
 _EMPTY = "input_audio_buffer_commit_empty"
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
@@ -44,6 +47,7 @@ class FromProvider:
         self._greeting = ""
         self._session_created: Event = {}
         self._host = host
+        self._labels = terms.opening.name, terms.opening.who.tenant_id
         self._timeouts = terms.timeouts
         self._api_key = terms.endpoint.api_key or ""
         self._config = config
@@ -154,8 +158,11 @@ class FromProvider:
         if error.get("code") == _EMPTY:
             self._speech.commit_failed()
         self.has_expired = self.has_expired or error.get("code") == "session_expired"
-        if event_id == self._greeting and self._greeting:
-            self._not_greeted()
+        told = events.without_secrets(error, self._api_key)
+        if self._greeting and event_id == self._greeting:
+            log.warning("Endpoint %s of tenant %s: %s", *self._labels, told["message"])
+            self._host.tell({**event, "error": {**told, "event_id": None}})
+            self._host.end(PROVIDER, is_told=True)
             return None
         wish = self._responses.failed(event_id)
         if wish is not None:
@@ -164,5 +171,4 @@ class FromProvider:
             event_id = wish.event_id
         elif self._responses.is_ours(event_id):
             return None
-        told = events.without_secrets(error, self._api_key)
         return {**event, "error": {**told, "event_id": event_id}}

@@ -263,10 +263,12 @@ class Responses:
 
 def without_tag(event: Event) -> bool:
     """Takes ours out of an event's response; False if there was none."""
-    metadata = an_object(event.get("response")).get("metadata")
+    said = an_object(event.get("response"))
+    metadata = said.get("metadata")
     if not isinstance(metadata, dict) or _TAG not in metadata:
         return False
     del metadata[_TAG]
+    said["metadata"] = metadata or None
     return True
 
 

@@ -64,12 +64,18 @@ async def store(valkey: Valkey) -> AsyncIterator[Store]:
 
 @pytest.fixture
 async def talk(double: RealtimeDouble, store: Store) -> AsyncIterator[Open]:
-    """Opens a session of a user with the double's model `key`; `members` of the endpoint."""
+    """Opens a session of a user with the double's model `key`, and waits for its `first` event;
+    `members` of the endpoint."""
     talks: list[Talk] = []
     meter = Meter(store, 200, Renewal(store, 200, 1_000_000))
 
     async def open_one(
-        user: User, key: str, who: Who | None = None, session: Any = None, **members: Any
+        user: User,
+        key: str,
+        who: Who | None = None,
+        session: Any = None,
+        first: str = "session.created",
+        **members: Any,
     ) -> Talk:
         upstream, created = await DoublesEnd.open(double.url, key)
         given = voice_config(double.url, key, **members)
@@ -90,7 +96,7 @@ async def talk(double: RealtimeDouble, store: Store) -> AsyncIterator[Open]:
         client = ClientEnd()
         session_ = Session(client, upstream, opening, holding, lambda: meter)  # type: ignore[arg-type]
         talks.append(Talk(client, upstream, session_, holding))
-        await client.until("session.created")
+        await client.until(first)
         return talks[-1]
 
     yield open_one

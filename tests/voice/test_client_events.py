@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import orjson
 import pytest
 
 from tests.api import Api
@@ -84,16 +85,13 @@ def plain(double: RealtimeDouble) -> str:
     return double.script("plain", Service())
 
 
-@pytest.mark.parametrize("name", REFUSED)
-async def test_what_is_not_in_the_table_is_refused(
-    api: Api, plain: str, talk: Open, name: str
-) -> None:
-    event, param = REFUSED[name]
+async def test_what_is_not_in_the_table_is_refused(api: Api, plain: str, talk: Open) -> None:
     one = await talk(user_with(api, 10_000), plain)
-    one.client.say(**{"kind": event.get("type"), **event, "event_id": "mine"})
-    error = (await one.client.until("error"))["error"]
-    assert (error["event_id"], error["param"]) == ("mine", param)
-    assert error["type"] == "invalid_request_error"
+    for number, (name, (event, param)) in enumerate(REFUSED.items(), 1):
+        one.client.say(orjson.dumps({**event, "event_id": name}))
+        error = (await one.client.until("error", number))["error"]
+        assert (error["event_id"], error["param"]) == (name, param)
+        assert error["type"] == "invalid_request_error"
     assert len(one.upstream.sent) == 1
     assert one.client.code is None
 
@@ -191,3 +189,11 @@ async def test_a_client_secrets_session_is_bound_by_the_same_table(
     other = await talk(user_with(api, 10_000), plain, session={"type": "realtime", "tools": [MCP]})
     assert other.client.of("error")[0]["error"]["param"] == "session.tools.0"
     assert other.client.of("session.created")[0]["session"]["tools"] == []
+
+
+async def test_a_session_that_the_provider_refuses(api: Api, plain: str, talk: Open) -> None:
+    """Its client is told why."""
+    one = await talk(user_with(api, 10_000), plain, first="error", max_output=10_000)
+    ending = await one.ending()
+    assert (ending.cause.outcome, one.client.code) == ("provider", 1011)
+    assert [event["error"]["code"] for event in one.client.of("error")] == ["invalid_value"]

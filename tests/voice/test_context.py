@@ -11,7 +11,7 @@ from tests.doubles.realtime import RealtimeDouble, Service, Turn, silence, speec
 from tests.voice.conftest import Open, audio, user_with
 from tests.voice.ends import ClientEnd
 
-SEEDS = range(6)
+SEEDS = range(4)
 OUTPUT = 100
 _WORDS = "Is this the way to the station, or was it the other one? "
 

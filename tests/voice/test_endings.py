@@ -258,15 +258,3 @@ async def test_groups_and_keys_bound_a_session(
     error = (await other.client.until("error"))["error"]
     assert (error["code"], error["event_id"]) == ("endpoint_not_allowed", "mine")
     assert other.client.code is None
-
-
-async def test_nothing_is_left_behind(api: Api, double: RealtimeDouble, talk: Open) -> None:
-    key = double.script("many", Service())
-    user = user_with(api, 1_000_000)
-    one = await talk(user, key)
-    for number in range(1, 31):
-        one.client.say("response.create")
-        await one.client.until("rate_limits.updated", number)
-    assert user.balance()["tokensUsed"] == double.used(key)
-    responses = one.session._responses
-    assert (len(responses._lives), len(responses._running), len(responses._asked)) == (0, 0, 0)
