@@ -29,6 +29,7 @@ from server.blueprints import (
     me,
     metering,
     models,
+    realtime,
     sign_in,
     start,
     tenants,
@@ -79,6 +80,7 @@ from server.timed.ultravox import Ultravox
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 from server.upstream.names import Names
+from server.voice.sessions import VoiceSessions
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +99,7 @@ OF_TENANT = Blueprint.group(
     metering.blueprint,
     gateway.blueprint,
     models.blueprint,
+    realtime.blueprint,
     client_secrets.blueprint,
     calls.blueprint,
     admin.blueprint,
@@ -155,6 +158,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         places=Places(),
         calls=Calls(store, following, holding, timed, settings.public_url),
         upstream=upstream,
+        voice=VoiceSessions(settings.realtime_sessions, holding),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
             store,
@@ -278,6 +282,7 @@ def from_environment() -> Sanic[Any, Services]:
         if _IN_WORKER not in os.environ:  # --single-process
             log.info("Server shutting down")
         app.ctx.drain(0)
+        app.ctx.voice.end()
 
     @app.main_process_stop
     async def stopped(_: Any) -> None:

@@ -29,6 +29,7 @@ from server.tenants.tenants import Tenants
 from server.timed.calls import Calls
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
+from server.voice.sessions import VoiceSessions
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Services:
     places: Places
     calls: Calls
     upstream: Upstream
+    voice: VoiceSessions
     reserve: Reserve
     login_limits: LoginLimits
     challenges: Challenges

@@ -29,6 +29,7 @@ from server.errors import (
     Unavailable,
     UnknownHold,
     Unsupported,
+    UpgradeRequired,
 )
 from server.identity.errors import (
     ChallengeFailed,
@@ -114,6 +115,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
     PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
     Invalid: (f"well-formed but wrong: {MOST_DETAILS} faults are listed, nothing changed", ()),
+    UpgradeRequired: ("it is no handshake of a WebSocket", ["Upgrade"]),
     KeyReused: ("the `Idempotency-Key` came with another request before", LEFT),
     TooManyRequests: ("over the limit", ["Retry-After"]),
     TokensHeld: (

@@ -40,6 +40,16 @@ class Listener(Protocol):
         it comes from fills the memory."""
 
 
+class Nobody:
+    """The listener of a socket that is paused until there is another one."""
+
+    def message(self, text: bytes) -> None: ...
+
+    def closed(self, code: int, reason: str) -> None: ...
+
+    def full(self, is_full: bool) -> None: ...
+
+
 class Socket(Reading):
     """One end."""
 

@@ -5,6 +5,7 @@ import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 
 from server.metering.holding import Holding
@@ -18,7 +19,7 @@ from server.voice.session import Session
 from server.who import Who
 from tests.api import Api, User, config
 from tests.doubles.realtime import RealtimeDouble
-from tests.processes import Valkey
+from tests.processes import Server, Valkey
 from tests.voice.ends import ClientEnd, DoublesEnd
 
 HURRIED = Timeouts(
@@ -52,6 +53,20 @@ Open = Callable[..., Awaitable[Talk]]
 def double() -> Iterator[RealtimeDouble]:
     with RealtimeDouble() as double:
         yield double
+
+
+@pytest.fixture(scope="session")
+def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("gateway") / "out"
+    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
+        yield server
+    assert "Traceback" not in server.text(), server.text()
+
+
+@pytest.fixture
+def http(gateway: Server) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=gateway.url, timeout=20) as http:
+        yield http
 
 
 @pytest.fixture
