@@ -13,6 +13,12 @@ ITEM_TOKENS = 8
 _KINDS = frozenset({"message", "function_call", "function_call_output"})
 REFERENCE = "item_reference"
 _SPOKEN = frozenset({"audio", "output_audio"})
+_NOT_TEXT = frozenset(
+    {
+        *("audio", "call_id", "content", "detail", "id", "image_url", "object", "role", "status"),
+        "type",
+    }
+)
 _PARTS = frozenset({"text", "input_text", "output_text", "input_audio", "input_image", *_SPOKEN})
 
 
@@ -39,17 +45,21 @@ def check_input(items: Any, path: str) -> None:
 
 def measure(item: Event, input_rate: int, image_tokens: int) -> int:
     """In tokens. `input_rate`: bytes of a second of the user's audio."""
-    tokens, unread = ITEM_TOKENS, 0
+    tokens = ITEM_TOKENS + _read(item)
     for part in objects(item.get("content")):
-        heard, image = part.get("audio"), part.get("image_url")
+        heard = part.get("audio")
         if isinstance(heard, str):
-            unread += len(heard)
             rate = SPOKEN_TOKENS if part.get("type") in _SPOKEN else HEARD_TOKENS
             tokens += -(-decoded(heard) * rate // input_rate)
-        if image is not None:
+        if part.get("image_url") is not None:
             tokens += image_tokens
-            unread += len(image) if isinstance(image, str) else 0
-    return tokens + max(tokens_of(item) - unread // 3, 0)
+        tokens += _read(part)
+    return tokens
+
+
+def _read(members: Event) -> int:
+    """Of those that a model reads as text."""
+    return sum(tokens_of(value) for name, value in members.items() if name not in _NOT_TEXT)
 
 
 def is_reference(item: Any) -> bool:

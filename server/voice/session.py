@@ -50,7 +50,10 @@ class Session:
         self._over: asyncio.Future[Cause] = asyncio.get_running_loop().create_future()
         self._is_told = False
         self._is_client_here = self._is_upstream_here = True
-        self._is_held_up = self._is_upstream_full = False
+        self._is_held_up = self._is_upstream_full = self._is_client_full = False
+        self._is_unread = False
+        """The client has not read what we ourselves have told it: until it has, nothing is read of
+        it, or who sends what is refused, and reads nothing, would fill the memory."""
 
     async def run(self) -> Ending:
         """Until it has ended, and all is settled, or will be by `holding`. Whoever runs it lets
@@ -85,6 +88,9 @@ class Session:
     def tell(self, event: Event) -> None:
         if self._is_client_here:
             self._client.send(events.text_of(event))
+        if self._is_client_full:
+            self._is_unread = True
+            self._let_client_send()
 
     def missed(self) -> None:
         self._away.begin()
@@ -94,7 +100,7 @@ class Session:
         self._let_client_send()
 
     def _let_client_send(self) -> None:
-        if self._is_held_up or self._is_upstream_full:
+        if self._is_held_up or self._is_upstream_full or self._is_unread:
             self._client.pause()
         else:
             self._client.resume()
@@ -147,10 +153,13 @@ class Session:
         self._responses.cancel()
 
     def client_is_full(self, is_full: bool) -> None:
+        self._is_client_full = is_full
         if is_full:
             self._upstream.pause()
         else:
+            self._is_unread = False
             self._upstream.resume()
+            self._let_client_send()
 
     def provider_said(self, text: bytes) -> None:
         metrics.realtime_message("down")

@@ -111,7 +111,7 @@ class Terms:
         return Usage(used_by_input, output, cached)
 
     def report(self, outcome: str, seconds: float, tokens: int) -> None:
-        """For the metrics: a response is over."""
+        """For the metrics: a response or a transcript is over."""
         tenant_id, name = self.opening.who.tenant_id, self.opening.name
         metrics.call_ended(tenant_id, name, outcome, seconds, tokens)
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from math import ceil
+from time import monotonic
 from typing import Any
 
 from server.amounts import is_amount
@@ -37,6 +38,7 @@ class Transcript:
         self._terms = terms
         self._usage = Usage(self.need.input, 0, is_estimate=True)
         self._over = asyncio.Event()
+        self._began = monotonic()
 
     async def live(self) -> tuple[int, int] | None:
         """Holds until the transcript is there; tokens that were taken, and that are left. Raises
@@ -65,7 +67,9 @@ class Transcript:
             self.end(None)
 
     async def _end(self) -> Ending:
-        return self._terms.ending(self._usage, item=self.item_id)
+        ending = self._terms.ending(self._usage, item=self.item_id)
+        self._terms.report("completed", monotonic() - self._began, ending.tokens)
+        return ending
 
 
 class Transcripts:

@@ -197,3 +197,27 @@ async def test_a_session_that_the_provider_refuses(api: Api, plain: str, talk: O
     ending = await one.ending()
     assert (ending.cause.outcome, one.client.code) == ("provider", 1011)
     assert [event["error"]["code"] for event in one.client.of("error")] == ["invalid_value"]
+
+
+async def test_who_reads_no_refusals_is_read_no_more(api: Api, plain: str, talk: Open) -> None:
+    one = await talk(user_with(api, 10_000), plain)
+    one.client.listener.full(True)
+    for _ in range(5):
+        one.client.say("response.begin")
+    assert len(one.client.of("error")) == 1
+    one.client.listener.full(False)
+    await one.client.until("error", 5)
+
+
+async def test_who_reads_slowly_may_speak(api: Api, plain: str, talk: Open) -> None:
+    one = await talk(user_with(api, 10_000), plain)
+    one.client.listener.full(True)
+    for _ in range(5):
+        one.client.say("input_audio_buffer.clear")
+    assert len(one.upstream.of("input_audio_buffer.clear")) == 5
+    one.upstream.listener.full(True)
+    one.client.say("input_audio_buffer.clear")
+    assert len(one.upstream.of("input_audio_buffer.clear")) == 5
+    one.upstream.listener.full(False)
+    one.client.listener.full(False)
+    await one.client.until("input_audio_buffer.cleared", 6)

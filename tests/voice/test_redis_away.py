@@ -57,6 +57,7 @@ async def test_it_does_not_come_back(
     assert (ending.cause.outcome, one.client.code) == ("unavailable", 1013)
     assert one.client.reason == "service_unavailable"
     assert not one.upstream.of("response.create")
+    link.release()
 
 
 async def test_a_settle_gets_through_in_the_end(
