@@ -158,9 +158,9 @@ class Store:
         """Stores it for so long."""
         await self._topology.fast(key).send("SET", key, value, "PX", ttl_ms)
 
-    async def members(self, key: str) -> list[str]:
-        """Of a sorted set."""
-        found = await self._topology.bulk(key).send("ZRANGE", key, 0, -1)
+    async def members(self, key: str, most: int = 0) -> list[str]:
+        """The first ones of a sorted set; 0: all."""
+        found = await self._topology.bulk(key).send("ZRANGE", key, 0, most - 1)
         return [name.decode(errors="replace") for name in found]
 
     async def claim(self, key: str, ttl_ms: int) -> bool:

@@ -24,6 +24,7 @@ from server.timed.following import Following
 from server.timed.provider import Account, Bill, Made, Provider, Wanted
 from server.timed.providers import account_of
 from server.timed.record import Name, Price, Record
+from server.timed.work import ASKED_SECONDS
 from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
@@ -217,11 +218,13 @@ class Calls:
         return _view(await self._following.hang_up(name, record))
 
     async def heed(self, tenant_id: str, token: str) -> None:
-        """A callback: the call is looked at now, but seldom. Raises Unavailable."""
+        """A callback: the call is looked at now, or in a moment if it just was. Raises
+        Unavailable."""
         work = self._following.work
         name = await work.of_callback(token)
-        if name is not None and name.tenant_id == tenant_id and await work.may_look(name):
-            await work.plan(name, 0, "sooner")
+        if name is not None and name.tenant_id == tenant_id:
+            seconds = 0 if await work.may_look(name) else ASKED_SECONDS
+            await work.plan(name, seconds, "sooner")
 
     async def _find(self, who: Who, call_id: str) -> Record | View:
         record = await self._following.find(who.user_id, call_id)

@@ -12,7 +12,7 @@ from server.timed.record import Name
 AT_ONCE = 20
 _LEASE_MS = 30_000
 """For one look, after which another worker may do it: longer than a provider takes to answer."""
-_ASKED_MS = 5_000
+ASKED_SECONDS = 5
 """Between two looks at a call because somebody asks."""
 _CALLBACK_MS = 12 * 3_600_000
 """Providers repeat their callbacks for hours."""
@@ -34,8 +34,11 @@ class WorkList:
 
     async def due(self) -> list[Name]:
         """Some that are, and which nobody else gets for a while."""
+        if not await self._store.members(keys.TIMED_WORK, 1):  # as where nobody has voice
+            metrics.timed_calls_open(0)
+            return []
         work_keys = [keys.TIMED_WORK, keys.TIMED_COUNTER]
-        _, (found, count) = await self._store.run(
+        _, (found, count) = await self._store.run_bulk(
             "due", work_keys, self._worker, AT_ONCE, _LEASE_MS
         )
         metrics.timed_calls_open(count)
@@ -43,7 +46,7 @@ class WorkList:
 
     async def may_look(self, name: Name) -> bool:
         """Whether nobody else was told so a moment ago."""
-        return await self._store.claim(keys.timed_asked(str(name)), _ASKED_MS)
+        return await self._store.claim(keys.timed_asked(str(name)), ASKED_SECONDS * 1000)
 
     async def keep_callback(self, token: str, name: Name) -> None:
         await self._store.keep(keys.timed_callback(token), str(name).encode(), _CALLBACK_MS)
