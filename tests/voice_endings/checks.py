@@ -13,17 +13,21 @@ SETTLED_SECONDS = 20
 """For the last of a crowd, most of which end at a time."""
 
 
-def check(crowd: Crowd, redis_url: str, may_be_lost: bool = False) -> None:
-    """`may_be_lost`: a response may go without a charge, since its worker was killed."""
+def check(crowd: Crowd, redis_url: str, may_be_lost: bool = False) -> int:
+    """`may_be_lost`: a response may go without a charge, since its worker was killed. Gives how
+    many were charged by estimates."""
+    estimates = 0
+    assert crowd.are_speaking()
     for talker in crowd.talkers:
         eventually(lambda t=talker: t.user.balance()["tokensHeld"] == 0, SETTLED_SECONDS)  # type: ignore[misc]
-        _check(talker, crowd.responses(talker), may_be_lost)
+        estimates += _check(talker, crowd.responses(talker), may_be_lost)
     audit(redis_url, crowd.api.tenant_id)
+    return estimates
 
 
-def _check(talker: Talker, responses: list[Response], may_be_lost: bool) -> None:
+def _check(talker: Talker, responses: list[Response], may_be_lost: bool) -> int:
     assert talker.heard, "it had no session"
-    refs = [entry["ref"] for entry in talker.user.ledger() if entry["op"] == "settle"]
+    refs = [entry["ref"] for entry in talker.user.ledger("?limit=200") if entry["op"] == "settle"]
     charged = sum(ref["input"] + ref["output"] for ref in refs)
     assert talker.user.balance()["tokensLeft"] == TOKENS - charged, talker
     known = [ref["response"] for ref in refs if ref.get("response")]
@@ -36,6 +40,7 @@ def _check(talker: Talker, responses: list[Response], may_be_lost: bool) -> None
         assert told <= set(known), (refs, responses)
     for ref in refs:
         _check_cost(ref, by_id[ref["response"]])
+    return sum(bool(ref.get("estimated")) for ref in refs)
 
 
 def _check_cost(ref: dict[str, Any], response: Response) -> None:

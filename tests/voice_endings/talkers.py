@@ -97,7 +97,7 @@ class Crowd:
         self.talkers = []
         for _ in range(count):
             key = double.script(f"m-{random.getrandbits(64):x}", service_of(random))
-            self.talkers.append(Talker(api.login(), key, turns=turns))
+            self.talkers.append(Talker(api.login().become_permanent(), key, turns=turns))
 
     async def talk(self) -> None:
         async with asyncio.timeout(LONGEST_SECONDS):

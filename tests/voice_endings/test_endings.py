@@ -36,7 +36,8 @@ PROVIDERS_ENDS = ("going away", "server_error", "insufficient_quota", "session_e
 
 def a_turn(random: Random) -> Turn:
     pieces = WORDS[: random.randint(1, len(WORDS))]
-    return Turn(pieces=pieces, pause=random.choice((0, 0.005, 0.02)))
+    # The delay: a ledger, of which all is read, has 200 entries.
+    return Turn(pieces=pieces, delay=0.05, pause=random.choice((0, 0.005, 0.02, 0.1)))
 
 
 def talks(random: Random) -> Service:
@@ -48,9 +49,9 @@ def breaks(random: Random) -> Service:
     step = random.randint(0, len(WORDS) + 1)
     end = ENDS[random.choice(PROVIDERS_ENDS)]
     how = (
-        Turn(pieces=WORDS, cut_at=step)
+        Turn(pieces=WORDS, pause=0.01, cut_at=step)
         if random.random() < 0.5
-        else Turn(pieces=WORDS, end_at=step, end=end)
+        else Turn(pieces=WORDS, pause=0.01, end_at=step, end=end)
     )
     return Service(turns=(*(a_turn(random) for _ in range(random.randint(0, 2))), how))
 
@@ -87,7 +88,8 @@ async def test_providers_vanish(
         crowd = Crowd(api, double, random, ENDINGS, breaks)
         await crowd.talk()
         assert {talker.code for talker in crowd.talkers} <= {1001, 1011}
-        check(crowd, valkey.url)
+        # All but those whose beginning was lost, too.
+        assert check(crowd, valkey.url) > ENDINGS / 4
 
 
 async def test_workers_are_drained(
@@ -141,6 +143,6 @@ async def interrupted(crowd: Crowd, random: Random) -> AsyncIterator[None]:
     """The body runs while they talk; what it leaves of them comes to its end afterwards."""
     talking = asyncio.create_task(crowd.talk())
     await until(crowd.are_speaking)
-    await asyncio.sleep(random.uniform(0, 0.3))
+    await asyncio.sleep(random.uniform(0, 1))
     yield
     await talking

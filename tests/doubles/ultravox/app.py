@@ -53,7 +53,11 @@ def create_app(calls: Calls) -> web.Application:
     add("DELETE", "/api/calls/{call_id}", "send", _delete)
     add("GET", "/api/deleted_calls/{call_id}", "get", _deleted)
     add("POST", "/api/calls/{call_id}/send_data_message", "send", _send)
-    app.router.add_get("/join/{token}", lambda request: join(calls, request))
+
+    async def join_call(request: web.Request) -> web.StreamResponse:
+        return await join(calls, request)
+
+    app.router.add_get("/join/{token}", join_call)
     return app
 
 
