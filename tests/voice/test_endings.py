@@ -144,6 +144,7 @@ async def test_a_provider_that_goes(api: Api, double: RealtimeDouble, talk: Open
     ending = await one.ending()
     assert (ending.cause.outcome, one.client.code) == ("provider", 1011)
     assert one.client.reason == "provider_error"
+    assert not one.upstream.of("response.cancel")
     [ref] = refs(user)
     assert ref["estimated"]
     assert ref["output"] >= 4
@@ -258,3 +259,22 @@ async def test_groups_and_keys_bound_a_session(
     error = (await other.client.until("error"))["error"]
     assert (error["code"], error["event_id"]) == ("endpoint_not_allowed", "mine")
     assert other.client.code is None
+
+
+async def test_what_waits_for_tokens_is_not_begun_for_nobody(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    key = double.script("waits", Service())
+    user = user_with(api, 1_000)
+    one = await talk(user, key)
+    held = user.hold({"tokens": 1_000}).json()
+    one.client.say("response.create")
+    waiting = one.holding.waiting
+    await asyncio.to_thread(eventually, lambda: waiting._of_user)
+    one.client.leave()
+    assert user.settle(held["holdId"], 0).status_code == 200
+    await one.ending()
+    await one.holding.finish(asyncio.get_running_loop().time() + 5)
+    assert not one.upstream.of("response.create")
+    balance = user.balance()
+    assert (balance["tokensUsed"], balance["tokensHeld"]) == (0, 0)
