@@ -37,6 +37,9 @@ class Allowed(NamedTuple):
         return model in self.names and (endpoint, model) in self.configured
 
 
+_ALL = Allowed(None, frozenset(), _NONE, frozenset())
+
+
 class Policy(NamedTuple):
     """Bounds are in tokens, and None where there is none.
 
@@ -116,11 +119,13 @@ def _policy(group: Group, text: TextEndpoints | None, realtime: RealtimeEndpoint
     has_text = kinds is None or "text" in kinds
     has_voice = (kinds is None or "realtime" in kinds) and not group.prompts_only
     prompts = (name[len(PROMPT) :] for name in group.models or () if name.startswith(PROMPT))
-    of_text = _allowed(group.models, text)
+    # One set for both: a config can have many policies of many names.
+    names = None if group.models is None or ANY in group.models else frozenset(group.models)
+    of_text = _allowed(names, text)
     is_bounded = (of_text.models, group.max_output, group.max_input) != (None, None, None)
     return Policy(
         of_text,
-        _allowed(group.models, realtime),
+        _allowed(names, realtime),
         frozenset(prompts),
         group.max_output,
         group.max_input,
@@ -132,12 +137,11 @@ def _policy(group: Group, text: TextEndpoints | None, realtime: RealtimeEndpoint
     )
 
 
-def _allowed(names: list[str] | None, endpoints: _Endpoints) -> Allowed:
+def _allowed(wanted: frozenset[str] | None, endpoints: _Endpoints) -> Allowed:
     """A model's name means it wherever it is offered; `<endpoint>/<model>` means it there alone.
     That is looked up when it is asked: a short config can have very many of both."""
-    if names is None or endpoints is None or ANY in names:
-        return Allowed(None, frozenset(), _NONE, frozenset())
-    wanted = frozenset(names)
+    if wanted is None or endpoints is None:
+        return _ALL
     models = frozenset(found for name in wanted if (found := endpoints.find(name)) is not None)
     ending = f"/{ANY}"
     opened = {name.removesuffix(ending) for name in wanted if name.endswith(ending)}
