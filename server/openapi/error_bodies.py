@@ -102,10 +102,13 @@ def content_of(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -
         for kind in shaped
     }
     # Refusals of one message have one body.
-    for kind in {kind.message: kind for kind in native}.values():
-        shown = _example(kind)
+    for kind, shown in {one.message: (kind, one) for kind, one in _examples(native)}.values():
         examples[kind.__name__] = {"value": {"error": shown.message, **shown.extra}}
     return {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}, "examples": examples}
+
+
+def _examples(kinds: Sequence[type[Refusal]]) -> list[tuple[type[Refusal], Refusal]]:
+    return [(kind, _example(kind)) for kind in kinds]
 
 
 def _example(kind: type[Refusal]) -> Refusal:
