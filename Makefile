@@ -5,7 +5,7 @@ UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hash
 	--no-emit-index-url --no-header
 
 .PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
-	test-generators test-browsers test-identity load soak check image bench lock clean
+	test-generators test-browsers test-identity test-voice load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages 
 
 test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
 	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere
+
+test-voice: .venv/development ## others' voice clients, sessions that end in every way (needs Chromium)
+	.venv/bin/python -m pytest tests/voice_clients tests/voice_endings -n 2 --dist loadfile
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

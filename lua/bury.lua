@@ -9,14 +9,16 @@
   KEYS[5] settles  list    replies of settles
   KEYS[6] keys     hash    restricted keys
   KEYS[7] account  hash    what is known of its logins
-  KEYS[8] payments hash    what was paid for
+  KEYS[8] payments hash   what was paid for
+  KEYS[9] calls    hash    calls that are billed by time; whoever looks after them hangs up
   ARGV[1] tenant
   Returns {status}
     OK
     UNKNOWN_USER  there is none in this tenant that is being deleted
 ]]
 local user_key, rate_key, once_key, ledger_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local settles_key, keys_key, account_key, payments_key = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local settles_key, keys_key, account_key = KEYS[5], KEYS[6], KEYS[7]
+local payments_key, calls_key = KEYS[8], KEYS[9]
 local tenant = ARGV[1]
 
 local text = call('GET', user_key)
@@ -28,7 +30,7 @@ local remains = cjson.encode({
   createdAt = user.createdAt, tenantId = tenant, tokensLeft = 0, apiKeys = {}, holds = {},
   closed = true,
 })
-call('DEL', rate_key, once_key, ledger_key, settles_key, keys_key, account_key,
-     payments_key)
+call('DEL', rate_key, once_key, ledger_key, settles_key, keys_key, account_key, payments_key,
+     calls_key)
 if not user.closed then call('SET', user_key, remains, 'PX', DAY_MS) end
 return {OK}

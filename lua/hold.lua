@@ -21,6 +21,8 @@
                           group's name, a tab and the policy's number; if it may be made a blank,
                           the most tokens that it may hold, a blank and the user's open holds of
                           kind own that there may be. '' where no policy matters
+  ARGV[13] rated          1: counts towards the rate limit; 0: is part of what has counted, and comes
+                          through whatever the limit is
   Returns {status, tokens_left, limit, window, remaining, reset_ms, retry_after_ms, hold_id, tokens,
            deadline_ms, lapsed, policy, expires_at_ms}, the last six only with a hold, and the very
            last now and then: when the user expires, as prolong says; tokens_left to this key
@@ -44,7 +46,7 @@ local tenant, api_key = ARGV[1], ARGV[2]
 local wanted, minimum, ttl_ms = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local kind, new_hold_id, once_field = ARGV[6], ARGV[7], ARGV[8]
 local old_once_field, ledger_size, ref = ARGV[9], tonumber(ARGV[10]), ARGV[11]
-local verdicts = ARGV[12]
+local verdicts, is_rated = ARGV[12], ARGV[13] == '1'
 
 if not is_amount(wanted) or not is_amount(minimum) or minimum == 0 or minimum > wanted then
   return redis.error_reply('ERR tokens out of range')
@@ -92,7 +94,7 @@ if once_field ~= '' then
     return reply(REPLAYED, tokens_left, 0, {id, tokens, once.given_ms + ttl_ms})
   end
 end
-if rate.remaining == 0 then return reply(RATE_LIMITED, left, rate.retry_after_ms) end
+if is_rated and rate.remaining == 0 then return reply(RATE_LIMITED, left, rate.retry_after_ms) end
 local wait_ms = once and once.wait_ms(user.group) or 0
 if wait_ms > 0 then return reply(TOO_MANY_KEYS, left, wait_ms) end
 if concurrent then
@@ -120,7 +122,7 @@ if once then
     .. string.gsub(new_hold_id, '%x%x', function(byte) return string.char(tonumber(byte, 16)) end)
 end
 save()
-admit(rate_key, rate, window_ms)
+if is_rated then admit(rate_key, rate, window_ms) end
 if once then once.remember(to_keep) end
 return reply(OK, left - tokens, 0,
              {new_hold_id, tokens, now + ttl_ms, lapsed, policy, expires_at_ms})

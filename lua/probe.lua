@@ -5,10 +5,11 @@
   KEYS[1] text    string  does not exist
   KEYS[2] list    list    does not exist
   KEYS[3] hash    hash    does not exist
+  KEYS[4] zset    zset    does not exist
   Returns {status, {command, ...}}, of a command that may be run but not on such a key, the key
     OK
 ]]
-local text_key, list_key, hash_key = KEYS[1], KEYS[2], KEYS[3]
+local text_key, list_key, hash_key, zset_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 
 local denied = {}
 
@@ -44,6 +45,11 @@ try('HGET', hash_key, 1)
 try('HGETALL', hash_key)
 try('HLEN', hash_key)
 try('HDEL', hash_key, 2)
+try('ZADD', zset_key, 1, 1)
+redis.pcall('PEXPIRE', zset_key, 1000)
+try('ZRANGE', zset_key, 0, 0)
+try('ZCARD', zset_key)
+try('ZREM', zset_key, 2)
 try('EXISTS', text_key)
 for _, key in ipairs(KEYS) do try('DEL', key) end
 return {OK, denied}

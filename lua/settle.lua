@@ -16,6 +16,10 @@
   KEYS[3] settled  string  the reply of the hold's first settle (kind api), JSON, of a permanent user
   KEYS[4] settles  list    such replies of a temporary user, newest first
   KEYS[5] keys     hash    the user's restricted keys
+  KEYS[6] calls    hash    the user's calls that are billed by time and not settled, JSON by ID; with
+                           it such a call is settled, which is one of them once: so that it is not
+                           charged twice, however late
+  KEYS[7] outcome  string  of such a call: the tokens taken, a blank and `told`, for a day
   ARGV[1] tenant
   ARGV[2] api_key          of kind own the ID of the restricted key that made the hold, which may be
                            gone, '' for a full one
@@ -26,16 +30,20 @@
   ARGV[6] again            1: an earlier try may have come here; 0: none has
   ARGV[7] ledger_size      entries that are kept
   ARGV[8] ref              for the ledger, JSON
+  ARGV[9] call_id          of a call that is billed by time
+  ARGV[10] told            what its outcome says of it
   Returns {status, tokens_taken, tokens_left}, the last to the key that made the hold
     OK
     REPLAYED       the first reply; of kind own it may be as it would be now
     UNKNOWN_KEY    {status} alone: no such user, or it does not have that key
     UNKNOWN_HOLD   {status} alone
+    ABSENT         {status} alone: the call was settled before
 ]]
 local user_key, ledger_key, settled_key, settles_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local keys_key = KEYS[5]
+local keys_key, calls_key, outcome_key = KEYS[5], KEYS[6], KEYS[7]
 local tenant, api_key, hold_id, tokens = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local kind, again, ledger_size, ref = ARGV[5], ARGV[6] == '1', tonumber(ARGV[7]), ARGV[8]
+local call_id, told = ARGV[9], ARGV[10]
 local key_id = ''
 if kind == 'own' then api_key, key_id = '', api_key end
 
@@ -46,6 +54,7 @@ if not is_amount(tokens) then return redis.error_reply('ERR tokens out of range'
 local now = now_ms()
 local user = read_user(user_key, ledger_key, ledger_size, tenant, api_key, now)
 if not user then return {UNKNOWN_KEY} end
+if calls_key and not call('HGET', calls_key, call_id) then return {ABSENT} end
 local hold = user.holds[hold_id]
 if hold and hold[3] ~= kind then return {UNKNOWN_HOLD} end
 if hold and hold[4] then key_id = hold[4] end
@@ -102,6 +111,10 @@ if kind == 'own' then
   end
   save()
   if key and taken > 0 then call('HSET', keys_key, key_id .. ':spent', key.spent) end
+  if calls_key then
+    call('HDEL', calls_key, call_id)
+    call('SET', outcome_key, taken .. ' ' .. told, 'PX', DAY_MS)
+  end
 elseif user.group == TEMPORARY then
   local kept = call('LLEN', settles_key)
   save()

@@ -23,6 +23,8 @@ from server.blueprints import (
     auth,
     billing,
     callback,
+    calls,
+    client_secrets,
     docs,
     exchange,
     gateway,
@@ -31,6 +33,7 @@ from server.blueprints import (
     me,
     metering,
     models,
+    realtime,
     sign_in,
     start,
     stripe_events,
@@ -53,6 +56,7 @@ from server.gateway.room import (
 )
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -74,9 +78,14 @@ from server.services import Services
 from server.settings import Settings
 from server.store.store import Store
 from server.tenants.tenants import Tenants
+from server.timed.calls import Calls
+from server.timed.following import Following
+from server.timed.provider import Provider
+from server.timed.ultravox import Ultravox
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
 from server.upstream.names import Names
+from server.voice.sessions import VoiceSessions
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +106,9 @@ OF_TENANT = Blueprint.group(
     metering.blueprint,
     gateway.blueprint,
     models.blueprint,
+    realtime.blueprint,
+    client_secrets.blueprint,
+    calls.blueprint,
     admin.blueprint,
     url_prefix="/<tenant_id>",
 )
@@ -138,16 +150,22 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     sessions = Sessions(store, settings.user_ttl_ms, settings.ledger_entries)
     names = Names()
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
+    tenants_, holding = Tenants(store, names, settings.allow_private_upstreams), Holding(timeouts)
+    timed: dict[str, Provider] = {"ultravox": Ultravox(upstream)}
+    ledger_size = settings.ledger_entries
+    following = Following(store, tenants_, meter, leases, holding, timed, ledger_size)
     services = Services(
         settings=settings,
         meter=meter,
         accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms, renewal),
         leases=leases,
-        holding=Holding(timeouts),
+        holding=holding,
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
         reply_room=Room(REPLIES_BYTES, SMALL_REPLY_BYTES),
         places=Places(),
+        calls=Calls(store, following, holding, timed, settings.public_url),
         upstream=upstream,
+        voice=VoiceSessions(settings.realtime_sessions, holding),
         reserve=Reserve(store, settings.logins_memory_share),
         login_limits=LoginLimits(
             store,
@@ -164,9 +182,10 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
         redirects=Redirects(store),
         restricted_keys=RestrictedKeys(store, settings.ledger_entries),
+        client_secrets=ClientSecrets(store, settings.ledger_entries),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
-        tenants=Tenants(store, names, settings.allow_private_upstreams),
+        tenants=tenants_,
         billing=Billing(
             Payments(store, settings.ledger_entries),
             StripeAccounts(upstream, settings.stripe_url, timeouts.stripe),
@@ -186,6 +205,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         await store.start()
         services.reserve.start()
         await services.upstream.start()
+        following.start()
         try:
             await services.tenants.store_first()
         except ServiceUnavailable as error:
@@ -196,6 +216,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     async def stop_services(_: Any) -> None:
         services.wrong_tokens.tell()
         await services.holding.finish(services.stop_by)
+        await following.close()
         await services.leases.finish()
         await renewal.close()
         await services.upstream.close()
@@ -272,6 +293,7 @@ def from_environment() -> Sanic[Any, Services]:
         if _IN_WORKER not in os.environ:  # --single-process
             log.info("Server shutting down")
         app.ctx.drain(0)
+        app.ctx.voice.end()
 
     @app.main_process_stop
     async def stopped(_: Any) -> None:

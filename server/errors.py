@@ -19,6 +19,7 @@ Refusal
 ├── PayloadTooLarge       413
 ├── Invalid               422  well-formed but wrong, the first faults listed
 ├── KeyReused             422
+├── UpgradeRequired       426  a WebSocket's route, and no handshake
 ├── TooManyRequests       429
 │   ├── TooManyWrongTokens 429  of the administration, by a client
 │   ├── TooManyFaults     429  too many requests that were refused
@@ -224,6 +225,14 @@ class KeyReused(Refusal):
     label = "key_reused"
     status = 422
     message = "Idempotency-Key reused with another request"
+
+
+class UpgradeRequired(Refusal):
+    label = "upgrade_required"
+    is_native = True
+    status = 426
+    message = "Upgrade Required"
+    is_final = True
 
 
 class TooManyRequests(Refusal):

@@ -28,7 +28,7 @@ class StrictProtocol(HttpProtocol):
     """
 
     HTTP_CLASS = StrictHttp
-    __slots__ = ("_timeouts", "_unread_since", "on_loss")
+    __slots__ = ("_handed_over", "_timeouts", "_unread_since", "on_loss")
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -36,6 +36,7 @@ class StrictProtocol(HttpProtocol):
         """Of a handler that may have to come to its end without its client: called with its task
         when the connection is lost; False lets that be cancelled, as others are."""
         self._unread_since = 0.0
+        self._handed_over: asyncio.Transport | None = None
         self._timeouts: Timeouts = self.app.ctx.timeouts
 
     def connection_made(self, transport: Any) -> None:
@@ -44,7 +45,24 @@ class StrictProtocol(HttpProtocol):
         self._time = monotonic()  # as if something had come
         connections.make_room(self.connections)
 
+    def hand_over(self) -> asyncio.Transport:
+        """The transport, for whoever sets a protocol of its own on it and tells `connection_lost`
+        of its end. The handler returns then, and has nothing to reply. Until that end, this is one
+        of the worker's connections.
+
+        Raises BadRequest if something has come behind the request: nobody could know whether the
+        client, or a proxy, means it for that protocol.
+        """
+        transport = self.transport
+        if self.recv_buffer:
+            raise BadRequest("Bad Request")
+        if transport is None or transport.is_closing():
+            raise asyncio.CancelledError  # as all whose client has gone
+        self._handed_over, self.transport = transport, None  # Sanic closes what it has
+        return transport
+
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._handed_over = None
         if self._task is not None and self.on_loss is not None and self.on_loss(self._task):
             self._task = None  # which Sanic would cancel
         super().connection_lost(exc)
@@ -94,6 +112,8 @@ class StrictProtocol(HttpProtocol):
     def waits_for_client(self) -> bool:
         """For its bytes, or for it to read what was sent to it."""
         http = self.http
+        if self._handed_over is not None:
+            return False
         return not http or bool(http.request_body or self._unread_since)
 
     def pause_writing(self) -> None:
@@ -108,5 +128,6 @@ class StrictProtocol(HttpProtocol):
 
     def abort(self) -> None:
         # Sanic's also forgets the transport, and then fails if it is still reading a header.
-        if self.transport:
-            self.transport.abort()
+        transport = self.transport or self._handed_over
+        if transport:
+            transport.abort()

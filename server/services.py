@@ -9,6 +9,7 @@ from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
+from server.identity.client_secrets import ClientSecrets
 from server.identity.deletion import Deletion
 from server.identity.faults import FaultRates
 from server.identity.ladder import Ladder
@@ -26,8 +27,10 @@ from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.settings import Settings
 from server.tenants.tenants import Tenants
+from server.timed.calls import Calls
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
+from server.voice.sessions import VoiceSessions
 
 
 @dataclass(slots=True)
@@ -40,7 +43,9 @@ class Services:
     request_room: Room
     reply_room: Room
     places: Places
+    calls: Calls
     upstream: Upstream
+    voice: VoiceSessions
     reserve: Reserve
     login_limits: LoginLimits
     challenges: Challenges
@@ -52,6 +57,7 @@ class Services:
     apple_notices: AppleNotices
     redirects: Redirects
     restricted_keys: RestrictedKeys
+    client_secrets: ClientSecrets
     wrong_tokens: WrongTokens
     faults: FaultRates
     tenants: Tenants

@@ -93,6 +93,9 @@ class Settings(BaseModel):
     forwarded_secret: _Visible = Field(
         "", description="the secret by which a proxy's Forwarded header is known"
     )
+    realtime_sessions: int = Field(
+        500, ge=0, le=100_000, description="sessions of voice in a worker at a time; 0 serves none"
+    )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="a port of its own for /metrics, which needs no token there"
     )

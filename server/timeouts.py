@@ -28,6 +28,9 @@ class Timeouts:
     """Between two requests on a connection."""
     client_check: float = 2
 
+    heartbeat: float = 20
+    """Between two pings on a WebSocket, and for the pong, or for anything else to come."""
+
     wrong_tokens: float = 60
     """For which wrong admin tokens are counted, by client, and then told."""
 
@@ -39,6 +42,8 @@ class Timeouts:
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300
     """For each further part of a reply."""
+    session: float = 10
+    """For a session of voice to begin, from the look-up of the provider's name on."""
     whole: float = 900
     """For a reply in one piece, from its head on: its call goes on without a client, and would for
     ever if the reply came byte by byte."""
@@ -60,6 +65,22 @@ class Timeouts:
 
     stripe: float = 10
     """For the answer to a question to Stripe, with its repetitions."""
+    timed_provider: float = 10
+    """For each question to a provider that bills by time."""
+    timed_look: float = 1
+    """Between two looks at which of such calls are due."""
+
+    # A session of voice; its responses are calls, with `read_on` and holds as those.
+    let_end: float = 5
+    """For a response that runs when its session ends, before it is cancelled."""
+    created: float = 30
+    """For the provider to begin a response that it was asked for."""
+    transcribed: float = 30
+    """For the transcript of what was said."""
+    redis_away: float = 30
+    """For Redis to come back, before a session that could not hold is closed."""
+    ask_redis: float = 1
+    """Between two looks whether it has."""
 
     # A hold of a call.
     hold: float = 60

@@ -28,3 +28,12 @@ def text_config(
     """A tenant's config with these text endpoints, the first one the default."""
     text = {"endpoints": endpoints, "default": next(iter(endpoints)), "fallback": fallback or []}
     return config(**groups) | {"providers": {"text": text}}
+
+
+def voice_config(url: str, tokens: int = 100_000, **members: Any) -> dict[str, Any]:
+    """A tenant's config with one realtime endpoint, `voice`, at the double of this URL; a user has
+    so many tokens; `members` as in an endpoint."""
+    endpoint = {"url": f"{url}/v1/realtime", "api_key": PROVIDER_KEY, "model": "voice", **members}
+    group = {"tokens": tokens, "rate_limit": 10_000, "rate_limit_window": 60}
+    realtime = {"endpoints": {"voice": endpoint}, "default": "voice"}
+    return config(anonymous=group, paid=group) | {"providers": {"realtime": realtime}}

@@ -10,12 +10,14 @@ from tests.processes import Valkey
 
 # What the server asks by itself, twice a second, whatever its clients do.
 LOOK = b"*2\r\n$4\r\nINFO\r\n$6\r\nmemory\r\n"
+# Likewise, once a second: which calls are due.
+DUE = b"{calls}:due"
 
 
 class RedisLink(Acceptor):
     """A server that is given `redis_url` reaches `valkey`, one flush of its commands after the
     other; the next one does not begin before the replies to this one are there. A look at its
-    memory always passes: no test has asked for it."""
+    memory always passes, and one at the calls that are due: no test has asked for it."""
 
     def __init__(self, valkey: Valkey) -> None:
         super().__init__()
@@ -65,7 +67,7 @@ class RedisLink(Acceptor):
     def _pump(self, source: socket.socket, target: socket.socket, to_valkey: bool) -> None:
         with suppress(OSError):
             while portion := source.recv(1024 * 1024):
-                if to_valkey and portion != LOOK:
+                if to_valkey and portion != LOOK and DUE not in portion:
                     self._send_in_turn(portion, target)
                 else:
                     target.sendall(portion)

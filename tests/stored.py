@@ -43,6 +43,11 @@ def keys_key(user: User) -> str:
     return f"{{user:{user.user_id}}}:keys"
 
 
+def secrets_key(user: User) -> str:
+    """Of the number of its client secrets."""
+    return f"{{user:{user.user_id}}}:secrets"
+
+
 def now_ms(valkey: Valkey) -> int:
     """By the clock that the scripts read."""
     seconds, micros = valkey.client.time()

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from server.blueprints import sign_in
+from server.blueprints import client_secrets, sign_in
 from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS, SMALL_BYTES
 from server.blueprints.form import MOST_FIELDS
 from server.blueprints.keys import (
@@ -25,7 +25,7 @@ from server.gateway.room import (
     SMALL_REPLY_BYTES,
     SMALL_REQUEST_BYTES,
 )
-from server.identity.errors import TooManyKeys
+from server.identity.errors import TooManyClientSecrets, TooManyKeys
 from server.identity.faults import LARGE_FAULT, MOST_FAULTS, REMEMBERED_CLIENTS
 from server.identity.redirects import CODE_MS, REDIRECT_MS
 from server.identity.sessions import STILL_WORKS_MS
@@ -61,7 +61,7 @@ from tests.processes import ROOT
 
 KIB = 1024
 LUA = "".join(path.read_text() for path in sorted((ROOT / "lua" / "prelude").glob("*.lua")))
-LUA += (ROOT / "lua" / "add_key.lua").read_text()
+LUA += "".join((ROOT / "lua" / f"{name}.lua").read_text() for name in ("add_key", "add_secret"))
 
 
 def of_lua(name: str) -> int:
@@ -71,6 +71,9 @@ def of_lua(name: str) -> int:
 
 RESTRICTED, ANONYMOUS_RESTRICTED = of_lua("MOST_RESTRICTED"), of_lua("TEMPORARY_RESTRICTED")
 RESTRICTED_BYTES = of_lua("TEMPORARY_BYTES")
+SECRETS, SECRETS_BYTES = of_lua("MOST_SECRETS"), of_lua("SECRETS_BYTES")
+ANONYMOUS_SECRETS = of_lua("TEMPORARY_SECRETS")
+ANONYMOUS_SECRETS_BYTES = of_lua("TEMPORARY_SECRETS_BYTES")
 HOLDS, KEYS = of_lua("MOST_HOLDS"), of_lua("ONCE_FIELDS")
 ANONYMOUS_KEYS, ANONYMOUS_ENTRIES = of_lua("TEMPORARY_ONCE_FIELDS"), of_lua("TEMPORARY_ENTRIES")
 
@@ -84,6 +87,7 @@ STATED = {
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "
         f"{ANONYMOUS_KEYS}. {RESTRICTED} restricted keys, an anonymous user {ANONYMOUS_RESTRICTED}",
+        f"{SECRETS} client secrets of voice, an anonymous user {ANONYMOUS_SECRETS}",
         f"{MOST_FAULTS:,} a minute of a key",
         f"429 after {MOST_IN_A_MINUTE} in a minute",
         f"of an anonymous user {ANONYMOUS_ENTRIES} at most",
@@ -116,6 +120,14 @@ STATED = {
         f"{MOST_CALLS:,} calls under way at most",
         f"a tenant alone gets {MOST_CALLS * 8 // 9:,}",
         f"{LOOK_UPS_OF_A_TENANT} look-ups of names at a time in a worker, all tenants {LOOK_UPS}",
+    ],
+    "docs/voice.md": [
+        f"for {client_secrets.LEAST_SECONDS} to {client_secrets.MOST_SECONDS:,} s, by default "
+        f"{client_secrets.USUAL_SECONDS}",
+        f"at most {client_secrets.SESSION_BYTES:,} bytes",
+        f"**{SECRETS}** of a user may be alive, their sessions' configs {SECRETS_BYTES:,} bytes "
+        f"together; of an anonymous user **{ANONYMOUS_SECRETS}**, "
+        f"{ANONYMOUS_SECRETS_BYTES:,} bytes together",
     ],
     "docs/sign-in.md": [
         f"good once, for {CODE_MS // 1000} s; the way from the page to the provider and back may "
@@ -150,6 +162,8 @@ STATED = {
         f"| {ANONYMOUS_RESTRICTED}, {RESTRICTED_BYTES} bytes with what they are for |",
         f"| {ANONYMOUS_ENTRIES} entries",
         f"| {ANONYMOUS_KEYS}, of holds |",
+        f"| {ANONYMOUS_SECRETS}, for {client_secrets.MOST_SECONDS // 3600} hours at most, "
+        f"{ANONYMOUS_SECRETS_BYTES:,} bytes with",
     ],
 }
 
@@ -165,6 +179,12 @@ def test_the_apis_documentation_does() -> None:
     restricted = f"{RESTRICTED} restricted keys of a user may be alive, {ANONYMOUS_RESTRICTED} of"
     assert TooManyKeys.message.startswith(restricted)
     assert f"{RESTRICTED_BYTES} bytes together" in TooManyKeys.message
+    secrets = (
+        f"{SECRETS} client secrets of a user may be alive, their sessions {SECRETS_BYTES:,} bytes"
+    )
+    assert TooManyClientSecrets.message.startswith(secrets)
+    of_anonymous = f"{ANONYMOUS_SECRETS} of an anonymous one, {ANONYMOUS_SECRETS_BYTES:,} bytes"
+    assert of_anonymous in TooManyClientSecrets.message
     sizes = f"over {OF_OTHERS.size // MIB} MiB ({OF_CALLS.size // MIB} MiB for provider calls)"
     assert sizes in REFUSALS[PayloadTooLarge][0]
     kept = f"at most {KEYS:,} are kept, an anonymous user's {ANONYMOUS_KEYS}"

@@ -26,10 +26,10 @@ ROWS = [
     {"app"},
     {"blueprints"},
     {"openapi", "services"},
-    {"gateway", "billing"},
+    {"gateway", "billing", "voice", "timed"},
     {"metering", "identity"},
     {"tenants", "login_providers", "startup"},
-    {"store", "providers", "upstream"},
+    {"store", "providers", "upstream", "websocket"},
 ]
 LEAVES = {
     *("amounts", "aside", "connections", "errors", "http", "logs", "metrics", "protocol"),
@@ -38,10 +38,11 @@ LEAVES = {
 
 MAY_IMPORT = {
     "server.store": {
-        *("process", "app", "startup", "billing", "metering", "identity", "tenants"),
+        *("process", "app", "startup", "billing", "metering", "identity", "tenants", "timed"),
     },
     "redis": {"store"},
     "aiohttp": {"upstream"},
+    "websockets": {"websocket"},
     "joserfc": {"login_providers"},
     "stripe": {"billing"},
     "sanic": {"process", "app", "blueprints", "http", "protocol", "replies"},

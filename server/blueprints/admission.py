@@ -57,7 +57,7 @@ def answers_for(provider: ProviderName | None) -> Callable[[Handler], Handler]:
 
 def check_origin(request: Request) -> None:
     """Raises OriginNotAllowed."""
-    if not cors.may_log_in(request, request.tenant.config):
+    if not cors.may_call(request, request.tenant.config):
         raise OriginNotAllowed
 
 

@@ -87,7 +87,7 @@ class Login(TypedDict):
 async def log_in(request: Request, tenant_id: TenantId) -> JsonReply[Login]:
     services = request.services
     config = request.tenant.config
-    if not cors.may_log_in(request, config):
+    if not cors.may_call(request, config):
         raise OriginNotAllowed
     if not config.auth.anonymous.enabled:
         raise LoginNotConfigured

@@ -42,8 +42,9 @@ def headers(request: Request, config: TenantConfig | None) -> Mapping[str, str]:
     return found
 
 
-def may_log_in(request: Request, config: TenantConfig) -> bool:
-    """Whether no page asks (an app, curl), or one of an origin that may call."""
+def may_call(request: Request, config: TenantConfig) -> bool:
+    """Whether no page asks (an app, curl), or one of an origin that may call. For what a page must
+    not even do, as to log in: of all else it just cannot read the reply."""
     allowed = config.allowed_origins
     origins = request.headers.getall("origin", ())
     return allowed is None or all(origin in allowed for origin in origins)

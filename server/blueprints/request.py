@@ -119,15 +119,16 @@ class Request(StrictRequest):
         # X-API-Key is ours alone, while proxies and clients put others' bearers beside it.
         return self.headers.getone("x-api-key", "") or self.bearer()
 
-    async def who(self, any_key: bool = False) -> Who:
+    async def who(self, any_key: bool = False, api_key: str = "") -> Who:
         """The user that the request's API key belongs to, or belonged to until it was revoked. A
-        restricted key may only be there if the route is for `any_key`.
+        restricted key may only be there if the route is for `any_key`. `api_key`: that of the
+        request, where it has come otherwise than keys do.
 
         Raises InvalidApiKey if there is no key, or nobody's; TooManyFaults after many refusals;
         KeyNotAllowed, OriginNotAllowed. Whether the user still has the key, and is of this tenant,
         each script checks (read_user in lua/prelude/user.lua).
         """
-        api_key = self.api_key()
+        api_key = api_key or self.api_key()
         if not api_key:
             raise InvalidApiKey
         services, restricted = self.services, None

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
 from server.providers.wire import WIRES, Form, Wire
-from server.tenants.endpoint import TextEndpoint
 from server.tenants.endpoints import TextEndpoints
 from server.tenants.models import Weights
 from server.tenants.policies import Policy
+from server.tenants.text import TextEndpoint
 
 MOST_FALLBACKS = 10
 """Of one call: each costs a request and a line in the log, and a config has room for thousands."""

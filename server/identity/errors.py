@@ -11,7 +11,8 @@ Refusal
 │   └── LoginNotConfigured 404  the tenant has no logins of this kind
 ├── IdentityTaken         409  another user signs in with it
 ├── TooManyRequests       429
-│   └── TooManyKeys       429  as many of them are alive as the user may have
+│   ├── TooManyKeys       429  as many of them are alive as the user may have
+│   └── TooManyClientSecrets 429  likewise
 └── ServiceUnavailable    503
     └── ChallengeUnavailable 503  nobody can say whether a challenge is solved
 """
@@ -69,6 +70,14 @@ class TooManyKeys(TooManyRequests):
     label = "too_many_keys"
     message = (
         "50 restricted keys of a user may be alive, 3 of an anonymous one, of 600 bytes together"
+    )
+
+
+class TooManyClientSecrets(TooManyRequests):
+    label = "too_many_client_secrets"
+    message = (
+        "50 client secrets of a user may be alive, their sessions 64,000 bytes together, 10 of an "
+        "anonymous one, 4,000 bytes together"
     )
 
 

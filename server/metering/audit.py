@@ -18,6 +18,7 @@ from server.metering.account_audit import faults_of_account, keys_under_way
 from server.metering.payments_audit import faults_of_payments
 from server.metering.restricted_audit import faults_of_restricted
 from server.metering.results import Entry
+from server.metering.timed_audit import faults_of_timed
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
@@ -93,7 +94,8 @@ class Audit:
         status, values = await self._store.run_bulk("audit", keys.of_user(user_id))
         if status is Status.UNKNOWN_USER:
             return None
-        text, ledger, user_expiry, ledger_expiry, fields, keys_expiry, account, ends, paid = values
+        text, ledger, user_expiry, ledger_expiry, fields, keys_expiry, account, ends, *rest = values
+        paid, *calls = rest
         user = orjson.loads(text)
         if self._tenant_id not in (None, user["tenantId"]) or user.get("closed"):
             return None
@@ -102,6 +104,7 @@ class Audit:
         faults += _faults_of_expiry(user, user_expiry, ledger_expiry)
         faults += faults_of_restricted(user, fields, keys_expiry)
         faults += faults_of_payments(user, account, paid)
+        faults += faults_of_timed(user, *calls)
         of_account = faults_of_account(self._store, user_id, user, account, ends)
         faults += [fault async for fault in of_account]
         told = user["apiKeys"].keys() - keys_under_way(account)

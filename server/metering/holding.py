@@ -74,6 +74,15 @@ class Holding:
         """
         return Hold(self, meter, who, most, least, ref, end, rules)
 
+    def owe(self, meter: Meter, who: Who, ending: Ending) -> None:
+        """Charges for what ran without a hold: what the balance has, the rest is overrun."""
+
+        async def end() -> Ending:
+            return ending
+
+        owed = Hold(self, meter, who, 0, 0, ending.ref, end, NO_RULES)
+        self.settle_later(owed._settle_for_certain())
+
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
         are cancelled, and the settles that have not got through are given up and counted in the
@@ -152,6 +161,7 @@ class Hold:
         self._rules = rules
         self._ending: Ending | None = None
         self._may_have_settled = False
+        self._is_left = False
         # New, but no secret: over HTTP nobody can settle it.
         self._hold_id = f"{getrandbits(128):032x}"
 
@@ -200,6 +210,8 @@ class Hold:
     ) -> None:
         """After a body that came to its end, this waits for the settle's first try."""
         self._holding.closed(self)
+        if self._is_left:
+            return
         if error is not None:
             self._holding.settle_later(self._settle_for_certain())
             return
@@ -214,6 +226,10 @@ class Hold:
                 log.error("A settle failed, and is repeated: %s", failure.reason)
             elif not isinstance(failure, Unavailable):
                 log.exception("A settle failed, and is repeated")
+
+    def leave(self) -> None:
+        """Somebody else settles it, and extends it until then."""
+        self._is_left = True
 
     async def extend(self) -> None:
         """A later deadline, if Redis is there and the hold still is: when Redis was away past the

@@ -10,7 +10,7 @@ from server.errors import NotSent, Refusal, Unavailable
 from server.metering.block import Taken
 from server.metering.leases import TenantLeases
 from server.metering.meter import Kind, Meter, held_of, new_hold_id
-from server.metering.results import ChargeResult, Checked, Held, SettleResult
+from server.metering.results import ChargeResult, Checked, Held, SettleResult, TimedCall
 from server.metering.rules import NO_RULES, Rules
 from server.metering.taking import Taking
 from server.store import keys
@@ -69,9 +69,9 @@ class LimitedMeter(Meter):
     ) -> Held:
         """As Meter.hold; it is cut to what is left of tokens_per_day, too, and raises TenantLimited
         below `minimum`. Not with an Idempotency-Key, which is kept with what was `wanted`."""
-        if not self._taking.take(wanted):
+        if not self._taking.take(wanted, rules.is_rated):
             fingerprint = f"{wanted} {minimum} {ttl_ms}"
-            checked = self.check(who, "hold", minimum, idempotency_key, fingerprint)
+            checked = self.check(who, "hold", minimum, idempotency_key, fingerprint, rules.is_rated)
             await self._admit(who, checked, wanted if idempotency_key else minimum, wanted)
         taken = self._taking.tokens
         if taken is not None:
@@ -126,6 +126,20 @@ class LimitedMeter(Meter):
             taken = min(taken, self._taking.tokens.units)  # it may be more than was there to take
         self._taking.cost(taken)
         return settled
+
+    async def settle_timed(
+        self, who: Who, call: TimedCall, tokens: int, ref: Ref, told: str
+    ) -> SettleResult | None:
+        """As Meter.settle_timed; what was not taken goes back to the day as with `settle`."""
+        self._taking.tokens = call.taken
+        settled = await super().settle_timed(who, call, tokens, ref, told)
+        if settled is not None:
+            self._taking.cost(settled.tokens)
+        return settled
+
+    def let_go(self) -> Taken | None:
+        self._taking.close()
+        return self._taking.tokens
 
     async def _settle_of_user(self, who: Who, hold_id: str, tokens: int, ref: Ref) -> SettleResult:
         # In this order on one connection: what is held is read before it is settled.

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from server.errors import InvalidApiKey, KeyReused, TooManyRequests, UnknownHold
+from server.metering.block import Taken
 from server.metering.errors import PaymentRequired
 from server.metering.renewal import Renewal
 from server.metering.results import (
@@ -18,6 +19,7 @@ from server.metering.results import (
     Held,
     Rate,
     SettleResult,
+    TimedCall,
     rate_of,
 )
 from server.metering.rules import NO_RULES, REFUSED_BY_RULES, Rules
@@ -109,6 +111,7 @@ class Meter:
             self._ledger_size,
             orjson.dumps(ref),
             rules.verdicts,
+            int(rules.is_rated),
         )
         status, values = read(reply)
         if status in REFUSED_BY_RULES:
@@ -125,9 +128,12 @@ class Meter:
         least: int,
         idempotency_key: str | None = None,
         fingerprint: str = "",
+        is_rated: bool = True,
+        admits: bool = False,
     ) -> Checked:
         """What a charge or a hold of at least `least` tokens would be answered now; nothing is
-        counted or taken. `fingerprint`: as its script keeps it for the Idempotency-Key.
+        taken, and nothing counted unless it `admits`. `fingerprint`: as its script keeps it for the
+        Idempotency-Key; `is_rated`: as Rules have it.
 
         Raises as `charge` or `hold`.
         """
@@ -141,6 +147,8 @@ class Meter:
             *keys.once_fields(operation, idempotency_key),
             fingerprint,
             self._ledger_size,
+            int(is_rated),
+            int(admits),
         )
         return Checked(*metered(status, values, least), status is _REPLAYED)
 
@@ -198,6 +206,38 @@ class Meter:
             taken, tokens_left = values
             return SettleResult(taken, tokens_left, status is _REPLAYED)
         raise InvalidApiKey if status is Status.UNKNOWN_KEY else UnknownHold
+
+    async def settle_timed(
+        self, who: Who, call: TimedCall, tokens: int, ref: Ref, told: str
+    ) -> SettleResult | None:
+        """As `settle` of the gateway, of a call that is billed by time and stands among its user's;
+        None if it was settled before. What `told` says of it is kept for a day."""
+        user_id = who.user_id
+        reply = await self._run(
+            "settle",
+            (*keys.of_hold(user_id, call.hold_id), *keys.of_timed_end(user_id, call.call_id)),
+            who.tenant_id,
+            who.key_id,
+            call.hold_id,
+            tokens,
+            "own",
+            0,
+            self._ledger_size,
+            orjson.dumps(ref),
+            call.call_id,
+            told,
+        )
+        status, values = read(reply)
+        if status is Status.UNKNOWN_KEY:
+            raise InvalidApiKey
+        if status is Status.ABSENT:
+            return None
+        taken, tokens_left = values
+        return SettleResult(taken, tokens_left, False)
+
+    def let_go(self) -> Taken | None:
+        """The hold of a call outlasts this request: what it has of its day's limit, if anything."""
+        return None
 
 
 def new_hold_id() -> str:

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from server.errors import Unreadable
+from server.metering.block import Taken
 
 Op = Literal[
     "grant",
@@ -116,6 +117,14 @@ class SettleResult:
     def told(self) -> dict[str, int]:
         """The same, for the end of a stream."""
         return {"tokensCharged": self.tokens, "tokensLeft": self.tokens_left}
+
+
+class TimedCall(NamedTuple):
+    """A call that is billed by time; `taken`: what its hold has of its tenant's tokens_per_day."""
+
+    call_id: str
+    hold_id: str
+    taken: Taken | None
 
 
 class GrantResult(NamedTuple):

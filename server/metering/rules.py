@@ -15,10 +15,12 @@ REFUSED_BY_RULES = frozenset({Status.NOT_ALLOWED, Status.UNKNOWN_GROUP, Status.T
 @dataclass(slots=True)
 class Rules:
     """`verdicts` as lua/hold.lua wants them; `faults` are the code and the message of a refusal by
-    the policy of that number."""
+    the policy of that number. `is_rated`: the hold counts towards the rate limit of its user, and
+    the calls of its tenant; not so where it is part of what has counted already."""
 
     verdicts: str
     faults: Sequence[tuple[str, str]]
+    is_rated: bool = True
 
     def refusal(self, status: Status, values: list[Any]) -> Refusal:
         """What the script's answer means."""

@@ -16,19 +16,22 @@ class Taking:
         self._leases = leases
         self._limits = leases.limits
         self._is_stream = is_stream and leases.limits.streams is not None
+        self._is_call = leases.limits.calls_per_minute is not None
         self.tokens: Taken | None = None
         self._call: Taken | None = None
         self._has_slot = False
         self._held = 0
 
-    def take(self, tokens: int) -> bool:
-        """Takes what is leased already; False where some is missing."""
+    def take(self, tokens: int, is_call: bool = True) -> bool:
+        """Takes what is leased already; False where some is missing. `is_call`: one of the calls,
+        too."""
         limits, leases = self._limits, self._leases
+        self._is_call = self._is_call and is_call
         if limits.tokens_per_day is not None:
             self.tokens = leases.tokens.take(tokens)
             if self.tokens is None:
                 return False
-        if limits.calls_per_minute is not None:
+        if self._is_call:
             self._call = leases.calls.take(1)
             if self._call is None:
                 return False
@@ -45,7 +48,7 @@ class Taking:
             if limits.tokens_per_day is not None and self.tokens is None:
                 self.tokens = await leases.tokens.ask(least, most)
             limit = "calls_per_minute"
-            if limits.calls_per_minute is not None and self._call is None:
+            if self._is_call and self._call is None:
                 self._call = await leases.calls.ask(1, 1)
             limit = "streams"
             if self._is_stream and not self._has_slot:

@@ -6,8 +6,14 @@ microseconds for all of it; the workers of a server share what they counted
 none is made of what a client sent.
 """
 
+from server.metrics import voice
 from server.metrics.billing import OF_BILLING
 from server.metrics.families import Counter, Family, Gauge, Histogram
+from server.metrics.voice import realtime_message as realtime_message
+from server.metrics.voice import session_ended as session_ended
+from server.metrics.voice import session_opened as session_opened
+from server.metrics.voice import timed_call as timed_call
+from server.metrics.voice import timed_calls_open as timed_calls_open
 
 _REPLY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _CALL_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60, 120, 300, 600)
@@ -142,7 +148,7 @@ _REPLACEMENTS = Counter(
 
 FAMILIES: dict[str, Family] = {
     family.name: family
-    for family in (*globals().values(), *OF_BILLING)
+    for family in (*globals().values(), *OF_BILLING, *vars(voice).values())
     if isinstance(family, Family)
 }
 """Each metric by its name."""

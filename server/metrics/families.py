@@ -69,6 +69,10 @@ class Gauge(Counter):
 
     kind = "gauge"
 
+    def set(self, amount: float) -> None:
+        """Of one without labels."""
+        self.values[()][0] = amount
+
 
 class Histogram(Family):
     """The values are the counts up to each bound and above the last one, then the sum."""

@@ -19,7 +19,7 @@ from server.errors import (
     TooManyWrongTokens,
     Unsupported,
 )
-from server.identity.errors import TooManyKeys
+from server.identity.errors import TooManyClientSecrets, TooManyKeys
 from server.login_providers.errors import InvalidIdToken, Reason
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
@@ -41,6 +41,7 @@ _EXAMPLES: dict[type[Refusal], Refusal] = {
     Invalid: Invalid("Invalid request", [{"path": "tokens", "message": _WRONG}]),
     TooManyRequests: TooManyRequests(1000),
     TooManyKeys: TooManyKeys(1000),
+    TooManyClientSecrets: TooManyClientSecrets(1000),
     TooManyWrongTokens: TooManyWrongTokens(1000),
     TooManyFaults: TooManyFaults(1000),
     TenantLimited: TenantLimited(1000),
@@ -101,10 +102,13 @@ def content_of(kinds: Sequence[type[Refusal]], route: Route, schemas: Schemas) -
         for kind in shaped
     }
     # Refusals of one message have one body.
-    for kind in {kind.message: kind for kind in native}.values():
-        shown = _example(kind)
+    for kind, shown in {one.message: (kind, one) for kind, one in _examples(native)}.values():
         examples[kind.__name__] = {"value": {"error": shown.message, **shown.extra}}
     return {"schema": refs[0] if len(refs) == 1 else {"oneOf": refs}, "examples": examples}
+
+
+def _examples(kinds: Sequence[type[Refusal]]) -> list[tuple[type[Refusal], Refusal]]:
+    return [(kind, _example(kind)) for kind in kinds]
 
 
 def _example(kind: type[Refusal]) -> Refusal:

@@ -164,7 +164,7 @@ def _type(schema: Any) -> str:
             )
             + "}"
         )
-    elif schema.get("additionalProperties", True) is not True:
+    elif not isinstance(schema.get("additionalProperties", True), bool):
         words += f" of {_type(schema['additionalProperties'])}"
     if "minimum" in schema:
         words += f" {schema['minimum']:,} to {schema['maximum']:,}"

@@ -40,6 +40,7 @@ from server.errors import (
     Unavailable,
     UnknownHold,
     Unsupported,
+    UpgradeRequired,
 )
 from server.identity.errors import (
     ChallengeFailed,
@@ -50,6 +51,7 @@ from server.identity.errors import (
     KeyNotAllowed,
     LoginNotConfigured,
     RecentLoginRequired,
+    TooManyClientSecrets,
     TooManyKeys,
 )
 from server.login_providers.errors import (
@@ -130,6 +132,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     PreconditionFailed: ("the config is not the one that `If-Match` names", ()),
     PayloadTooLarge: ("the body is over 1 MiB (10 MiB for provider calls)", ()),
     Invalid: (f"well-formed but wrong: {MOST_DETAILS} faults are listed, nothing changed", ()),
+    UpgradeRequired: ("it is no handshake of a WebSocket", ["Upgrade"]),
     KeyReused: ("the `Idempotency-Key` came with another request before", LEFT),
     TooManyRequests: ("over the limit", ["Retry-After"]),
     TokensHeld: (
@@ -141,6 +144,10 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
         ["Retry-After"],
     ),
     TooManyKeys: ("as many of the user's restricted keys are alive as may be", ["Retry-After"]),
+    TooManyClientSecrets: (
+        "as many of the user's client secrets are alive as may be",
+        ["Retry-After"],
+    ),
     TooManyFaults: ("too many requests were refused of late", ["Retry-After"]),
     TooManyCalls: (
         "as many calls of the user are under way as its group may have",

@@ -52,6 +52,10 @@ HoldId = Annotated[
         examples=["5f2b8c1d9e3a4f60b7c8d9e0f1a2b3c4"],
     ),
 ]
+CallId = Annotated[
+    str,
+    Field(description="the call", examples=["3c90c3cc-0d44-4b50-8888-8dd25736052a"]),
+]
 Group = Annotated[
     str, Field(description="a group of the tenant's config", examples=["stripe_basic"])
 ]

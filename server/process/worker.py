@@ -131,9 +131,11 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer, drain_seconds:
     """The end of a worker. All of it in order, with the settings and the Timeouts that bound it:
 
     1. The supervisor closes its listeners and sends SIGTERM on, which sets `stop` in `serve`.
-    2. DRAIN_SECONDS: /readyz is 503 (Services.draining), but requests are served.
+    2. DRAIN_SECONDS: /readyz is 503 (Services.draining), but requests are served; no session of
+       voice begins.
     3. GRACE_SECONDS: nobody can connect any more; a connection is closed when it has been idle for
-       `idle_connection`. What still runs is aborted then, and has `abort` to end.
+       `idle_connection`. Sessions of voice are told to end, and have `let_end` for the response
+       that runs. What still runs is aborted then, and has `abort` to end.
     4. stop_services in app.py: calls without a client have what is left of the grace, then are
        cancelled and have `cancel`; settles have at least `finish`; then Redis is closed.
     5. `kill` after the grace the supervisor kills a worker that is still there. The bundled Valkey
@@ -144,6 +146,7 @@ async def _stop(app: Sanic[Any, Services], server: AsyncioServer, drain_seconds:
     await asyncio.sleep(drain_seconds)
     await server.before_stop()
     server.close()
+    services.voice.end()
     connections = server.connections
     await _until_closed(connections, services.settings.grace_seconds, timeouts)
     if busy := [connection for connection in connections if not _is_idle(connection)]:

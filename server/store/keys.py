@@ -96,6 +96,16 @@ def restricted(user_id: str) -> str:
     return f"{{user:{user_id}}}:keys"
 
 
+def secrets(user_id: str) -> str:
+    """The client secrets that are alive, for their number: each has its own record."""
+    return f"{{user:{user_id}}}:secrets"
+
+
+def client_secret(secret: str) -> str:
+    """What a secret of voice opens; hashed, as with redirects."""
+    return f"clientSecret:{_hashed(secret)}"
+
+
 def account(user_id: str) -> str:
     """What is known of a user's logins, and of what it has bought."""
     return f"{{user:{user_id}}}:account"
@@ -104,6 +114,32 @@ def account(user_id: str) -> str:
 def payments(user_id: str) -> str:
     """What was paid for."""
     return f"{{user:{user_id}}}:payments"
+
+
+def timed(user_id: str) -> str:
+    """Calls billed by time that are not settled, by ID."""
+    return f"{{user:{user_id}}}:calls"
+
+
+def timed_settled(user_id: str, call_id: str) -> str:
+    """What one of these was settled to."""
+    return f"{{user:{user_id}}}:call:{call_id}"
+
+
+TIMED_WORK = "{calls}:due"
+"""Of all users: when each of these calls is to be looked at. In a slot of its own."""
+TIMED_COUNTER = "{calls}:counter"
+"""The worker that counts them."""
+
+
+def timed_asked(name: str) -> str:
+    """One was looked at a moment ago because somebody asked, by its name in the work list."""
+    return f"{{calls}}:asked:{_hashed(name)}"
+
+
+def timed_callback(token: str) -> str:
+    """Which of them a provider's callback means; hashed, as who has the token may call."""
+    return f"{{calls}}:callback:{_hashed(token)}"
 
 
 def identity(tenant_id: str, identity: str) -> str:
@@ -133,9 +169,24 @@ def of_hold(user_id: str, hold_id: str) -> tuple[str, str, str, str, str]:
     return user_key, ledger_key, settled(user_id, hold_id), settles(user_id), restricted_key
 
 
+def of_timed(user_id: str) -> tuple[str, str, str]:
+    """What is written of such a call works on these."""
+    return user(user_id), ledger(user_id), timed(user_id)
+
+
+def of_timed_end(user_id: str, call_id: str) -> tuple[str, str]:
+    """What its settle works on besides."""
+    return timed(user_id), timed_settled(user_id, call_id)
+
+
 def of_keys(user_id: str) -> tuple[str, str, str]:
     """What the scripts of restricted keys work on."""
     return user(user_id), ledger(user_id), restricted(user_id)
+
+
+def of_secrets(user_id: str) -> tuple[str, str, str, str]:
+    """What the script of client secrets works on."""
+    return *of_keys(user_id), secrets(user_id)
 
 
 def of_account(user_id: str) -> tuple[str, str, str]:
@@ -154,9 +205,10 @@ def of_payments(user_id: str) -> tuple[str, str, str, str]:
 
 
 def of_user(user_id: str) -> tuple[str, ...]:
-    """All of a user's own keys, less the replies of single settles, which live for an hour."""
+    """All of a user's own keys, less the replies of single settles, which live for an hour, or of
+    calls billed by time for a day, and the number of client secrets, which lives for two hours."""
     of_life = settles(user_id), restricted(user_id), account(user_id), payments(user_id)
-    return *of_metered(user_id), *of_life
+    return *of_metered(user_id), *of_life, timed(user_id)
 
 
 ALL_CONFIGS = "tenant:*:config"

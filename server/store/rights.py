@@ -9,7 +9,10 @@ from redis.exceptions import AskError, NoPermissionError, TryAgainError
 
 from server.store.command import Script
 
-PATTERNS = ("user:*", "{user:*", "apiKey:*", "tenant:*", "{tenant:*")
+PATTERNS = (
+    *("user:*", "{user:*", "apiKey:*", "clientSecret:*", "tenant:*", "{tenant:*"),
+    "{calls}:*",
+)
 """Of all keys that there are."""
 
 # Of a Cluster's node, one key of as many as it has a part in.
@@ -51,9 +54,11 @@ async def denied(connection: AbstractConnection, probe: Script) -> list[str]:
 async def _run(connection: AbstractConnection, probe: Script) -> list[str]:
     for _ in range(_MOST_TRIES):
         user = f"user:probe-{uuid4()}"
-        names = (user, f"{{{user}}}:list", f"{{{user}}}:hash")
+        names = (user, *(f"{{{user}}}:{kind}" for kind in ("list", "hash", "zset")))
         try:
-            _, names_of_denied = await _ask(connection, "EVALSHA", probe.sha1, "3", *names)
+            _, names_of_denied = await _ask(
+                connection, "EVALSHA", probe.sha1, str(len(names)), *names
+            )
         except (AskError, TryAgainError):
             continue
         return [name.decode() for name in names_of_denied]

@@ -158,6 +158,15 @@ class Store:
         """Stores it for so long."""
         await self._topology.fast(key).send("SET", key, value, "PX", ttl_ms)
 
+    async def members(self, key: str, most: int = 0) -> list[str]:
+        """The first ones of a sorted set; 0: all."""
+        found = await self._topology.bulk(key).send("ZRANGE", key, 0, most - 1)
+        return [name.decode(errors="replace") for name in found]
+
+    async def claim(self, key: str, ttl_ms: int) -> bool:
+        """True for one caller in so long."""
+        return bool(await self._topology.fast(key).send("SET", key, "", "PX", ttl_ms, "NX"))
+
     async def delete(self, key: str) -> bool:
         """True if there was one."""
         return bool(await self._topology.bulk(key).send("DEL", key))

@@ -6,23 +6,20 @@ used counts as absent, and takes nothing else of the config with it.
 
 from collections.abc import Collection
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
-    ValidatorFunctionWrapHandler,
-    field_validator,
     model_validator,
 )
 
 from server.tenants.groups import ANONYMOUS
 from server.tenants.origins import is_host
 from server.tenants.redirects import LONGEST_REDIRECT, fault_of_redirect
-from server.tenants.strict import TO_BE_STORED, GroupName, Strict, Text, note_absent
+from server.tenants.strict import TO_BE_STORED, GroupName, Lenient, Strict, Text
 from server.tenants.stripe import Stripe
 
 ProviderName = Literal["google", "apple"]
@@ -39,24 +36,6 @@ def _checked_redirect(address: str) -> str:
 _Redirect = Annotated[
     str, StringConstraints(max_length=LONGEST_REDIRECT), AfterValidator(_checked_redirect)
 ]
-
-
-class Lenient(Strict):
-    """Of what is stored, members that cannot be used count as absent."""
-
-    @field_validator("*", mode="wrap")
-    @classmethod
-    def _absent_if_unusable(
-        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
-    ) -> Any:
-        try:
-            return handler(value)
-        except ValidationError:
-            if info.context == TO_BE_STORED:
-                raise
-            name = info.field_name or ""
-            note_absent(name, info)
-            return cls.model_fields[name].get_default(call_default_factory=True)
 
 
 class OAuth(Strict):

@@ -91,7 +91,8 @@ class TenantConfig(Strict):
 
     @cached_property
     def policies(self) -> Policies:
-        return Policies(self.user_groups.by_name, self.providers.text)
+        providers = self.providers
+        return Policies(self.user_groups.by_name, providers.text, providers.realtime)
 
     @field_validator("auth", mode="before")
     @classmethod

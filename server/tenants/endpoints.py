@@ -7,8 +7,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from server.providers.ask import PROMPT
 from server.providers.wire import ProtocolName
-from server.tenants.endpoint import Endpoint, TextEndpoint
+from server.tenants.endpoint import Endpoint
+from server.tenants.realtime import RealtimeEndpoint, RealtimeProtocol, of_http
 from server.tenants.strict import TO_BE_STORED, Name, Strict
+from server.tenants.text import TextEndpoint
 
 _AnyEndpoint = TypeVar("_AnyEndpoint", bound=Endpoint)
 
@@ -34,28 +36,10 @@ class _Endpoints(Strict, Generic[_AnyEndpoint]):
             raise ValueError("there is no endpoint of that name")
         return default
 
-
-class TextEndpoints(_Endpoints[TextEndpoint]):
-    """The text endpoints by name, the name of the default one, and those to fall back on."""
-
-    fallback: list[Name] = Field(
-        [], description="names of endpoints, tried in this order when another one fails"
-    )
-
     @cached_property
     def in_order(self) -> list[str]:
         """The names, the default endpoint's first."""
         return sorted(self.endpoints, key=lambda name: name != self.default)
-
-    @cached_property
-    def protocols(self) -> dict[str, ProtocolName]:
-        """By the names of the endpoints, in order."""
-        return {name: self.endpoints[name].speaks(name) for name in self.in_order}
-
-    @cached_property
-    def remembered(self) -> dict[str, Any]:
-        """What has been found by a model's name, for whoever finds it."""
-        return {}
 
     @cached_property
     def least_cost(self) -> int:
@@ -88,8 +72,26 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         endpoint = self.endpoints.get(name) if slash else None
         if endpoint is None:
             return None
-        known = endpoint.known(rest) if rest else endpoint.default_model
+        known = endpoint.known(rest) if rest else endpoint.first_model
         return (name, known) if known else None
+
+
+class TextEndpoints(_Endpoints[TextEndpoint]):
+    """The text endpoints by name, the name of the default one, and those to fall back on."""
+
+    fallback: list[Name] = Field(
+        [], description="names of endpoints, tried in this order when another one fails"
+    )
+
+    @cached_property
+    def protocols(self) -> dict[str, ProtocolName]:
+        """By the names of the endpoints, in order."""
+        return {name: self.endpoints[name].speaks(name) for name in self.in_order}
+
+    @cached_property
+    def remembered(self) -> dict[str, Any]:
+        """What has been found by a model's name, for whoever finds it."""
+        return {}
 
     @field_validator("fallback")
     @classmethod
@@ -100,26 +102,45 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return fallback
 
 
-class RealtimeEndpoints(_Endpoints[Endpoint]):
+class RealtimeEndpoints(_Endpoints[RealtimeEndpoint]):
     """The realtime endpoints by name, and the name of the default one."""
+
+    @cached_property
+    def protocols(self) -> dict[str, RealtimeProtocol]:
+        """By the names of the endpoints, in order."""
+        return {name: self.endpoints[name].speaks(name) for name in self.in_order}
+
+    def find(self, model: str) -> tuple[str, str] | None:
+        """Of an Ultravox endpoint without a model, `<endpoint>/` is what the provider chooses."""
+        found, name = super().find(model), model.removesuffix("/")
+        if found is None and name != model and self.protocols.get(name) == "ultravox":
+            return name, ""
+        return found
+
+    def first(self, protocol: RealtimeProtocol) -> str | None:
+        """The endpoint for those who name none: the default one, if it speaks this protocol, else
+        the first that does; None if none does."""
+        return next((name for name in self.in_order if self.protocols[name] == protocol), None)
 
 
 class Providers(Strict):
-    """The endpoints by what they are for. Those of `realtime` have their URLs checked, but nothing
-    serves them yet."""
+    """The endpoints by what they are for."""
 
     text: TextEndpoints | None = None
     realtime: RealtimeEndpoints | None = None
 
     def urls(self) -> dict[str, str]:
-        """The configured URLs by their paths in the config."""
-        kinds = {"text": self.text, "realtime": self.realtime}
-        return {
-            f"providers.{kind}.endpoints.{name}.url": endpoint.url
-            for kind, of_kind in kinds.items()
-            for name, endpoint in (of_kind.endpoints.items() if of_kind else ())
-            if endpoint.url is not None
-        }
+        """The configured URLs by their paths in the config, as they are of HTTP."""
+        found: dict[str, str] = {}
+        if self.text:
+            for name, text in self.text.endpoints.items():
+                if text.url is not None:
+                    found[f"providers.text.endpoints.{name}.url"] = text.url
+        if self.realtime:
+            for name, realtime in self.realtime.endpoints.items():
+                if realtime.url is not None:
+                    found[f"providers.realtime.endpoints.{name}.url"] = of_http(realtime.url)
+        return found
 
     def count_endpoints(self) -> int:
         return sum(len(kind.endpoints) for kind in (self.text, self.realtime) if kind)

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from server.amounts import LARGEST
 from server.providers.ask import PROMPT
-from server.tenants.endpoints import TextEndpoints
+from server.tenants.endpoints import RealtimeEndpoints, TextEndpoints
 from server.tenants.groups import Group
 from server.tenants.models import ANY
 
@@ -19,34 +19,50 @@ ANY_NUMBER = 50
 
 _Models = frozenset[tuple[str, str]]
 _NONE: _Models = frozenset()
+_Endpoints = TextEndpoints | RealtimeEndpoints | None
 
 
-class Policy(NamedTuple):
-    """Bounds are in tokens, and None where there is none.
-
-    `models`: endpoints and models of theirs, None for all that is offered; `names`: models wherever
-    they are `configured`; `open`: endpoints of which any model may be asked for; `prompts`: those
-    that it may use whatever their models, `*` for all. `has_text`: chats and messages of the user's
-    own wording.
-    `is_open`: nothing is refused, and nothing cut.
-    """
+class Allowed(NamedTuple):
+    """`models`: endpoints and models of theirs, None for all that is offered; `names`: models
+    wherever they are `configured`; `open`: endpoints of which any model may be asked for."""
 
     models: _Models | None
     names: frozenset[str]
     configured: _Models
     open: frozenset[str]
-    prompts: frozenset[str]
-    max_output: int | None
-    max_input: int | None
-    concurrent: int | None
-    has_text: bool
-    prompts_only: bool
-    is_open: bool
 
     def may_use(self, endpoint: str, model: str) -> bool:
         if self.models is None or (endpoint, model) in self.models or endpoint in self.open:
             return True
         return model in self.names and (endpoint, model) in self.configured
+
+
+_ALL = Allowed(None, frozenset(), _NONE, frozenset())
+
+
+class Policy(NamedTuple):
+    """Bounds are in tokens, and None where there is none.
+
+    `text` and `voice` are what it may ask for of such endpoints; `prompts`: those that it may use
+    whatever their models, `*` for all. `has_text`: chats and messages of the user's own wording;
+    `has_voice`: sessions and calls.
+    `is_open`: of text nothing is refused, and nothing cut.
+    """
+
+    text: Allowed
+    voice: Allowed
+    prompts: frozenset[str]
+    max_output: int | None
+    max_input: int | None
+    concurrent: int | None
+    has_text: bool
+    has_voice: bool
+    prompts_only: bool
+    is_open: bool
+
+    def may_use(self, endpoint: str, model: str) -> bool:
+        """Of text endpoints."""
+        return self.text.may_use(endpoint, model)
 
     def may_fill(self, prompt: str) -> bool:
         """May it ask for this prompt, '' for none, whatever its model?"""
@@ -56,11 +72,17 @@ class Policy(NamedTuple):
 class Policies:
     """Those of a config."""
 
-    def __init__(self, groups: Mapping[str, Group], text: TextEndpoints | None) -> None:
+    def __init__(
+        self,
+        groups: Mapping[str, Group],
+        text: TextEndpoints | None,
+        realtime: RealtimeEndpoints | None,
+    ) -> None:
         by_policy: dict[Policy, int] = {}
         self._numbers: dict[str, int] = {}
         for name, group in groups.items():
-            self._numbers[name] = by_policy.setdefault(_policy(group, text), len(by_policy))
+            policy = _policy(group, text, realtime)
+            self._numbers[name] = by_policy.setdefault(policy, len(by_policy))
         self.each = list(by_policy)
         """By their numbers."""
         self._verdicts = "".join(_line(name, number) for name, number in self._numbers.items())
@@ -92,36 +114,36 @@ def _line(group: str, number: int) -> str:
     return f"\n{name}\t{{{number}}}" if group.isprintable() else ""
 
 
-def _policy(group: Group, text: TextEndpoints | None) -> Policy:
-    models, names, opened = _allowed(group.models, text)
-    configured = text.configured if names and text is not None else _NONE
-    has_text = group.endpoints is None or "text" in group.endpoints
+def _policy(group: Group, text: TextEndpoints | None, realtime: RealtimeEndpoints | None) -> Policy:
+    kinds = group.endpoints
+    has_text = kinds is None or "text" in kinds
+    has_voice = (kinds is None or "realtime" in kinds) and not group.prompts_only
     prompts = (name[len(PROMPT) :] for name in group.models or () if name.startswith(PROMPT))
-    is_bounded = (models, group.max_output, group.max_input) != (None, None, None)
+    # One set for both: a config can have many policies of many names.
+    names = None if group.models is None or ANY in group.models else frozenset(group.models)
+    of_text = _allowed(names, text)
+    is_bounded = (of_text.models, group.max_output, group.max_input) != (None, None, None)
     return Policy(
-        models,
-        names,
-        configured,
-        opened,
+        of_text,
+        _allowed(names, realtime),
         frozenset(prompts),
         group.max_output,
         group.max_input,
         group.concurrent,
         has_text,
+        has_voice,
         group.prompts_only,
         has_text and not group.prompts_only and not is_bounded,
     )
 
 
-def _allowed(
-    names: list[str] | None, text: TextEndpoints | None
-) -> tuple[_Models | None, frozenset[str], frozenset[str]]:
+def _allowed(wanted: frozenset[str] | None, endpoints: _Endpoints) -> Allowed:
     """A model's name means it wherever it is offered; `<endpoint>/<model>` means it there alone.
     That is looked up when it is asked: a short config can have very many of both."""
-    if names is None or text is None or ANY in names:
-        return None, frozenset(), frozenset()
-    wanted = frozenset(names)
-    models = frozenset(found for name in wanted if (found := text.find(name)) is not None)
+    if wanted is None or endpoints is None:
+        return _ALL
+    models = frozenset(found for name in wanted if (found := endpoints.find(name)) is not None)
     ending = f"/{ANY}"
     opened = {name.removesuffix(ending) for name in wanted if name.endswith(ending)}
-    return models, wanted, frozenset(opened & text.endpoints.keys())
+    configured = endpoints.configured if wanted else _NONE
+    return Allowed(models, wanted, configured, frozenset(opened & endpoints.endpoints.keys()))

@@ -36,6 +36,9 @@ async def purge(store: Store, tenant_id: str) -> int:
             async for portion in store.scan(pattern):
                 for key in portion:
                     await store.delete(key)
+        for call in await store.members(keys.TIMED_WORK):
+            if call.startswith(f"{tenant_id} "):
+                await store.run("schedule", [keys.TIMED_WORK], call, 0, "never")
         for name in keys.LIMITS:
             await store.delete(keys.limit(tenant_id, name))
         log.info("Removed %d users of tenant %s", users, tenant_id)

@@ -1,9 +1,18 @@
 """Strict: what all parts of a tenant's config have in common."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """Of a group or an endpoint: in logs, metrics and `<endpoint>/<model>` it can be nothing else."""
@@ -34,3 +43,21 @@ class Strict(BaseModel):
     """No "5" for 5. Members that we do not know are allowed: they are the tenant's own."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class Lenient(Strict):
+    """Of what is stored, members that cannot be used count as absent."""
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _absent_if_unusable(
+        cls, value: Any, handler: ValidatorFunctionWrapHandler, info: ValidationInfo
+    ) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            if info.context == TO_BE_STORED:
+                raise
+            field = cls.model_fields[info.field_name or ""]
+            note_absent(field.alias or info.field_name or "", info)
+            return field.get_default(call_default_factory=True)

@@ -194,7 +194,9 @@ def _parse_stored(tenant_id: str, raw: bytes, is_new: bool) -> TenantConfig | No
             parsed = parse_config(orjson.loads(raw), absent=absent)
             if absent and is_new:
                 names = ", ".join(absent)
-                log.warning("In auth of tenant %s is not valid, and ignored: %s", tenant_id, names)
+                log.warning(
+                    "In config of tenant %s is not valid, and ignored: %s", tenant_id, names
+                )
             return parsed
         fault = f"of at most {STORED_BYTES} bytes"
     except Invalid as error:

@@ -16,7 +16,7 @@ import re
 import socket
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, lru_cache, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -54,6 +54,14 @@ class _NotPublic(OSError):
     """The address to connect to is not public."""
 
 
+class Dialled(NamedTuple):
+    """A connection for whoever sets a protocol on its transport, and tells `lost` when that has
+    lost it."""
+
+    transport: asyncio.Transport
+    lost: Callable[[BaseException | None], None]
+
+
 class Upstream:
     """The client; `allow_private` lets it connect to any address."""
 
@@ -86,10 +94,10 @@ class Upstream:
             await self._connector.close()
 
     def get(
-        self, url: str, headers: Mapping[str, str], seconds: float
+        self, url: str, headers: Mapping[str, str], seconds: float, tenant_id: str = ""
     ) -> Coroutine[Any, Any, Response]:
-        """As `post`; the host is one that the operator has chosen."""
-        return self._send("GET", url, headers, b"", lambda: None, seconds, "")
+        """As `post`; without a tenant the host is one that the operator has chosen."""
+        return self._send("GET", url, headers, b"", lambda: None, seconds, tenant_id)
 
     def delete(
         self, url: str, headers: Mapping[str, str], seconds: float
@@ -115,6 +123,27 @@ class Upstream:
         Unreachable: nobody can know whether it has seen the request.
         """
         return self._send("POST", url, headers, body, on_send, seconds, tenant_id)
+
+    async def dial(self, url: str, tenant_id: str) -> Dialled:
+        """A connection for something else than a request and its reply; `tenant_id` as in `post`.
+        Raises Unreachable."""
+        try:
+            target = self._target("GET", url)
+            caller.set(tenant_id)
+            connection = await self._connect(target)
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise Unreachable(_reason(error)) from None
+        protocol, transport = connection.protocol, connection.transport
+        assert isinstance(protocol, Protocol)
+        assert transport is not None
+        protocol.ask()  # it is in use
+
+        def lost(error: BaseException | None) -> None:
+            protocol.leave()
+            protocol.connection_lost(error)
+            connection.close()
+
+        return Dialled(transport, lost)
 
     async def _send(
         self,

@@ -22,7 +22,11 @@ from tests.stored import keys_key, left_ms, now_ms
 LISTS = {"models": ["gpt-4o"], "prompts": ["haiku"], "origins": ["https://app.example"]}
 NOT_ALLOWED = (403, {"error": "Key not allowed here"})
 UNKNOWN = (401, {"error": "Invalid API key"})
-FOR_ANY_KEY = {"/balance", "/v1/models", "/v1/chat/completions", "/v1/messages"}
+FOR_ANY_KEY = {
+    *("/balance", "/v1/models", "/v1/chat/completions", "/v1/messages"),
+    *("/v1/realtime", "/v1/realtime/client_secrets"),
+    *("/realtime/calls", "/realtime/calls/{callId}"),
+}
 
 
 def answer(reply: httpx.Response) -> tuple[int, Any]:

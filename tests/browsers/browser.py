@@ -19,14 +19,14 @@ COMMANDS = {
 
 
 class Browser(Process):
-    """`folder` is for its profile and its output."""
+    """`folder` is for its profile and its output; `options` are the browser's own."""
 
-    def __init__(self, name: str, folder: Path, page: str) -> None:
+    def __init__(self, name: str, folder: Path, page: str, *options: str) -> None:
         program, *arguments = COMMANDS[name]
         assert shutil.which(program), f"{program} is not installed"
         profile = folder / "profile"
         profile.mkdir()
-        command = [program, *(one.format(profile=profile) for one in arguments), page]
+        command = [program, *(one.format(profile=profile) for one in arguments), *options, page]
         super().__init__(command, {"HOME": str(folder)}, folder / "out")
 
     def __exit__(

@@ -3,12 +3,10 @@
 Usage: python -m tests.doubles [--port 4000]
 """
 
-from aiohttp import web
-
 from tests.doubles.answer import Answer
 from tests.doubles.app import create_app
 from tests.doubles.call import Script
-from tests.doubles.listen import run
+from tests.doubles.listen import Listening, listen, run
 
 TEXT = (
     "This is a double: it stands in for a provider and needs no account. It gives this answer to "
@@ -17,11 +15,11 @@ TEXT = (
 )
 
 
-def answering_all() -> web.Application:
+async def start(port: int) -> Listening:
     words = [word + " " for word in TEXT.split()]
     answer = Answer(pieces=[*words[:-1], words[-1].strip()], input_tokens=None, pause=0.02)
-    return create_app(Script(answer))
+    return await listen(create_app(Script(answer)), port)
 
 
 if __name__ == "__main__":
-    run("tests.doubles", __doc__, 4000, answering_all, "Listening on {url}")
+    run("tests.doubles", __doc__, 4000, start, "Listening on {url}")

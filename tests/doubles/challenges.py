@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from tests.doubles.in_thread import InThread
+from tests.doubles.in_thread import AppInThread
 
 SECRET = "the-secret-of-a-challenge"
 PAGE = {"Access-Control-Allow-Origin": "*", "Access-Control-Allow-Headers": "*"}
@@ -50,7 +50,7 @@ class _Provider:
     asked: list[str] = field(default_factory=list)
 
 
-class Challenges(InThread):
+class Challenges(AppInThread):
     """All three, while the body of `with` runs."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from aiohttp import web
 
-from tests.doubles.listen import listen
+from tests.doubles.listen import Listening, listen
 
 
 class InThread(ABC):
@@ -22,7 +22,7 @@ class InThread(ABC):
         self._thread = threading.Thread(target=self._run, name="double", daemon=True)
 
     @abstractmethod
-    def make_app(self) -> web.Application: ...
+    async def start(self) -> Listening: ...
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -48,10 +48,20 @@ class InThread(ABC):
             raise
 
     async def _serve(self) -> None:
-        runner, url = await listen(self.make_app(), 0)
+        url, end = await self.start()
         stop = asyncio.Event()
         self._started.set_result((url, asyncio.get_running_loop(), stop))
         try:
             await stop.wait()
         finally:
-            await runner.cleanup()
+            await end()
+
+
+class AppInThread(InThread):
+    """One that is a web application."""
+
+    @abstractmethod
+    def make_app(self) -> web.Application: ...
+
+    async def start(self) -> Listening:
+        return await listen(self.make_app(), 0)

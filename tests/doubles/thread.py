@@ -5,10 +5,10 @@ from aiohttp import web
 from tests.doubles.answer import Answer
 from tests.doubles.app import create_app
 from tests.doubles.call import Call, Script
-from tests.doubles.in_thread import InThread
+from tests.doubles.in_thread import AppInThread
 
 
-class Double(InThread):
+class Double(AppInThread):
     """A provider on a free port of 127.0.0.1 while the body of `with` runs.
 
     Calls without a key, and those of a key that has no script, get `default`.

@@ -17,6 +17,7 @@ from tests.processes import Server
 
 CHAT, MESSAGES, MODELS = "POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models"
 ALL = f"{CHAT}, {MESSAGES} or {MODELS}"
+VOICE = "GET /v1/realtime, a WebSocket, and POST /v1/realtime/client_secrets"
 # Method and path under a tenant, the shape of the answer, what it says to use instead.
 UNSERVED = [
     ("POST", "/v1/responses", "openai", CHAT),
@@ -31,7 +32,8 @@ UNSERVED = [
     ("POST", "/v1/embeddings", "openai", ALL),
     ("POST", "/v1/audio/speech", "openai", ALL),
     ("POST", "/v1/images/generations", "openai", ALL),
-    ("GET", "/v1/realtime", "openai", ALL),
+    ("POST", "/v1/realtime/sessions", "openai", VOICE),
+    ("POST", "/v1/realtime/transcription_sessions", "openai", VOICE),
     ("POST", "/v1/files", "openai", ALL),
     ("POST", "/v1/moderations", "openai", ALL),
     ("GET", "/v1", "openai", ALL),
@@ -75,6 +77,14 @@ def test_what_is_not_served_says_what_is(
 ) -> None:
     reply = client.request(method, f"/abc{path}")
     assert_unserved(reply, shape, method, path, use)
+
+
+def test_webrtc_is_not_served(client: httpx.Client) -> None:
+    reply = client.post("/abc/v1/realtime/calls", content=b"v=0")
+    assert reply.status_code == 404
+    error = reply.json()["error"]
+    assert error["code"] == "webrtc_unsupported"
+    assert error["message"].endswith(f"is not served here; use {VOICE}")
 
 
 @pytest.mark.parametrize(("method", "path", "use"), BY_HEADER)

@@ -129,6 +129,7 @@ def test_a_pod_has_the_time_it_needs_to_stop(overlay: Overlay) -> None:
     needed = value.drain_seconds + value.grace_seconds + TIMEOUTS.kill
     assert pod["terminationGracePeriodSeconds"] > needed
     assert value.grace_seconds >= TIMEOUTS.first_byte + TIMEOUTS.idle
+    assert value.grace_seconds >= TIMEOUTS.let_end + TIMEOUTS.read_on + TIMEOUTS.finish
     # What follows the readiness of pods (proxies, balancers) does so within some seconds.
     assert value.drain_seconds >= 5
 
@@ -216,7 +217,7 @@ def test_the_ingress_streams(complete: Overlay) -> None:
     assert options["nginx.org/client-max-body-size"] == "10m"
     for direction in ("read", "send"):
         seconds = int(options[f"nginx.org/proxy-{direction}-timeout"].removesuffix("s"))
-        assert seconds > max(TIMEOUTS.first_byte, TIMEOUTS.idle)
+        assert seconds > max(TIMEOUTS.first_byte, TIMEOUTS.idle, 2 * TIMEOUTS.heartbeat)
     (rule,) = ingress["spec"]["rules"]
     backend = rule["http"]["paths"][0]["backend"]["service"]
     service = complete.get("Service", backend["name"])

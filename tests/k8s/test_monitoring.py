@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import orjson
@@ -17,6 +17,8 @@ from server.metrics import FAMILIES
 from server.metrics.families import Family, Histogram
 from server.providers import errors as provider_errors
 from server.providers.errors import ProviderError
+from server.timed.verdict import Outcome
+from server.voice import opening
 from tests.k8s.lint_manifests import dashboard_expressions
 from tests.k8s.manifests import K8S, overlays
 from tests.openapi import document
@@ -99,7 +101,7 @@ def test_only_the_providers_faults_fire_its_alert() -> None:
     assert fire == {kind.label for kind in REFUSALS if issubclass(kind, ProviderError)}
     assert not any(re.fullmatch(pattern, outcome) for outcome in ("completed", "client_gone"))
     selectors = re.findall(r'outcome[!=~]+"', " ".join(EXPRESSIONS))
-    assert len(selectors) == 2, "this and the next are the only ones that are tested"
+    assert len(selectors) == 2 + 1 + 3, "this one, the next and those of voice are tested"
 
 
 def test_events_that_come_again_fire_their_alert() -> None:
@@ -108,6 +110,15 @@ def test_events_that_come_again_fire_their_alert() -> None:
     assert set(pattern.split("|")) == {
         kind.label for kind in (NotApplied, Unavailable, InvalidSignature)
     }
+
+
+def test_the_outcomes_of_voice_exist() -> None:
+    causes = [cause for cause in vars(opening).values() if isinstance(cause, opening.Cause)]
+    outcomes = {*(cause.outcome for cause in causes), "failed", *get_args(Outcome)}
+    rules = [rule for rule in _alerts() if "of voice" in str(rule) or "calls cost" in str(rule)]
+    selected = re.findall(r'outcome=~?"(.*?)"', " ".join(rule["expr"] for rule in rules))
+    assert set(selected) == {"provider|failed", "estimated"}
+    assert {name for one in selected for name in one.split("|")} <= outcomes
 
 
 def test_each_refusal_has_a_label_of_its_own() -> None:

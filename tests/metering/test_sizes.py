@@ -1,11 +1,14 @@
 """What one user costs in Redis at the most: strangers make as many as logins are admitted."""
 
 import asyncio
+import hashlib
+from collections.abc import Sequence
 from itertools import cycle
 
 import httpx
 import pytest
 
+from server.voice.terms import LONGEST_ID
 from tests.api import Api, User, config
 from tests.callers import Load
 from tests.metering.exactness import statuses
@@ -21,10 +24,12 @@ from tests.stored import (
 )
 
 KB = 1000
-MOST_BYTES = 34_720
+MOST_BYTES = 47_500
 MOST_OF_REPLIES = 16 * 1024
 KEYS = 120
 RESTRICTED, RESTRICTED_BYTES, PLAIN_BYTES = 3, 600, 185
+SECRETS, SECRETS_BYTES = 10, 4_000
+VOICE = {"realtime": {"endpoints": {"voice": {"model": "m"}}}}
 DEFAULT = {"tokens": 100, "rate_limit": 10, "rate_limit_window": 60}
 """The group `anonymous` of the first tenant."""
 RICH = {"tokens": 10**13, "rate_limit": 10_000, "rate_limit_window": 60}
@@ -35,10 +40,10 @@ def memory(valkey: Valkey, key: str) -> int:
     return int(valkey.client.memory_usage(key, samples=0) or 0)
 
 
-def sizes(valkey: Valkey, user: User) -> dict[str, int]:
-    """Bytes of each key of the user."""
+def sizes(valkey: Valkey, user: User, secrets: Sequence[str] = ()) -> dict[str, int]:
+    """Bytes of each key of the user; `secrets`: of its client secrets."""
     found = [str(key) for key in valkey.client.scan_iter(f"*{user.user_id}*", count=1000)]
-    names = [*found, f"apiKey:{user.api_key}"]
+    names = [*found, f"apiKey:{user.api_key}", *secrets]
     return {name.replace(user.user_id, "<id>"): memory(valkey, name) for name in names}
 
 
@@ -47,14 +52,26 @@ def forget_rate(valkey: Valkey, user: User) -> None:
     valkey.client.delete(f"{{user:{user.user_id}}}:rate")
 
 
+def make_secret(user: User, size: int) -> str:
+    """Its key in Redis; its session has so many bytes."""
+    session = {"instructions": "i" * (size - len('{"instructions":""}'))}
+    reply = user.api.post("/v1/realtime/client_secrets", {"session": session}, user.headers)
+    assert reply.status_code == 200, reply.text
+    return f"clientSecret:{hashlib.sha256(reply.json()['value'].encode()).hexdigest()}"
+
+
 def once(number: int) -> dict[str, str]:
     return {**LONG, "Idempotency-Key": f"{number}".rjust(255, "k")}
 
 
 def test_the_largest_user_of_the_default_group(client: httpx.Client, valkey: Valkey) -> None:
     """Whatever it does with its 100 tokens, and however long: all its keys at once."""
-    api = Api.new_tenant(client, config(anonymous=DEFAULT))
+    api = Api.new_tenant(client, config(anonymous=DEFAULT) | {"providers": VOICE})
     user = api.login()
+    secrets = []
+    for _ in range(SECRETS):
+        forget_rate(valkey, user)
+        secrets.append(make_secret(user, SECRETS_BYTES // SECRETS))
     for number in range(KEYS):  # settled at no cost, and so again and again
         forget_rate(valkey, user)
         held = user.hold({"tokens": 10**13, "minimum": 1, "ttl": 3600}, **once(number))
@@ -63,8 +80,9 @@ def test_the_largest_user_of_the_default_group(client: httpx.Client, valkey: Val
     for _ in range(50):
         forget_rate(valkey, user)
         assert user.hold({"tokens": 1, "ttl": 3600}).status_code == 201
-    # What a ledger's entries can be at the most: of a call, with its usage.
+    # What a ledger's entries can be at the most: of a response of voice, with its usage.
     ref = f'{{"requestId":"{"r" * 64}","endpoint":"{"e" * 64}","model":"{"m" * 100}",'
+    ref += f'"session":"{"s" * LONGEST_ID}","response":"{"r" * LONGEST_ID}",'
     ref += '"input":1000000,"output":1000000,"estimated":true}'
     for _ in range(50):
         entry = f'[10000,1795746421000,"settle",-100,100,{ref}]'
@@ -82,13 +100,13 @@ def test_the_largest_user_of_the_default_group(client: httpx.Client, valkey: Val
     for hold, key_id in zip(stored["holds"].values(), cycle(key_ids), strict=False):
         hold.append(key_id)
     put(valkey, user, stored)
-    found = sizes(valkey, user)
+    found = sizes(valkey, user, secrets)
     print(found, sum(found.values()))
-    assert len(found) == 7
+    assert len(found) == 8 + SECRETS
     assert len(kept_replies(valkey, user)) == KEYS
     assert sum(found.values()) <= MOST_BYTES
     # 30 logins an hour from one address, every hour.
-    assert 30 * 24 * sum(found.values()) <= 25 * KB * KB
+    assert 30 * 24 * sum(found.values()) <= 35 * KB * KB
 
 
 @pytest.mark.parametrize("group", [DEFAULT, RICH], ids=["default", "rich"])

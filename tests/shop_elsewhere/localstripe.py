@@ -9,7 +9,7 @@ import aiohttp
 import httpx
 from aiohttp import web
 
-from tests.doubles.in_thread import InThread
+from tests.doubles.in_thread import AppInThread
 from tests.processes import ROOT, START_SECONDS, Process, eventually, free_port
 
 _ENVIRONMENT = ROOT / "build" / "localstripe"
@@ -70,7 +70,7 @@ def _nested(name: str) -> str:
     return first + "".join(f"[{part}]" for part in rest)
 
 
-class Today(InThread):
+class Today(AppInThread):
     """In front of it: its API is of 2017, has plans where there are prices now, and says neither
     why an invoice was made, nor of its payments. Nothing else is changed."""
 

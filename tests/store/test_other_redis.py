@@ -49,7 +49,7 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def _permissions() -> str:
     """As the README has them."""
     sentence = (ROOT / "README.md").read_text().split("An ACL user needs", 1)[1].split(".\n", 1)[0]
-    return " ".join(re.findall(r"\+[\w|]+|~[\w{:]+\*", sentence))
+    return " ".join(re.findall(r"\+[\w|]+|~[\w{}:]+\*", sentence))
 
 
 def test_everything_works_on_redis_7_with_tls_and_an_acl_user(

@@ -48,7 +48,7 @@ def test_the_probe_tries_what_the_scripts_run() -> None:
 
 def test_the_readme_lists_what_is_tried() -> None:
     assert set(COMMANDS) == of_script(PROBE, "try") | TRIED_APART | NOT_TRIED
-    assert of_readme(r"~[{\w:]+\*") == [f"~{pattern}" for pattern in PATTERNS]
+    assert of_readme(r"~[{}\w:]+\*") == [f"~{pattern}" for pattern in PATTERNS]
 
 
 @pytest.fixture(scope="module")

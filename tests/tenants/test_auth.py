@@ -136,7 +136,7 @@ def test_what_is_ignored_of_it_is_told_once(api: Api, valkey: Valkey, server: Se
     for client in clients:
         assert client.get(f"/{api.tenant_id}/balance").status_code == 401
         client.close()
-    line = f"[WARN] In auth of tenant {api.tenant_id} is not valid, and ignored: "
+    line = f"[WARN] In config of tenant {api.tenant_id} is not valid, and ignored: "
     assert 1 <= server.text().count(f"{line}google_oauth, challenge\n") <= 2
     assert SECRET not in server.text()
 

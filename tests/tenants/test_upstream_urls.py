@@ -7,7 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from server.tenants.endpoint import TextEndpoint
+from server.tenants.text import TextEndpoint
 from tests.api import ADMIN, Api, config
 from tests.processes import Server, Valkey
 

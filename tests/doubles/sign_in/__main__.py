@@ -3,9 +3,9 @@
 Usage: python -m tests.doubles.sign_in [--port 4100]
 """
 
-from tests.doubles.listen import run
+from tests.doubles.listen import listen, run
 from tests.doubles.sign_in.app import create_app
 
 if __name__ == "__main__":
     says = "Listening: GOOGLE_URL={url}/google APPLE_URL={url}/apple"
-    run("tests.doubles.sign_in", __doc__, 4100, create_app, says)
+    run("tests.doubles.sign_in", __doc__, 4100, lambda port: listen(create_app(), port), says)

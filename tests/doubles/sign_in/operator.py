@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 from aiohttp import web
 
-from tests.doubles.in_thread import InThread
+from tests.doubles.in_thread import AppInThread
 from tests.doubles.sign_in.app import create_app
 
 
@@ -63,7 +63,7 @@ class Operator:
         return self.token("sub", aud=client_id, jti="1", events=events, **claims)
 
 
-class SignInDouble(InThread):
+class SignInDouble(AppInThread):
     """Google and Apple on a free port of 127.0.0.1 while the body of `with` runs."""
 
     google: Operator

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 from aiohttp import web
 
-from tests.doubles.in_thread import InThread
+from tests.doubles.in_thread import AppInThread
 from tests.doubles.stripe_api.app import make_app
 
 
@@ -29,7 +29,7 @@ class Account(NamedTuple):
         return reply.json()
 
 
-class StripeDouble(InThread):
+class StripeDouble(AppInThread):
     """The double while the body of `with` runs."""
 
     def make_app(self) -> web.Application:

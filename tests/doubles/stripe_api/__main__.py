@@ -3,8 +3,9 @@
 Usage: python -m tests.doubles.stripe_api [--port 4200]
 """
 
-from tests.doubles.listen import run
+from tests.doubles.listen import listen, run
 from tests.doubles.stripe_api.app import make_app
 
 if __name__ == "__main__":
-    run("tests.doubles.stripe_api", __doc__, 4200, make_app, "Listening: STRIPE_URL={url}")
+    says = "Listening: STRIPE_URL={url}"
+    run("tests.doubles.stripe_api", __doc__, 4200, lambda port: listen(make_app(), port), says)

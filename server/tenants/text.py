@@ -1,0 +1,108 @@
+"""A text endpoint of a tenant's config: what it takes, and what may be asked of it."""
+
+import re
+from functools import cached_property
+from typing import Any, Literal
+
+from orjson import JSONEncodeError
+from pydantic import Field, field_validator
+
+from server.providers.estimate import measure
+from server.providers.options import is_search_model
+from server.providers.wire import ProtocolName
+from server.tenants.endpoint import Endpoint, is_host
+from server.tenants.strict import Text
+
+_OF_THE_GATEWAY = frozenset(
+    {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
+)
+
+
+class TextEndpoint(Endpoint):
+    """An upstream for chat completions or messages."""
+
+    default_model: Text | None = None
+    protocol: ProtocolName | None = None
+    limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
+        None, description="what it calls the output limit; absent: by its host"
+    )
+    image_tokens: int = Field(1_600, ge=0, le=1_000_000, description="tokens that an image costs")
+    reasoning: bool | None = Field(
+        None,
+        description="whether its models may reason without being asked to; absent: all may but "
+        "those that are known not to",
+    )
+    takes_stream_options: bool = Field(
+        True, description="its streams are asked for their usage, by `stream_options`"
+    )
+    returns_state: bool = Field(
+        True,
+        description="gets back in the next turn what it gave for it: reasoning, signatures of "
+        "thoughts",
+    )
+    unbounded: bool = Field(False, description="takes what may cost more than can be known before")
+    allow: list[Text] = Field(
+        [], description="members and betas that may change what a call costs or what is kept of it"
+    )
+    force: dict[str, Any] = Field(
+        {}, description="members of its requests, whatever a client says; null: none"
+    )
+
+    def speaks(self, name: str) -> ProtocolName:
+        """The protocol of the endpoint of this name."""
+        if self.protocol is not None:
+            return self.protocol
+        path = re.split("[?#]", self.url or "")[0]
+        is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
+        return "anthropic" if is_anthropic else "openai"
+
+    @property
+    def first_model(self) -> str | None:
+        return self.default_model
+
+    def known(self, model: str) -> str | None:
+        known = super().known(model)
+        is_named = known is None or known in self.named_models
+        if not is_named and is_search_model(model) and model not in self.allow:
+            return None
+        return known
+
+    @cached_property
+    def allowed(self) -> frozenset[str]:
+        """Members that are not the client's to be refused: what is forced is not the client's."""
+        return frozenset({*self.allow, *self.force})
+
+    @cached_property
+    def is_of_openai(self) -> bool:
+        return is_host(self.url, "api.openai.com")
+
+    @cached_property
+    def is_own_host(self) -> bool:
+        """Is it one of those who made the protocols?"""
+        return self.is_of_openai or is_host(self.url, "api.anthropic.com")
+
+    @cached_property
+    def forced_size(self) -> int:
+        """Bytes of prompt."""
+        return measure(self.force).size
+
+    @field_validator("force")
+    @classmethod
+    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
+        if ours := _OF_THE_GATEWAY & force.keys():
+            raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
+        try:
+            measure(force)
+        except JSONEncodeError:  # what others have stored may be nested more deeply than is sent
+            raise ValueError("is nested too deeply") from None
+        return force
+
+    @cached_property
+    def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:
+        """The member of a chat completion request that bounds its output.
+
+        OpenAI's newer models refuse `max_tokens`; other hosts may not know the other.
+        """
+        if self.limit_field is not None:
+            return self.limit_field
+        return "max_completion_tokens" if self.is_of_openai else "max_tokens"

@@ -1,0 +1,75 @@
+"""Sessions: those of voice that a worker has open."""
+
+import asyncio
+from collections import Counter
+from typing import Protocol
+
+from server import metrics
+from server.errors import Overloaded, TooManyRequests
+from server.metering.holding import Holding
+from server.voice.opening import EXPIRED, SHUTDOWN, Cause, Ending
+from server.who import Who
+
+MOST_OF_A_USER = 5
+"""In a worker."""
+_RETRY_MS = 1_000
+
+
+class AnySession(Protocol):
+    async def run(self) -> Ending:
+        """To its end, with all settles."""
+
+    def end(self, cause: Cause) -> None:
+        """Soon."""
+
+
+class VoiceSessions:
+    """Of one worker, `most` at a time."""
+
+    def __init__(self, most: int, holding: Holding) -> None:
+        self._most = most
+        self._holding = holding
+        self._of_user: Counter[str] = Counter()
+        self._running: set[AnySession] = set()
+        self._is_ending = False
+
+    def take(self, who: Who) -> None:
+        """A place for one of this user. Raises Overloaded, TooManyRequests."""
+        if self._is_ending or self._of_user.total() >= self._most:
+            raise Overloaded
+        if self._of_user[who.user_id] >= MOST_OF_A_USER:
+            raise TooManyRequests(_RETRY_MS)
+        self._of_user[who.user_id] += 1
+
+    def leave(self, who: Who) -> None:
+        self._of_user[who.user_id] -= 1
+        if not self._of_user[who.user_id]:
+            del self._of_user[who.user_id]
+
+    def run(self, session: AnySession, who: Who, endpoint: str, seconds: float) -> None:
+        """Runs it, which has a place, for so long; then it is told that it has expired."""
+        running = asyncio.create_task(self._run(session, who, endpoint, seconds))
+        self._holding.wait_for(running)
+
+    async def _run(self, session: AnySession, who: Who, endpoint: str, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        expiry = loop.call_later(seconds, session.end, EXPIRED)
+        self._running.add(session)
+        if self._is_ending:
+            session.end(SHUTDOWN)
+        metrics.session_opened()
+        outcome, begun = "failed", loop.time()
+        try:
+            ending = await session.run()
+            outcome = ending.cause.outcome
+        finally:
+            expiry.cancel()
+            self._running.discard(session)
+            self.leave(who)
+            metrics.session_ended(who.tenant_id, endpoint, outcome, loop.time() - begun)
+
+    def end(self) -> None:
+        """The worker is about to stop."""
+        self._is_ending = True
+        for session in list(self._running):
+            session.end(SHUTDOWN)

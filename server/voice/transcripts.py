@@ -1,0 +1,145 @@
+"""Transcripts: what is said is written down beside the responses, and billed by itself.
+
+The provider begins with each item that is committed, so that all that can be done about one that
+the balance does not cover is to charge what is there, and to end the session.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from math import ceil
+from time import monotonic
+from typing import Any
+
+from server.amounts import is_amount
+from server.errors import InvalidApiKey, Refusal, Unavailable
+from server.metering.errors import PaymentRequired
+from server.metering.holding import Ending
+from server.providers.reading import an_object
+from server.voice import events
+from server.voice.host import Host
+from server.voice.opening import BALANCE, REVOKED
+from server.voice.terms import Need, Terms, Usage
+
+TOKENS_A_SECOND = 15
+TOKENS_AN_ITEM = 20
+_REMEMBERED = 100
+_LONGEST_SECONDS = 1_000_000
+
+log = logging.getLogger(__name__)
+
+
+class Transcript:
+    """Of one item."""
+
+    def __init__(self, item_id: str, seconds: float, terms: Terms) -> None:
+        self.item_id = item_id
+        self.need = Need(ceil(seconds * TOKENS_A_SECOND) + TOKENS_AN_ITEM, 0, 0)
+        self._terms = terms
+        self._usage = Usage(self.need.input, 0, is_estimate=True)
+        self._over = asyncio.Event()
+        self._began = monotonic()
+
+    async def live(self) -> tuple[int, int] | None:
+        """Holds until the transcript is there; tokens that were taken, and that are left. Raises
+        Refusal where it is not covered; then it was charged as far as the balance has it."""
+        try:
+            async with self._terms.hold(self.need, self._end) as hold:
+                await self._wait()
+        except Refusal:
+            await self._wait()
+            self._terms.owe(await self._end())
+            raise
+        settled = hold.settled
+        return (settled.tokens, settled.tokens_left) if settled else None
+
+    def end(self, usage: Usage | None) -> None:
+        """None: nobody has said what it came to."""
+        if not self._over.is_set():
+            self._usage = usage or self._usage
+            self._over.set()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(self._terms.timeouts.transcribed):
+                await self._over.wait()
+        except TimeoutError:
+            self.end(None)
+
+    async def _end(self) -> Ending:
+        ending = self._terms.ending(self._usage, item=self.item_id)
+        self._terms.report("completed", monotonic() - self._began, ending.tokens)
+        return ending
+
+
+class Transcripts:
+    """Of one session."""
+
+    def __init__(self, host: Host, terms: Terms) -> None:
+        self._host = host
+        self._terms = terms
+        self._open: dict[str, Transcript] = {}
+        self._recent: deque[str] = deque(maxlen=_REMEMBERED)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def begin(self, item_id: Any, seconds: float) -> None:
+        """What was said is an item now."""
+        name = events.name_of(item_id)
+        if name and name not in self._open:
+            transcript = self._open[name] = Transcript(name, seconds, self._terms)
+            task = asyncio.create_task(self._live(transcript))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            self._terms.holding.wait_for(task)
+
+    def completed(self, item_id: Any, usage: Any) -> None:
+        """Of any item: one that was not held is owed."""
+        name = events.name_of(item_id)
+        found = self._reported(usage)
+        if name in self._open:
+            self._open.pop(name).end(found)
+        elif name not in self._recent and found is not None:
+            self._terms.owe(self._terms.ending(found, item=name))
+        self._recent.append(name)
+
+    def failed(self, item_id: Any) -> None:
+        """It costs nothing."""
+        name = events.name_of(item_id)
+        if name in self._open:
+            self._open.pop(name).end(Usage(0, 0))
+            self._recent.append(name)
+
+    async def finish(self) -> None:
+        """The session is over: nothing more will be heard."""
+        for transcript in self._open.values():
+            transcript.end(None)
+        self._open.clear()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _live(self, transcript: Transcript) -> None:
+        try:
+            taken = await transcript.live()
+        except Refusal as refusal:
+            if isinstance(refusal, PaymentRequired):
+                self._host.end(BALANCE)
+            elif isinstance(refusal, InvalidApiKey):
+                self._host.end(REVOKED)
+            elif isinstance(refusal, Unavailable):
+                self._host.missed()
+            return
+        finally:
+            self._open.pop(transcript.item_id, None)
+        if taken is not None:
+            self._terms.spent += taken[0]
+            self._host.tell(events.balance(self._terms.spent, taken[1]))
+
+    def _reported(self, value: Any) -> Usage | None:
+        said = an_object(value)
+        if said.get("type") != "duration":
+            return self._terms.believed(said)
+        seconds = said.get("seconds")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= _LONGEST_SECONDS:
+            return None
+        tokens = ceil(seconds * self._terms.endpoint.transcription_tokens_per_second)
+        return Usage(tokens, 0) if is_amount(tokens) else None

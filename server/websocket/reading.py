@@ -1,0 +1,179 @@
+"""Reading: what comes on a connection, as whole text messages, a little at a time."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from time import monotonic
+from typing import cast
+
+from websockets.client import ClientProtocol
+from websockets.frames import CTRL_OPCODES, CloseCode, Frame, Opcode
+from websockets.protocol import OPEN
+from websockets.server import ServerProtocol
+
+PART_BYTES = 8 * 1024
+"""Read at a time: a frame can be of 6 bytes, and each takes 10 us."""
+TURN_SECONDS = 0.01
+"""For what one end has sent at once, before others have their turn."""
+FREE_BYTES = 64 * 1024
+"""Of a message of which some is missing: beyond that it is asked whether there is room."""
+_NOTHING = memoryview(b"")
+
+
+class Reading(asyncio.Protocol):
+    """Of one connection; what a socket makes of that is in the methods that are not here. What is
+    no text fails with 1003, what is too large with 1009, and what there is no memory for, 1013."""
+
+    __slots__ = (
+        "_frames",
+        "_has_failed",
+        "_is_deaf",
+        "_is_due",
+        "_is_lost",
+        "_is_paused",
+        "_is_room_for",
+        "_left",
+        "_loop",
+        "_message",
+        "_transport",
+        "_waiting",
+    )
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        frames: ServerProtocol | ClientProtocol,
+        begun: bytes,
+        is_room_for: Callable[[int], bool],
+    ) -> None:
+        self._transport = transport
+        self._frames = frames
+        self._is_room_for = is_room_for
+        self._loop = asyncio.get_running_loop()
+        self._waiting = memoryview(begun)
+        """Has come, and is not read."""
+        self._left: deque[Frame] = deque(self._frames_read())
+        """Is read, and not told."""
+        self._message = bytearray()
+        """The fragments until now."""
+        self._is_paused = False
+        self._is_due = False
+        self._is_deaf = False
+        """We have closed: what still comes is for nobody."""
+        self._has_failed = False
+        """It has sent what we do not take."""
+        self._is_lost = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_paused or self._waiting or self._left:  # with TLS it comes all the same
+            self._waiting = memoryview(bytes(self._waiting) + data)
+        elif len(data) <= PART_BYTES:
+            self._read(data)
+        else:
+            self._waiting = memoryview(data)
+            self._work()
+
+    def _later(self) -> None:
+        if not self._is_due:
+            self._is_due = True
+            self._loop.call_soon(self._work_later)
+
+    def _work_later(self) -> None:
+        self._is_due = False
+        self._work()
+
+    def _work(self) -> None:
+        """Reads what waits, for a moment; the rest when others have had their turn."""
+        end = monotonic() + TURN_SECONDS
+        while not self._is_paused and (self._left or self._waiting):
+            if monotonic() > end:
+                self._pause_transport()
+                self._later()
+                return
+            if self._left:
+                self._tell(self._left.popleft())
+            else:
+                part, self._waiting = self._waiting[:PART_BYTES], self._waiting[PART_BYTES:]
+                self._read(bytes(part))
+        if self._is_paused:
+            return
+        self._waiting = _NOTHING  # an empty part of what has come would keep all of it
+        if self._is_lost:
+            self._be_over()
+            return
+        self._see_end()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _pause_transport(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def _read(self, data: bytes) -> None:
+        frames = self._frames
+        frames.receive_data(data)
+        if frames.writes:
+            self._answer()
+        if frames.events:
+            self._left.extend(self._frames_read())
+            while self._left and not self._is_paused:
+                self._tell(self._left.popleft())
+        if frames.state is not OPEN:
+            self._see_end()
+        elif len(frames.reader.buffer) > FREE_BYTES:
+            self._keep(len(self._message) + len(frames.reader.buffer))
+
+    def _frames_read(self) -> list[Frame]:
+        # The others that are possible are of handshakes, which are over.
+        return cast(list[Frame], self._frames.events_received())
+
+    def _tell(self, frame: Frame) -> None:
+        if self._is_deaf or frame.opcode in CTRL_OPCODES:
+            return
+        if frame.opcode is Opcode.TEXT and frame.fin:
+            self._give(bytes(frame.data))
+        elif frame.opcode is Opcode.BINARY:
+            self._fail(CloseCode.UNSUPPORTED_DATA, "Messages must be text")
+        else:
+            self._message += frame.data
+            if frame.fin:
+                text, self._message = bytes(self._message), bytearray()
+                self._give(text)
+            else:
+                self._keep(len(self._message))
+
+    def _keep(self, size: int) -> None:
+        if size > FREE_BYTES and not self._is_room_for(size):
+            self._fail(CloseCode.TRY_AGAIN_LATER, "No memory for the message now")
+
+    def _fail(self, code: CloseCode, reason: str) -> None:
+        if self._frames.state is OPEN:
+            self._has_failed = True
+            self._left.clear()
+            self._frames.fail(code, reason)
+            self._answer()
+            self._see_end()
+
+    def _see_end(self) -> None:
+        """If nothing more can come."""
+        frames = self._frames
+        if self._has_failed or frames.close_rcvd is not None or frames.parser_exc is not None:
+            self._go_soon()
+            if not self._left:
+                self._be_over()
+
+    def _give(self, text: bytes) -> None:
+        """A message has come."""
+        raise NotImplementedError
+
+    def _answer(self) -> None:
+        """The frames have written something themselves."""
+        raise NotImplementedError
+
+    def _go_soon(self) -> None:
+        """The connection is of no more use; may come again."""
+        raise NotImplementedError
+
+    def _be_over(self) -> None:
+        """All that has come was told, and it was the last; may come again."""
+        raise NotImplementedError

@@ -1,0 +1,115 @@
+"""What a response is held for covers what it reads, whatever the conversation has been."""
+
+import random
+from typing import Any
+
+import pytest
+
+from server.voice.context import Context
+from tests.api import Api
+from tests.doubles.realtime import RealtimeDouble, Service, Turn, silence, speech
+from tests.voice.conftest import Open, audio, user_with
+from tests.voice.ends import ClientEnd
+
+SEEDS = range(4)
+OUTPUT = 100
+_WORDS = "Is this the way to the station, or was it the other one? "
+
+
+async def _text(client: ClientEnd, chance: random.Random) -> None:
+    text = _WORDS * chance.randint(1, 20)
+    part = {"type": "input_text", "text": text}
+    client.say("conversation.item.create", item=_message(part))
+
+
+async def _audio_item(client: ClientEnd, chance: random.Random) -> None:
+    part = {"type": "input_audio", "audio": audio(speech(chance.uniform(0.1, 4)))}
+    client.say("conversation.item.create", item=_message(part))
+
+
+async def _image(client: ClientEnd, chance: random.Random) -> None:
+    part = {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 3_000}
+    client.say("conversation.item.create", item=_message(part))
+
+
+async def _tool(client: ClientEnd, chance: random.Random) -> None:
+    called = {"type": "function_call_output", "call_id": "call_1", "output": _WORDS}
+    client.say("conversation.item.create", item=called)
+
+
+async def _commit(client: ClientEnd, chance: random.Random) -> None:
+    client.say("input_audio_buffer.append", audio=audio(speech(chance.uniform(0.2, 3))))
+    client.say("input_audio_buffer.commit")
+
+
+async def _instruct(client: ClientEnd, chance: random.Random) -> None:
+    text = _WORDS * chance.randint(0, 10)
+    client.say("session.update", session={"type": "realtime", "instructions": text})
+
+
+async def _arm(client: ClientEnd, chance: random.Random) -> None:
+    tool = {"type": "function", "name": "look_up", "description": _WORDS}
+    tools = [tool] * chance.randint(0, 3)
+    client.say("session.update", session={"type": "realtime", "tools": tools})
+
+
+ACTS = (_text, _audio_item, _image, _tool, _commit, _instruct, _arm)
+
+
+def _message(part: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "message", "role": "user", "content": [part]}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_each_response_is_held_for_what_it_reads(
+    api: Api, double: RealtimeDouble, talk: Open, seed: int
+) -> None:
+    chance = random.Random(seed)
+    key = double.script(f"context-{seed}", Service(turns=(Turn(pieces=("Yes. ",)),)))
+    user = user_with(api, 1_000_000).become_permanent()
+    user.grant({"tokens": 1_000_000})
+    one = await talk(user, key, max_output=OUTPUT, image_tokens=100)
+    for number in range(1, 13):
+        for _ in range(chance.randint(0, 3)):
+            await chance.choice(ACTS)(one.client, chance)
+        one.client.say("response.create")
+        await one.client.until("rate_limits.updated", number)
+    holds = [-entry["tokens"] for entry in user.ledger()[::-1] if entry["op"] == "hold"]
+    read = [response.input for response in double.sessions(key)[0].responses]
+    lacking = [
+        (number, held - OUTPUT, used)
+        for number, (held, used) in enumerate(zip(holds, read, strict=True))
+        if held - OUTPUT < used
+    ]
+    assert not lacking
+    assert sum(holds) - OUTPUT * len(holds) < 2 * sum(read) + 500 * len(read)
+    assert user.balance()["tokensUsed"] == double.used(key)
+
+
+async def test_silence_is_not_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
+    """What the provider has not heard as speech is in no item."""
+    key = double.script("silence", Service())
+    user = user_with(api, 10_000)
+    one = await talk(user, key)
+    for _ in range(10):
+        one.client.say("input_audio_buffer.append", audio=audio(silence(3)))
+    one.client.say("input_audio_buffer.append", audio=audio(speech(1) + silence(1)))
+    await one.client.until("rate_limits.updated")
+    [held] = [-entry["tokens"] for entry in user.ledger() if entry["op"] == "hold"]
+    assert held - 4096 < 100
+
+
+def test_a_report_covers_what_came_before_its_response_alone() -> None:
+    context = Context(1_000)
+    context.configure({"instructions": "x" * 30, "tools": []})
+    assert (context.tokens, context.prompt) == (10, 10)
+    context.add(5)
+    mark = context.mark()
+    context.add(7)
+    context.configure({"instructions": "x" * 60})
+    context.report(mark, 100)
+    assert context.tokens == 100 + 7 + 20
+    context.report(context.mark(), 150)
+    assert context.tokens == 150
+    context.add(2_000)
+    assert context.tokens == 1_000
