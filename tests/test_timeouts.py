@@ -36,6 +36,10 @@ KEPT_SECONDS = int(re.findall(r"^local HOUR_MS = (\d+)$", PRELUDE, re.MULTILINE)
         (2 * T.upstream_check, min(T.first_byte, T.idle, T.read_on, T.leave)),
         # An endpoint that does not connect leaves time for those to fall back on.
         (T.connect, T.first_byte / 10),
+        # A silent end of a WebSocket is found before a balancer gives it up.
+        (2 * T.heartbeat, 60),
+        # A session of voice can end within the grace.
+        (T.let_end + T.read_on, S.grace_seconds),
         # Balancers keep connections for 60 s, and must be the ones that close them.
         (60, T.keep_alive),
     ],

@@ -115,9 +115,11 @@ class Reading(asyncio.Protocol):
         if frames.writes:
             self._answer()
         if frames.events:
-            self._left.extend(self._frames_read())
-            while self._left and not self._is_paused:
-                self._tell(self._left.popleft())
+            for frame in self._frames_read():
+                if self._is_paused or self._left:
+                    self._left.append(frame)
+                else:
+                    self._tell(frame)
         if frames.state is not OPEN:
             self._see_end()
         elif len(frames.reader.buffer) > FREE_BYTES:
@@ -128,10 +130,12 @@ class Reading(asyncio.Protocol):
         return cast(list[Frame], self._frames.events_received())
 
     def _tell(self, frame: Frame) -> None:
-        if self._is_deaf or frame.opcode in CTRL_OPCODES:
+        if self._is_deaf:
             return
         if frame.opcode is Opcode.TEXT and frame.fin:
             self._give(bytes(frame.data))
+        elif frame.opcode in CTRL_OPCODES:
+            return
         elif frame.opcode is Opcode.BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "Messages must be text")
         else:
@@ -148,7 +152,7 @@ class Reading(asyncio.Protocol):
 
     def _fail(self, code: CloseCode, reason: str) -> None:
         if self._frames.state is OPEN:
-            self._has_failed = True
+            self._has_failed = self._is_deaf = True
             self._left.clear()
             self._frames.fail(code, reason)
             self._answer()

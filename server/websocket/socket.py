@@ -14,6 +14,7 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from server.timeouts import Timeouts
+from server.websocket.framing import frame_of
 from server.websocket.line import Line
 from server.websocket.pulse import Pulse
 from server.websocket.reading import FREE_BYTES, Reading
@@ -53,7 +54,7 @@ class Nobody:
 class Socket(Reading):
     """One end."""
 
-    __slots__ = ("_is_over", "_on_loss", "_pulse", "listener")
+    __slots__ = ("_is_clients", "_is_over", "_on_loss", "_pulse", "listener")
 
     def __init__(
         self,
@@ -70,6 +71,7 @@ class Socket(Reading):
         self.listener = listener
         self._on_loss = line.lost
         self._is_over = False
+        self._is_clients = isinstance(frames, ClientProtocol)
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)
@@ -78,9 +80,9 @@ class Socket(Reading):
 
     def send(self, text: bytes | str) -> None:
         """A text message, which may not arrive. Nothing is sent once it is closed."""
-        if self._frames.state is OPEN:
-            self._frames.send_text(text.encode() if isinstance(text, str) else text)
-            self._flush()
+        if self._frames.state is OPEN and not self._is_lost:
+            raw = text.encode() if isinstance(text, str) else text
+            self._transport.write(frame_of(raw, self._is_clients))
 
     def close(self, code: int, reason: str = "") -> None:
         """After what was sent. The other end has a moment to close, too; then it is cut off."""

@@ -19,6 +19,7 @@ from tests.bench import (
     sign_in,
     streams,
     throughput,
+    voice,
 )
 
 PARTS: dict[str, Callable[[Path], None]] = {
@@ -32,6 +33,7 @@ PARTS: dict[str, Callable[[Path], None]] = {
     "sign_in": sign_in.run,
     "streams": streams.run,
     "throughput": throughput.run,
+    "voice": voice.run,
 }
 
 
