@@ -80,7 +80,6 @@ from server.store.store import Store
 from server.tenants.tenants import Tenants
 from server.timed.calls import Calls
 from server.timed.following import Following
-from server.timed.provider import Provider
 from server.timed.ultravox import Ultravox
 from server.timeouts import Timeouts
 from server.upstream.client import Upstream
@@ -143,21 +142,20 @@ class _App(Sanic[Any, Services]):
 def create_app(deps: Deps) -> Sanic[Any, Services]:
     """The Sanic app. It connects the store before it listens and closes it after it stopped."""
     settings, store, timeouts = deps.settings, deps.store, deps.timeouts
-    renewal = Renewal(store, settings.ledger_entries, settings.user_ttl_ms)
-    meter, leases = Meter(store, settings.ledger_entries, renewal), Leases(store)
-    users = Users(store, settings.user_ttl_ms, settings.ledger_entries)
-    deletion = Deletion(store, settings.ledger_entries)
-    sessions = Sessions(store, settings.user_ttl_ms, settings.ledger_entries)
-    names = Names()
+    ledger_size = settings.ledger_entries
+    renewal = Renewal(store, ledger_size, settings.user_ttl_ms)
+    meter, leases = Meter(store, ledger_size, renewal), Leases(store)
+    users = Users(store, settings.user_ttl_ms, ledger_size)
+    sessions = Sessions(store, settings.user_ttl_ms, ledger_size)
+    names, deletion = Names(), Deletion(store, ledger_size)
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
     tenants_, holding = Tenants(store, names, settings.allow_private_upstreams), Holding(timeouts)
-    timed: dict[str, Provider] = {"ultravox": Ultravox(upstream)}
-    ledger_size = settings.ledger_entries
+    timed = {"ultravox": Ultravox(upstream)}
     following = Following(store, tenants_, meter, leases, holding, timed, ledger_size)
     services = Services(
         settings=settings,
         meter=meter,
-        accounts=Accounts(store, settings.ledger_entries, settings.user_ttl_ms, renewal),
+        accounts=Accounts(store, ledger_size, settings.user_ttl_ms, renewal),
         leases=leases,
         holding=holding,
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
@@ -176,18 +174,18 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         challenges=Challenges(upstream, settings),
         login_providers=LoginProviders(upstream, settings, timeouts.login_provider),
         users=users,
-        ladder=Ladder(store, users, deletion, settings.ledger_entries),
+        ladder=Ladder(store, users, deletion, ledger_size),
         sessions=sessions,
         deletion=deletion,
-        apple_notices=AppleNotices(store, sessions, deletion, settings.ledger_entries),
+        apple_notices=AppleNotices(store, sessions, deletion, ledger_size),
         redirects=Redirects(store),
-        restricted_keys=RestrictedKeys(store, settings.ledger_entries),
-        client_secrets=ClientSecrets(store, settings.ledger_entries),
+        restricted_keys=RestrictedKeys(store, ledger_size),
+        client_secrets=ClientSecrets(store, ledger_size),
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=tenants_,
         billing=Billing(
-            Payments(store, settings.ledger_entries),
+            Payments(store, ledger_size),
             StripeAccounts(upstream, settings.stripe_url, timeouts.stripe),
         ),
         ping_redis=store.ping,

@@ -7,6 +7,7 @@ its settle removes, decides that it is charged once.
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from time import time
@@ -42,7 +43,7 @@ class Following:
         meter: Meter,
         leases: Leases,
         holding: Holding,
-        providers: dict[str, Provider],
+        providers: Mapping[str, Provider],
         ledger_size: int,
     ) -> None:
         self.work = WorkList(store)
