@@ -49,7 +49,6 @@ def run(folder: Path) -> None:
                 "bare": (bare.url.replace("http", "ws", 1), bare.pid),
                 "ours": (f"{ours}/v1/realtime", pid),
             }
-            before = memory_mb(pid)
             found: dict[str, list[tuple[float, float]]] = defaultdict(list)
             weights = []
             for _ in range(ROUNDS):
@@ -58,7 +57,7 @@ def run(folder: Path) -> None:
                     found[name].append((costs, delay))
                     if name == "ours":
                         weights.append(memory)
-    _print(found, (max(weights) - before) / SESSIONS * 1024)
+    _print(found, median(weights) / SESSIONS * 1024)
 
 
 def _module(name: str, *arguments: str) -> list[str]:
@@ -66,7 +65,8 @@ def _module(name: str, *arguments: str) -> list[str]:
 
 
 async def _round(url: str, users: list[User], measured: int, weighed: int) -> tuple[float, ...]:
-    """CPU a message, us; the median of the delays of messages from the provider, ms; MB."""
+    """CPU a message, us; the median of the delays of messages from the provider, ms; MB more
+    than before the sessions."""
     delays: list[float] = []
     sent = 0
 
@@ -86,6 +86,7 @@ async def _round(url: str, users: list[User], measured: int, weighed: int) -> tu
                 begin = message.index('"event_id":"') + 12
                 delays.append(now - float(message[begin : message.index('"', begin)]))
 
+    empty = memory_mb(weighed)
     connections = [await _open(url, users[number % len(users)]) for number in range(SESSIONS)]
     tasks = [asyncio.create_task(do(one)) for one in connections for do in (send, receive)]
     await asyncio.sleep(1)
@@ -93,7 +94,7 @@ async def _round(url: str, users: list[User], measured: int, weighed: int) -> tu
     delays.clear()
     await asyncio.sleep(SECONDS)
     spent, count = cpu_seconds(measured) - begun, sent - before + len(delays)
-    late, memory = median(delays) * 1e3, memory_mb(weighed)
+    late, memory = median(delays) * 1e3, memory_mb(weighed) - empty
     for task in tasks:
         task.cancel()
     for connection in connections:

@@ -72,12 +72,13 @@ class _Client(_End):
             super().take(event)
 
     async def _open(self, request: Request) -> None:
-        uri = parse_uri(_upstream)
-        loop = asyncio.get_running_loop()
-        _, self.other = await loop.create_connection(lambda: _Upstream(self), uri.host, uri.port)
+        # The client waits for the first message, and so until both ends are open.
         frames = cast(ServerProtocol, self.frames)
         frames.send_response(frames.accept(request))
         self.flush()
+        uri = parse_uri(_upstream)
+        loop = asyncio.get_running_loop()
+        _, self.other = await loop.create_connection(lambda: _Upstream(self), uri.host, uri.port)
         self.transport.resume_reading()
 
 
