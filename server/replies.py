@@ -8,8 +8,6 @@ from sanic.http import Http
 
 from server.http import StrictHttp
 
-_LINE = "%s: %s".__mod__
-
 
 class Reply(HTTPResponse):
     """A reply whose header values are ours or already checked, so that they need no escaping.
@@ -32,7 +30,7 @@ class Reply(HTTPResponse):
         if isinstance(self.stream, Http) and self.stream.request.version == "1.0":
             self.headers.pop("transfer-encoding", None)
         self.headers.pop("alt-svc", None)  # Sanic's, and empty
-        lines = "\r\n".join(map(_LINE, self.headers.items()))
+        lines = "\r\n".join([f"{name}: {value}" for name, value in self.headers.items()])
         # One header to Sanic, which adds what is between a name and its value: to encode each
         # name and value by itself takes twice as long.
         name, _, rest = lines.encode(errors="surrogateescape").partition(b": ")

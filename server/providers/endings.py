@@ -62,6 +62,8 @@ _REASONS = frozenset({"stop", "eos", "length", "abort", "refusal", "null", "none
 def word_of(reason: Any) -> str:
     """A finish or stop reason as a word of this table, '' if there is none yet. Some servers give
     an object with it, or that it has ended."""
+    if isinstance(reason, str) and reason in _ENDINGS:  # as nearly all
+        return reason
     if isinstance(reason, dict | list):
         said = map(reason.get, ("type", "reason")) if isinstance(reason, dict) else reason
         reason = next((word for word in said if isinstance(word, str)), _UNKNOWN)
@@ -69,7 +71,7 @@ def word_of(reason: Any) -> str:
         return "stop"
     if not isinstance(reason, str):
         return _UNKNOWN if reason else ""
-    if reason in _ENDINGS:
+    if reason in _ENDINGS:  # of an object
         return reason
     word = _BETWEEN_WORDS.sub("_", reason[:_LONGEST].strip()).lower()
     for prefix in _PREFIXES:
