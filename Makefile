@@ -42,8 +42,8 @@ test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages 
 test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
 	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere
 
-test-voice: .venv/development ## others' voice clients, sessions that end in every way (needs Chromium)
-	.venv/bin/python -m pytest tests/voice_clients tests/voice_endings -n 2 --dist loadfile
+test-voice: .venv/development ## voice: sessions, calls billed by time, others' clients, every ending (needs Chromium)
+	.venv/bin/python -m pytest tests/voice tests/timed tests/voice_clients tests/voice_endings -n 2 --dist loadfile
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

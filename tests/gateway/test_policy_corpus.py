@@ -145,13 +145,13 @@ BODIES = bodies()
 
 
 def test_these_are_all_routes() -> None:
-    """To a provider; one that is new belongs into the corpus."""
+    """To a provider of text; one that is new belongs into the corpus."""
     routes = {
         "/" + route.path.partition("/")[2]
         for route in unopened_app().router.routes
         if getattr(route.ctx, "speaks", None) and "POST" in route.methods
     }
-    assert routes == set(ROUTES)
+    assert routes - {"/v1/realtime/client_secrets"} == set(ROUTES)
 
 
 def user_in(client: httpx.Client, double: Double, group: dict[str, Any]) -> User:

@@ -20,6 +20,7 @@ NOBODY = "redis://127.0.0.1:1"
 
 BAD_VALUES = {
     "PORT": "http",
+    "REALTIME_SESSIONS": "-1",
     "HOST": "a" * 64 + ".test",
     "REDIS_URL": "http://localhost",
     "REDIS_TIMEOUT": "nan",
