@@ -13,12 +13,13 @@ from tests.login_providers.signing import App
 async def ask(
     load: Load, method: str, path: str, user: User | None = None, body: object = None, **more: str
 ) -> Answer | None:
-    """None where nobody knows what has become of it."""
+    """None where nobody knows what has become of it: the worker died, or was too busy to know."""
     try:
         headers = (user.headers if user else {}) | more
-        return await load.call(method, path, headers, body)
+        answer = await load.call(method, path, headers, body)
     except (aiohttp.ClientError, ConnectionError, TimeoutError):
         return None
+    return answer if answer.status != 503 else None
 
 
 async def insist(
