@@ -128,6 +128,8 @@ def _read(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     for name in body.keys() - NewClientSecret.__annotations__.keys():
         raise Unsupported(name[:100], "unknown member")
     expires_after = _object(body, "expires_after")
+    for name in expires_after.keys() - ExpiresAfter.__annotations__.keys():
+        raise Unsupported(f"expires_after.{name[:100]}", "unknown member")
     if expires_after.get("anchor", "created_at") != "created_at":
         raise Unsupported("expires_after.anchor", "must be created_at")
     seconds = expires_after.get("seconds", USUAL_SECONDS)

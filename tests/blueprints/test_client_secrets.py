@@ -137,6 +137,7 @@ WRONG: list[tuple[object, str]] = [
     ({"expires_after": {"seconds": True}}, "expires_after.seconds"),
     ({"expires_after": {"anchor": "now"}}, "expires_after.anchor"),
     ({"expires_after": 60}, "expires_after"),
+    ({"expires_after": {"minutes": 5}}, "expires_after.minutes"),
     ({"session": [1]}, "session"),
     ({"session": {"type": "transcription"}}, "session.type"),
     ({"session": {"model": 1}}, "session.model"),
