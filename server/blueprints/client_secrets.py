@@ -151,9 +151,7 @@ def _read(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
-    value = body.get(name)
-    if value is None:
-        return {}
+    value = body.get(name, {})
     if not isinstance(value, dict):
         raise Unsupported(name, "must be an object")
     return value

@@ -138,6 +138,8 @@ WRONG: list[tuple[object, str]] = [
     ({"expires_after": {"anchor": "now"}}, "expires_after.anchor"),
     ({"expires_after": 60}, "expires_after"),
     ({"expires_after": {"minutes": 5}}, "expires_after.minutes"),
+    ({"expires_after": None}, "expires_after"),
+    ({"session": None}, "session"),
     ({"session": [1]}, "session"),
     ({"session": {"type": "transcription"}}, "session.type"),
     ({"session": {"model": 1}}, "session.model"),
