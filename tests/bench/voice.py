@@ -10,7 +10,7 @@ from statistics import median
 
 import uvloop
 
-from tests.bench import table, voice_load
+from tests.bench import table, voice_load, voice_memory
 from tests.bench.peers import Peer
 from tests.bench.service import RICH, Service, running
 from tests.bench.voice_load import Rates, Round
@@ -19,6 +19,7 @@ from tests.endpoints import voice_config
 DENSE = Rates(sessions=40, up=50, down=50)
 USUAL = Rates(sessions=100, up=25, down=10)
 """As clients have them."""
+FLOOD = Rates(sessions=40, up=0, down=60)
 ROUNDS = 3
 SECONDS = 3
 USUAL_SECONDS = 12
@@ -29,6 +30,7 @@ MOST_DELAY_MS = 1.0
 def run(folder: Path) -> None:
     _compare(folder / "dense")
     _keep_up(folder / "usual")
+    _weigh(folder / "memory")
 
 
 def _compare(folder: Path) -> None:
@@ -70,6 +72,17 @@ def _keep_up(folder: Path) -> None:
         f"{early:.2f} and {late:.2f}",
         note=f"grown: {table.limit([late - early], MOST_DELAY_MS)}",
     )
+
+
+def _weigh(folder: Path) -> None:
+    rates = FLOOD
+    with _service(folder, rates) as (_, service, ours):
+        users = [service.api.login() for _ in range(rates.users)]
+        pid = service.pids["server"]
+        silent, full = uvloop.run(voice_memory.weigh(ours, users, rates.sessions, pid))
+    table.title(f"Memory of each of {rates.sessions} sessions of voice in a worker, KiB")
+    table.row("silent", f"{silent:.0f}")
+    table.row("nothing read, and a message not finished", f"{full:.0f}")
 
 
 @contextmanager
