@@ -27,6 +27,7 @@ from server.process.worker import serve
 from server.replies import Reply
 from server.settings import Settings
 from server.store.store import Store
+from server.tenants.realtime import RealtimeEndpoint
 from server.timeouts import Timeouts
 from server.upstream.response import Response
 from tests.processes import ADMIN_TOKEN, Process, Server, until_up
@@ -121,6 +122,14 @@ async def bound_unread(_: Request, count: int) -> Reply:
     """As many clients may leave replies unread; they take much of the system's own memory."""
     connections.MOST_UNREAD = count
     return reply({"most": count})
+
+
+@server.post("/short-sessions/<times:int>")
+async def shorten_sessions(_: Request, times: int) -> Reply:
+    """From now on sessions of voice last so many times shorter than their endpoints say."""
+    as_said = RealtimeEndpoint.most_seconds
+    RealtimeEndpoint.most_seconds = lambda self, name: as_said(self, name) / times  # type: ignore[assignment, method-assign, return-value]
+    return reply({"times": times})
 
 
 @of_tenant.post("/calls/<seconds:float>", stream=True)

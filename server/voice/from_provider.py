@@ -19,6 +19,7 @@ from server.voice.opening import PROVIDER, Event
 from server.voice.output import DELTAS
 from server.voice.responses import Responses
 from server.voice.speech import Speech
+from server.voice.spoken import spoken
 from server.voice.tags import without_tag
 from server.voice.terms import Terms
 from server.voice.transcripts import Transcripts
@@ -74,9 +75,13 @@ class FromProvider:
     def hear(self, text: bytes) -> bytes | None:
         """What the client gets of a message; None for nothing."""
         try:
-            event = parse(text)
-        except orjson.JSONDecodeError:
+            delta = spoken(text)
+            event = parse(text) if delta is None else {}
+        except ValueError:
             return None
+        if delta is not None:
+            self._responses.spoke(*delta)
+            return text
         kind = event.get("type") if type(event) is dict else None
         if type(kind) is not str:
             return None

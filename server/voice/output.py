@@ -3,13 +3,13 @@
 from server.providers.estimate import Output as Text
 from server.voice.audio import SPOKEN_TOKENS, decoded
 from server.voice.opening import Event
+from server.voice.spoken import AUDIO
 
-_AUDIO = "response.output_audio.delta"
 _TEXTS = frozenset({"response.output_text.delta", "response.output_audio_transcript.delta"})
 _ARGUMENTS = frozenset(
     {"response.function_call_arguments.delta", "response.mcp_call_arguments.delta"}
 )
-DELTAS = frozenset({_AUDIO, *_TEXTS, *_ARGUMENTS})
+DELTAS = frozenset({AUDIO, *_TEXTS, *_ARGUMENTS})
 
 
 class Output:
@@ -27,12 +27,16 @@ class Output:
         delta = event.get("delta")
         if not isinstance(delta, str):
             return
-        if kind == _AUDIO:
-            self._bytes += decoded(delta)
+        if kind == AUDIO:
+            self.hear(decoded(delta))
         elif kind in _TEXTS:
             self._text.add(delta)
         else:
             self._text.add_doubtful(delta)
+
+    def hear(self, size: int) -> None:
+        """So many bytes of audio."""
+        self._bytes += size
 
     @property
     def is_any(self) -> bool:

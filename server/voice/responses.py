@@ -68,9 +68,18 @@ class Responses:
     def produced(self, kind: str, event: Event) -> None:
         """A delta of one."""
         response = self._running.get(events.name_of(event.get("response_id")))
-        if response is None:
-            return
-        response.output.see(kind, event)
+        if response is not None:
+            response.output.see(kind, event)
+            self._bound(response)
+
+    def spoke(self, response_id: str, size: int) -> None:
+        """A delta of one, of so many bytes of audio."""
+        response = self._running.get(response_id)
+        if response is not None:
+            response.output.hear(size)
+            self._bound(response)
+
+    def _bound(self, response: Response) -> None:
         if not response.was_cut and response.output.exceeds(response.limit):
             response.was_cut = True
             self.lives.cancel(response)

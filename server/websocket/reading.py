@@ -11,6 +11,8 @@ from websockets.frames import CTRL_OPCODES, CloseCode, Frame, Opcode
 from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
+from server.websocket.framing import is_between, text_of
+
 PART_BYTES = 8 * 1024
 """Read at a time: a frame can be of 6 bytes, and each takes 10 us."""
 TURN_SECONDS = 0.01
@@ -27,6 +29,7 @@ class Reading(asyncio.Protocol):
     __slots__ = (
         "_frames",
         "_has_failed",
+        "_is_clients",
         "_is_deaf",
         "_is_due",
         "_is_lost",
@@ -48,6 +51,8 @@ class Reading(asyncio.Protocol):
     ) -> None:
         self._transport = transport
         self._frames = frames
+        self._is_clients = isinstance(frames, ClientProtocol)
+        """This end is: it masks what it sends, and the other end does not."""
         self._is_room_for = is_room_for
         self._loop = asyncio.get_running_loop()
         self._waiting = memoryview(begun)
@@ -111,6 +116,10 @@ class Reading(asyncio.Protocol):
 
     def _read(self, data: bytes) -> None:
         frames = self._frames
+        if is_between(frames):
+            data = self._read_texts(data)
+            if not data:
+                return
         frames.receive_data(data)
         if frames.writes:
             self._answer()
@@ -124,6 +133,17 @@ class Reading(asyncio.Protocol):
             self._see_end()
         elif len(frames.reader.buffer) > FREE_BYTES:
             self._keep(len(self._message) + len(frames.reader.buffer))
+
+    def _read_texts(self, data: bytes) -> bytes:
+        """Tells the usual messages that it begins with; returns what is behind them."""
+        frames, begin = self._frames, 0
+        while frames.state is OPEN and not self._is_paused:
+            found = text_of(data, begin, not self._is_clients)
+            if found is None:
+                break
+            text, begin = found
+            self._give(text)
+        return data[begin:]
 
     def _frames_read(self) -> list[Frame]:
         # The others that are possible are of handshakes, which are over.

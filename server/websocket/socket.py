@@ -54,7 +54,7 @@ class Nobody:
 class Socket(Reading):
     """One end."""
 
-    __slots__ = ("_is_clients", "_is_over", "_on_loss", "_pulse", "listener")
+    __slots__ = ("_is_over", "_on_loss", "_pulse", "listener")
 
     def __init__(
         self,
@@ -71,7 +71,6 @@ class Socket(Reading):
         self.listener = listener
         self._on_loss = line.lost
         self._is_over = False
-        self._is_clients = isinstance(frames, ClientProtocol)
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench [part ...]`: prints a table for each part; about five minutes for all."""
+"""`python -m tests.bench [part ...]`: prints a table for each part; about six minutes for all."""
 
 import argparse
 import signal

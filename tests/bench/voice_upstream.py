@@ -1,6 +1,7 @@
-"""A provider of voice for benchmarks: once it is asked for a response it speaks, 50 times a second.
+"""A provider of voice for benchmarks: once it is asked for a response it speaks, without an end.
 
-Usage: python -m tests.bench.voice_upstream <port>. Each message has the time when it was sent.
+Usage: python -m tests.bench.voice_upstream <port> <messages a second>. Each message has the time
+when it was sent.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import orjson
 import uvloop
 from websockets.asyncio.server import ServerConnection, serve
 
-PERIOD = 0.02
+_period = 0.02
 _AUDIO = "A" * 6_400
 """0.1 s, in base64."""
 _USAGE = {"total_tokens": 100, "input_tokens": 50, "output_tokens": 50}
@@ -41,7 +42,7 @@ async def _speak(connection: ServerConnection, metadata: object) -> None:
     )
     due = time.monotonic()
     while True:
-        due = max(due + PERIOD, time.monotonic())  # what is late is left out
+        due = max(due + _period, time.monotonic())  # what is late is left out
         await asyncio.sleep(max(due - time.monotonic(), 0))
         delta = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "delta": _AUDIO}
         sent = f"{time.monotonic():.6f}"
@@ -60,4 +61,5 @@ async def main(port: int) -> None:
 
 
 if __name__ == "__main__":
+    _period = 1 / float(sys.argv[2])
     uvloop.run(main(int(sys.argv[1])))

@@ -148,6 +148,33 @@ def test_messages_that_are_too_large_or_no_text_end_it(
 
 
 @pytest.fixture
+def short(valkey: Valkey, tmp_path: Path) -> Iterator[httpx.Client]:
+    """30 seconds of a session are half of one."""
+    with (
+        Hurried(tmp_path / "out", valkey.url, HURRIED, WORKERS="1") as server,
+        httpx.Client(base_url=server.url, timeout=20) as http,
+    ):
+        assert http.post("/short-sessions/60").status_code == 200
+        yield http
+
+
+def test_a_session_lasts_max_seconds(short: httpx.Client, double: RealtimeDouble) -> None:
+    user, model = new_user(short, double, Service(turns=(SLOW,)), max_seconds=30)
+    other, _ = new_user(short, double)
+    with talk(user) as connection, talk(other) as longer:
+        ask(connection)
+        status = next_event(connection, "response.done")["response"]["status"]
+        error = next_event(connection, "error")["error"]
+        assert close_of(connection) == (1001, "session_expired")
+        ask(longer)
+        next_event(longer, "response.done")
+    assert (status, error["code"]) == ("cancelled", "session_expired")
+    assert ended(short, user.api.tenant_id) == "expired"
+    eventually(lambda: has_settled(user))
+    assert user.balance()["tokensLeft"] == 100_000 - double.used(model) < 100_000
+
+
+@pytest.fixture
 def stopping(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
     with Server(
         tmp_path / "out", REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1", GRACE_SECONDS="10"

@@ -29,7 +29,8 @@ class Wire:
         self._record = record
 
     async def send(self, kind: str, **members: Any) -> None:
-        await self.send_raw(json.dumps({"type": kind, "event_id": new_id("event"), **members}))
+        event = {"type": kind, "event_id": new_id("event"), **members}
+        await self.send_raw(json.dumps(event, separators=(",", ":")))  # as OpenAI does
 
     async def send_raw(self, message: str | bytes) -> None:
         await self._connection.send(message)
