@@ -61,6 +61,8 @@ class Responses:
         said = an_object(event.get("response"))
         tag = tag_of(said)
         response = self._asked.pop(tag, None)
+        if response is None and self._is_known(events.name_of(said.get("id"))):
+            return  # said twice
         if response is None and self._asked and not tag:  # to a provider that forgets metadata
             response = self._asked.pop(next(iter(self._asked)))
         self._run(response, said)
@@ -101,6 +103,10 @@ class Responses:
             return None
         response.give_up("provider_refused")
         return response.wish
+
+    def _is_known(self, response_id: str) -> bool:
+        """Does it run, or has it?"""
+        return response_id in self._running or response_id in self._recent
 
     def _send(self, response: Response) -> None:
         tag = self.tags.new()

@@ -1,0 +1,42 @@
+"""What a provider says twice, late, or of nothing: what it costs, and what it is held for."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from tests.api import Api
+from tests.doubles.realtime import RealtimeDouble, Service, Turn
+from tests.voice.conftest import Open, Talk, refs, user_with
+
+
+async def say(double: RealtimeDouble, key: str, event: dict[str, Any]) -> None:
+    await asyncio.to_thread(double.say, key, event)
+
+
+async def settle_all(one: Talk) -> None:
+    one.client.leave()
+    await one.ending()
+    await one.holding.finish(asyncio.get_running_loop().time() + 5)
+
+
+@pytest.mark.parametrize("is_over", [False, True], ids=["running", "over"])
+async def test_a_response_that_is_created_twice(
+    api: Api, double: RealtimeDouble, talk: Open, is_over: bool
+) -> None:
+    key = double.script(f"created-twice-{is_over}", Service(turns=(Turn(stop_at=2),)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key)
+    one.client.say("response.create")
+    created = await one.client.until("response.created")
+    if is_over:
+        double.release(key)
+        await one.client.until("response.done")
+    await say(double, key, created)
+    double.release(key)
+    await one.client.until("response.done")
+    one.client.say("response.create")
+    await one.client.until("response.done", 2)
+    await settle_all(one)
+    assert len(refs(user)) == 2
+    assert (user.balance()["tokensUsed"], user.balance()["tokensHeld"]) == (double.used(key), 0)
