@@ -85,7 +85,7 @@ class Transcripts:
     def begin(self, item_id: Any, seconds: float) -> None:
         """What was said is an item now."""
         name = events.name_of(item_id)
-        if name and name not in self._open:
+        if name and name not in self._open and name not in self._recent:
             transcript = self._open[name] = Transcript(name, seconds, self._terms)
             task = asyncio.create_task(self._live(transcript))
             self._tasks.add(task)
@@ -97,23 +97,22 @@ class Transcripts:
         name = events.name_of(item_id)
         found = self._reported(usage)
         if name in self._open:
-            self._open.pop(name).end(found)
-        elif name not in self._recent and found is not None:
-            self._terms.owe(self._terms.ending(found, item=name))
-        self._recent.append(name)
+            self._open[name].end(found)
+        elif name not in self._recent:
+            self._recent.append(name)
+            if found is not None:
+                self._terms.owe(self._terms.ending(found, item=name))
 
     def failed(self, item_id: Any) -> None:
         """It costs nothing."""
         name = events.name_of(item_id)
         if name in self._open:
-            self._open.pop(name).end(Usage(0, 0))
-            self._recent.append(name)
+            self._open[name].end(Usage(0, 0))
 
     async def finish(self) -> None:
         """The session is over: nothing more will be heard."""
         for transcript in self._open.values():
             transcript.end(None)
-        self._open.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -129,7 +128,8 @@ class Transcripts:
                 self._host.missed()
             return
         finally:
-            self._open.pop(transcript.item_id, None)
+            del self._open[transcript.item_id]
+            self._recent.append(transcript.item_id)
         if taken is not None:
             self._terms.spent += taken[0]
             self._host.tell(events.balance(self._terms.spent, taken[1]))

@@ -6,8 +6,13 @@ from typing import Any
 import pytest
 
 from tests.api import Api
-from tests.doubles.realtime import RealtimeDouble, Service, Turn
-from tests.voice.conftest import Open, Talk, refs, user_with
+from tests.doubles.realtime import RealtimeDouble, Service, Transcript, Turn, speech
+from tests.voice.conftest import Open, Talk, audio, refs, user_with
+
+TRANSCRIBED = {
+    "type": "realtime",
+    "audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}},
+}
 
 
 async def say(double: RealtimeDouble, key: str, event: dict[str, Any]) -> None:
@@ -40,3 +45,20 @@ async def test_a_response_that_is_created_twice(
     await settle_all(one)
     assert len(refs(user)) == 2
     assert (user.balance()["tokensUsed"], user.balance()["tokensHeld"]) == (double.used(key), 0)
+
+
+async def test_a_transcript_that_comes_late_is_charged_once(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    key = double.script("late-transcript", Service(transcripts=(Transcript(delay=0.8),)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key)
+    one.client.say("session.update", session=TRANSCRIBED)
+    await one.client.until("session.updated")
+    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
+    one.client.say("input_audio_buffer.commit")
+    await one.client.until("conversation.item.input_audio_transcription.completed")
+    await settle_all(one)
+    [ref] = refs(user)
+    assert ref["estimated"]
+    assert user.balance()["tokensUsed"] == 50
