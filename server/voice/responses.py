@@ -90,7 +90,8 @@ class Responses:
         usage, wish = response.done(said), response.wish
         if not wish.is_apart:
             self._context.add(_TURN_TOKENS)
-        if usage is not None and wish.mark is not None:
+        # One that was cancelled before it read anything has not read the conversation.
+        if usage is not None and usage.input and wish.mark is not None:
             self._context.report(wish.mark, usage.input + usage.output)
         elif not wish.is_apart:
             self._context.add(usage.output if usage else response.output.tokens)

@@ -62,3 +62,26 @@ async def test_a_transcript_that_comes_late_is_charged_once(
     [ref] = refs(user)
     assert ref["estimated"]
     assert user.balance()["tokensUsed"] == 50
+
+
+async def test_a_report_of_nothing_does_not_forget_the_conversation(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    """So a provider reports what was cancelled before it had read anything."""
+    turns = Turn(pieces=("Yes.",)), Turn(delay=10, input_tokens=0), Turn(pieces=("Yes.",))
+    key = double.script("nothing-read", Service(turns=turns))
+    user = user_with(api, 100_000)
+    one = await talk(user, key, max_output=100)
+    part = {"type": "input_text", "text": "Is this the way to the station? " * 200}
+    message = {"type": "message", "role": "user", "content": [part]}
+    one.client.say("conversation.item.create", item=message)
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated")
+    one.client.say("response.create")
+    one.client.say("response.cancel")
+    await one.client.until("rate_limits.updated", 2)
+    assert one.client.of("response.done")[1]["response"]["usage"]["total_tokens"] == 0
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated", 3)
+    held = -next(entry["tokens"] for entry in user.ledger() if entry["op"] == "hold")
+    assert held - 100 >= double.sessions(key)[0].responses[2].input
