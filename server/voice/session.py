@@ -151,6 +151,7 @@ class Session:
         self._is_client_here = False
         self.end(CLIENT)
         self._responses.lives.cancel_all()
+        self._upstream.resume()  # also where it has not read: what it cost is yet to be said
 
     def client_is_full(self, is_full: bool) -> None:
         self._is_client_full = is_full

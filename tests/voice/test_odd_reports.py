@@ -85,3 +85,20 @@ async def test_a_report_of_nothing_does_not_forget_the_conversation(
     await one.client.until("rate_limits.updated", 3)
     held = -next(entry["tokens"] for entry in user.ledger() if entry["op"] == "hold")
     assert held - 100 >= double.sessions(key)[0].responses[2].input
+
+
+async def test_who_reads_nothing_and_goes_pays_what_is_reported(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    turn = Turn(pieces=("word ",) * 20, stop_at=2)
+    key = double.script("unread-to-the-end", Service(turns=(turn,)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key)
+    one.client.say("response.create")
+    await one.client.until("response.created")
+    one.client.listener.full(True)
+    double.release(key)
+    await settle_all(one)
+    [ref] = refs(user)
+    assert "estimated" not in ref
+    assert user.balance()["tokensUsed"] == double.used(key)
