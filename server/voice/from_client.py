@@ -96,7 +96,7 @@ class FromClient:
     def configure(self, session: Event) -> Event:
         """The update that is sent for these members. Raises Unsupported."""
         config.check(session, config.OF_SESSION, "session", self._unbounded)
-        self._context.configure(session)
+        self._context.expect(session)
         return {"type": "session.update", "session": self._config.outgoing(session)}
 
     def _refuse(self, refusal: Refusal, event: Event) -> None:

@@ -86,6 +86,25 @@ async def test_each_response_is_held_for_what_it_reads(
     assert user.balance()["tokensUsed"] == double.used(key)
 
 
+async def test_an_update_that_the_provider_refuses_lowers_nothing(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    key = double.script("refused-update", Service(turns=(Turn(pieces=("Yes. ",)),)))
+    user = user_with(api, 100_000)
+    one = await talk(user, key, max_output=OUTPUT)
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated")
+    one.client.say("session.update", session={"type": "realtime", "instructions": _WORDS * 100})
+    await one.client.until("session.updated")
+    other = {"instructions": "", "audio": {"output": {"voice": "another"}}}
+    one.client.say("session.update", session={"type": "realtime", **other})
+    await one.client.until("error")
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated", 2)
+    held = -next(entry["tokens"] for entry in user.ledger() if entry["op"] == "hold")
+    assert held - OUTPUT >= double.sessions(key)[0].responses[1].input
+
+
 async def test_silence_is_not_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
     """What the provider has not heard as speech is in no item."""
     key = double.script("silence", Service())
@@ -113,3 +132,26 @@ def test_a_report_covers_what_came_before_its_response_alone() -> None:
     assert context.tokens == 150
     context.add(2_000)
     assert context.tokens == 1_000
+
+
+def test_what_was_asked_for_counts_until_a_report() -> None:
+    """The provider may tell of it late, or refuse it."""
+    context = Context(10_000)
+    context.configure({"instructions": "x" * 30})
+    context.report(context.mark(), 100)
+    context.expect({"instructions": "x" * 900})
+    context.configure({"instructions": "x" * 30})  # for an update before
+    assert (context.tokens, context.prompt) == (400, 300)
+    mark = context.mark()
+    context.configure({"instructions": "x" * 900})
+    context.report(mark, 400)
+    assert (context.tokens, context.prompt) == (400, 300)
+    context.expect({"instructions": ""})
+    assert (context.tokens, context.prompt) == (400, 300)
+    mark = context.mark()
+    context.expect({"instructions": "x" * 600})
+    context.report(mark, 400)
+    assert (context.tokens, context.prompt) == (600, 300)
+    context.expect({"instructions": "x" * 300})
+    context.report(context.mark(), 600)
+    assert (context.tokens, context.prompt) == (600, 300)
