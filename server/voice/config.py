@@ -34,7 +34,8 @@ def check(session: Event, members: frozenset[str], path: str, is_unbounded: bool
         raise Unsupported(
             f"{path}.max_output_tokens", "max_output_tokens must be 1 or more, or inf"
         )
-    _check_audio(session.get("audio"), f"{path}.audio", is_unbounded)
+    if "audio" in session:
+        _check_audio(session["audio"], f"{path}.audio", is_unbounded)
     if is_unbounded:
         return
     if session.get("prompt") is not None:
@@ -48,8 +49,6 @@ def check(session: Event, members: frozenset[str], path: str, is_unbounded: bool
 
 
 def _check_audio(given: Any, path: str, is_unbounded: bool) -> None:
-    if given is None:
-        return
     for side, members in _object(given, path).items():
         if side not in _OF_AUDIO:
             raise Unsupported(f"{path}.{side}", f"Unknown parameter: '{path}.{side}'")
