@@ -9,6 +9,7 @@ from server.amounts import is_amount
 from server.errors import Unsupported
 from server.providers.reading import an_object
 from server.voice import audio
+from server.voice.context import tokens_of
 from server.voice.opening import Event
 
 _OF_BOTH = {
@@ -80,7 +81,8 @@ class Config:
         """`most_output`: the endpoint's limit of a response."""
         self.creates_responses = False
         """Whether the client wishes a response when somebody has stopped speaking."""
-        self.is_transcribed = False
+        self.transcript: int | None = None
+        """Tokens of the prompt that each transcript begins with; None: there are none."""
         self.input_rate = self.output_rate = audio.bytes_a_second(None)
         self.speed = 1.0
         self.most_output = most_output
@@ -125,7 +127,9 @@ class Config:
         if "format" in heard:
             self.input_rate = audio.bytes_a_second(heard["format"])
         if "transcription" in heard:
-            self.is_transcribed = heard["transcription"] is not None
+            given = heard["transcription"]
+            prompt = an_object(given).get("prompt")
+            self.transcript = None if given is None else tokens_of(prompt) if prompt else 0
         if "format" in spoken:
             self.output_rate = audio.bytes_a_second(spoken["format"])
         speed = spoken.get("speed")

@@ -9,7 +9,7 @@ from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble, Service, Transcript, Turn, speech
 from tests.voice.conftest import Open, Talk, audio, refs, user_with
 
-TRANSCRIBED = {
+TRANSCRIBED: dict[str, Any] = {
     "type": "realtime",
     "audio": {"input": {"transcription": {"model": "whisper-1"}, "turn_detection": None}},
 }
@@ -102,3 +102,45 @@ async def test_who_reads_nothing_and_goes_pays_what_is_reported(
     [ref] = refs(user)
     assert "estimated" not in ref
     assert user.balance()["tokensUsed"] == double.used(key)
+
+
+async def test_a_transcript_that_is_not_covered_ends_the_session(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    """At once, as each item more would be one more."""
+    key = double.script("no-cover", Service(transcripts=(Transcript(comes=False),)))
+    user = user_with(api, 30)
+    one = await talk(user, key)
+    one.client.say("session.update", session=TRANSCRIBED)
+    await one.client.until("session.updated")
+    count = 0
+
+    def is_answered() -> bool:
+        return len(one.client.of("input_audio_buffer.committed")) > count
+
+    while count < 50 and one.client.code is None:
+        one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
+        one.client.say("input_audio_buffer.commit")
+        await one.client.wait(lambda: one.client.code or is_answered())
+        count += 1
+    assert len(one.upstream.of("input_audio_buffer.commit")) < 10
+    await one.ending()
+    assert one.client.code == 4402
+    await settle_all(one)
+    assert (user.balance()["tokensLeft"], user.balance()["tokensHeld"]) == (0, 0)
+
+
+async def test_a_transcripts_prompt_is_held_for(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    key = double.script("prompted", Service(transcripts=(Transcript(comes=False),)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key)
+    transcription = {"model": "gpt-4o-transcribe", "prompt": "x" * 3_000}
+    heard = {**TRANSCRIBED["audio"]["input"], "transcription": transcription}
+    one.client.say("session.update", session={**TRANSCRIBED, "audio": {"input": heard}})
+    await one.client.until("session.updated")
+    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
+    one.client.say("input_audio_buffer.commit")
+    await one.client.until("rate_limits.updated")
+    assert user.balance()["tokensUsed"] == 50 + 1_000
