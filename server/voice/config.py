@@ -89,6 +89,8 @@ class Config:
         """Of a response that says nothing itself; no more than the endpoint's."""
         self._model = model
         self._limit = most_output
+        self._asked_rate = self.input_rate
+        """What was asked for last counts, if it is the dearer one: the provider may tell late."""
         self._wished: Any = ENDLESS
         self._interrupts: Any = None
 
@@ -112,8 +114,9 @@ class Config:
                 **session["audio"],
                 "input": {**heard, "turn_detection": detection},
             }
-        if "format" in heard:  # until the provider says which one it is, the dearer one
-            self.input_rate = min(self.input_rate, audio.bytes_a_second(heard["format"]))
+        if "format" in heard:
+            self._asked_rate = audio.bytes_a_second(heard["format"])
+            self.input_rate = min(self.input_rate, self._asked_rate)
         return sent
 
     def bound(self, wished: Any) -> int:
@@ -125,7 +128,7 @@ class Config:
         sides = an_object(session.get("audio"))
         heard, spoken = an_object(sides.get("input")), an_object(sides.get("output"))
         if "format" in heard:
-            self.input_rate = audio.bytes_a_second(heard["format"])
+            self.input_rate = min(audio.bytes_a_second(heard["format"]), self._asked_rate)
         if "transcription" in heard:
             given = heard["transcription"]
             prompt = an_object(given).get("prompt")

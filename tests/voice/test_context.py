@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.voice.config import Config
 from server.voice.context import Context
 from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble, Service, Turn, silence, speech
@@ -155,3 +156,19 @@ def test_what_was_asked_for_counts_until_a_report() -> None:
     context.expect({"instructions": "x" * 300})
     context.report(context.mark(), 600)
     assert (context.tokens, context.prompt) == (600, 300)
+
+
+def test_of_two_formats_the_dearer_one_counts() -> None:
+    """Until the provider tells of the one that was asked for last."""
+    pcm, g711 = (
+        {"audio": {"input": {"format": {"type": kind}}}} for kind in ("audio/pcm", "audio/pcmu")
+    )
+    config = Config("gpt-realtime", 100)
+    config.outgoing(g711)
+    config.confirm(pcm)  # for an update before
+    assert config.input_rate == 8_000
+    config.confirm(g711)
+    config.outgoing(pcm)
+    assert config.input_rate == 8_000
+    config.confirm(pcm)
+    assert config.input_rate == 48_000
