@@ -140,8 +140,10 @@ class Config:
             self.speed = speed
 
     def shown(self, session: Event) -> Event:
-        """The provider's session as its client set it: with its own limit and turn detection."""
-        told = {**session, "max_output_tokens": self._wished or ENDLESS}
+        """The provider's session as its client set it: with its own limit and turn detection, and
+        without the secret that some have in it, by which nobody would be metered."""
+        told = {name: value for name, value in session.items() if name != "client_secret"}
+        told["max_output_tokens"] = self._wished or ENDLESS
         sides = an_object(session.get("audio"))
         heard = an_object(sides.get("input"))
         detection = heard.get("turn_detection")

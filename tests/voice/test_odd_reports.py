@@ -87,6 +87,17 @@ async def test_a_report_of_nothing_does_not_forget_the_conversation(
     assert held - 100 >= double.sessions(key)[0].responses[2].input
 
 
+async def test_a_secret_of_the_providers_reaches_nobody(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    secret = {"client_secret": {"value": "ek_of-the-provider", "expires_at": 1_900_000_000}}
+    key = double.script("has-secret", Service(session=secret))
+    one = await talk(user_with(api, 10_000), key)
+    one.client.say("session.update", session={"type": "realtime", "instructions": "Be brief."})
+    await one.client.until("session.updated")
+    assert "ek_" not in str(one.client.events)
+
+
 async def test_who_reads_nothing_and_goes_pays_what_is_reported(
     api: Api, double: RealtimeDouble, talk: Open
 ) -> None:
