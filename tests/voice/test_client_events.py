@@ -168,6 +168,17 @@ async def test_a_deeply_nested_event(api: Api, plain: str, talk: Open) -> None:
     assert len(one.upstream.sent) == 1
 
 
+async def test_an_event_of_too_many_values(api: Api, plain: str, talk: Open) -> None:
+    one = await talk(user_with(api, 10_000), plain)
+    head = b'{"type":"input_audio_buffer.append","audio":"'
+    one.client.say(head + b'","more":[' + b"{}," * 60_000 + b"{}]}")
+    error = (await one.client.until("error"))["error"]
+    assert error["message"] == "Too many values, or nested too deeply"
+    assert len(one.upstream.sent) == 1
+    one.client.say(head + b"A" * 1_000_000 + b'"}')
+    assert len(one.upstream.sent) == 2
+
+
 async def test_errors_of_the_provider_name_the_clients_event(
     api: Api, double: RealtimeDouble, talk: Open
 ) -> None:
