@@ -170,14 +170,15 @@ class FromClient:
             tokens_of(members[name]) for name in ("instructions", "tools") if members.get(name)
         )
         given, mark = members.get("input"), None
+        conversation_tokens = self._context.tokens + self._responses.being_said
         if given is None:
-            tokens += self._context.tokens
+            tokens += conversation_tokens
             mark = None if conversation == "none" else self._context.mark()
         else:
             if not self._unbounded:
                 items.check_input(given, "response.input")
             has_all = any(map(items.is_reference, given if isinstance(given, list) else ()))
-            tokens += self._context.tokens if has_all else self._context.prompt
+            tokens += conversation_tokens if has_all else self._context.prompt
             tokens += self._measured(given)
         wished = members.get("max_output_tokens")
         most = self._config.most_output if wished is None else self._config.bound(wished)

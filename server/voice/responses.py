@@ -48,6 +48,12 @@ class Responses:
         """Is one under way that goes into the conversation?"""
         return any(not one.wish.is_apart for one in self.lives.under_way())
 
+    @property
+    def being_said(self) -> int:
+        """Tokens of what goes into the conversation, and no report has yet."""
+        running = self._running.values()
+        return sum(one.output.tokens for one in running if not one.wish.is_apart)
+
     def begin(self, wish: Wish, then: Callable[[], None]) -> None:
         """Holds, and asks the provider; `then` is called once that is done, or refused. Raises
         TooManyCalls."""

@@ -106,6 +106,19 @@ async def test_an_update_that_the_provider_refuses_lowers_nothing(
     assert held - OUTPUT >= double.sessions(key)[0].responses[1].input
 
 
+async def test_what_is_being_said_is_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
+    """The response may be over at the provider by the time that it is asked for the next one."""
+    key = double.script("being-said", Service(turns=(Turn(stop_at=-1),)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key, max_output=OUTPUT)
+    one.client.say("response.create")
+    await one.client.until("response.output_audio.delta", 5)
+    one.client.say("response.create")
+    await one.client.until("error")
+    second, first = [-entry["tokens"] for entry in user.ledger() if entry["op"] == "hold"]
+    assert second - first >= double.sessions(key)[0].responses[0].output
+
+
 async def test_silence_is_not_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
     """What the provider has not heard as speech is in no item."""
     key = double.script("silence", Service())
