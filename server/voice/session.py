@@ -137,6 +137,8 @@ class Session:
             seconds = 0.0
         else:
             seconds = timeouts.whole if cause is BALANCE else timeouts.let_end
+        # What a client does not read must not hide what its responses come to.
+        asyncio.get_running_loop().call_later(seconds, self._upstream.resume)
         await self._responses.lives.finish(seconds)
         await self._transcripts.finish()
         error = None if self._is_told else events.ended(cause)
@@ -170,7 +172,8 @@ class Session:
     def provider_said(self, text: bytes) -> None:
         metrics.realtime_message("down")
         told = self._from_provider.hear(text)
-        if told is not None and self._is_client_here:
+        is_unread = self._is_client_full and self._over.done()
+        if told is not None and self._is_client_here and not is_unread:
             self._client.send(told)
 
     def provider_left(self) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.voice.opening import EXPIRED, Cause
 from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble, Service, Transcript, Turn, speech
 from tests.voice.conftest import Open, Talk, audio, refs, user_with
@@ -98,17 +99,21 @@ async def test_a_secret_of_the_providers_reaches_nobody(
     assert "ek_" not in str(one.client.events)
 
 
-async def test_who_reads_nothing_and_goes_pays_what_is_reported(
-    api: Api, double: RealtimeDouble, talk: Open
+@pytest.mark.parametrize("cause", [None, EXPIRED], ids=["gone", "expired"])
+async def test_who_reads_nothing_to_the_end_pays_what_is_reported(
+    api: Api, double: RealtimeDouble, talk: Open, cause: Cause | None
 ) -> None:
     turn = Turn(pieces=("word ",) * 20, stop_at=2)
-    key = double.script("unread-to-the-end", Service(turns=(turn,)))
+    key = double.script(f"unread-to-the-end-{cause is None}", Service(turns=(turn,)))
     user = user_with(api, 10_000)
     one = await talk(user, key)
     one.client.say("response.create")
     await one.client.until("response.created")
     one.client.listener.full(True)
     double.release(key)
+    if cause is not None:
+        one.session.end(cause)
+        await one.ending()
     await settle_all(one)
     [ref] = refs(user)
     assert "estimated" not in ref
