@@ -138,8 +138,9 @@ async def see_call(request: Request, tenant_id: TenantId, call_id: CallId) -> Js
         "Gateway",
         "Hang up a call by voice",
         [Answer("it is hung up, and settled when it is billed", status=202)],
+        about="Ultravox is asked every 5 s at most.",
         credential="any key",
-        refusals=[NotFound, *_PROVIDER],
+        refusals=[NotFound, TooManyRequests, *_PROVIDER],
     ),
 )
 async def hang_up_call(request: Request, tenant_id: TenantId, call_id: CallId) -> JsonReply[Call]:

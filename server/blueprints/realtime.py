@@ -128,7 +128,9 @@ realtime.is_websocket = True  # type: ignore[attr-defined]  # to Sanic: it has n
 
 def _check_handshake(request: Request, handshake: Handshake) -> None:
     """Raises BadRequest, UpgradeRequired, OriginNotAllowed, Overloaded, Unsupported."""
-    if handshake.status == BadRequest.status:
+    headers = request.headers
+    has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+    if handshake.status == BadRequest.status or has_body:
         raise BadRequest
     if handshake.status != 101:
         raise UpgradeRequired(headers={"upgrade": "websocket"})

@@ -9,7 +9,7 @@ from time import time
 from typing import Any, NamedTuple
 
 from server import metrics
-from server.errors import NoModel, NotFound, Unavailable, Unsupported
+from server.errors import NoModel, NotFound, TooManyRequests, Unavailable, Unsupported
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
 from server.metering.results import Held
@@ -210,11 +210,16 @@ class Calls:
         return _view(record)
 
     async def hang_up(self, who: Who, call_id: str) -> View:
-        """Raises as `see`, and ProviderError, ProviderRefused."""
+        """Asks the provider, but seldom. Raises as `see`, and ProviderError, ProviderRefused;
+        TooManyRequests where another is at it."""
         record = await self._find(who, call_id)
         if isinstance(record, View):
             return record
         name = Name(who.tenant_id, who.user_id, call_id, record.endpoint)
+        if not await self._following.work.may_hang_up(name):
+            if record.is_hung_up:
+                return _view(record)
+            raise TooManyRequests(ASKED_SECONDS * 1000)
         return _view(await self._following.hang_up(name, record))
 
     async def heed(self, tenant_id: str, token: str) -> None:

@@ -124,6 +124,8 @@ class Following:
         provider, account = found
         try:
             state = await provider.look(account, name.call_id)
+            if record.is_hung_up and state is not None and state.status == "joined":
+                await provider.hang_up(account, name.call_id)  # joined only after that
         except (ProviderError, ProviderRefused) as refusal:
             told = refusal.reason or refusal
             log.warning("Endpoint %s of tenant %s: %s", record.endpoint, name.tenant_id, told)

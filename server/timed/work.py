@@ -48,6 +48,10 @@ class WorkList:
         """Whether nobody else was told so a moment ago."""
         return await self._store.claim(keys.timed_asked(str(name)), ASKED_SECONDS * 1000)
 
+    async def may_hang_up(self, name: Name) -> bool:
+        """Likewise: each time costs the tenant a request at the provider."""
+        return await self._store.claim(keys.timed_asked(f"{name} end"), ASKED_SECONDS * 1000)
+
     async def keep_callback(self, token: str, name: Name) -> None:
         await self._store.keep(keys.timed_callback(token), str(name).encode(), _CALLBACK_MS)
 

@@ -9,6 +9,7 @@ from server.amounts import is_amount
 from server.errors import Unsupported
 from server.providers.reading import an_object
 from server.voice import audio
+from server.voice.context import tokens_of
 from server.voice.opening import Event
 
 _OF_BOTH = {
@@ -34,7 +35,8 @@ def check(session: Event, members: frozenset[str], path: str, is_unbounded: bool
         raise Unsupported(
             f"{path}.max_output_tokens", "max_output_tokens must be 1 or more, or inf"
         )
-    _check_audio(session.get("audio"), f"{path}.audio", is_unbounded)
+    if "audio" in session:
+        _check_audio(session["audio"], f"{path}.audio", is_unbounded)
     if is_unbounded:
         return
     if session.get("prompt") is not None:
@@ -48,8 +50,6 @@ def check(session: Event, members: frozenset[str], path: str, is_unbounded: bool
 
 
 def _check_audio(given: Any, path: str, is_unbounded: bool) -> None:
-    if given is None:
-        return
     for side, members in _object(given, path).items():
         if side not in _OF_AUDIO:
             raise Unsupported(f"{path}.{side}", f"Unknown parameter: '{path}.{side}'")
@@ -81,13 +81,16 @@ class Config:
         """`most_output`: the endpoint's limit of a response."""
         self.creates_responses = False
         """Whether the client wishes a response when somebody has stopped speaking."""
-        self.is_transcribed = False
+        self.transcript: int | None = None
+        """Tokens of the prompt that each transcript begins with; None: there are none."""
         self.input_rate = self.output_rate = audio.bytes_a_second(None)
         self.speed = 1.0
         self.most_output = most_output
         """Of a response that says nothing itself; no more than the endpoint's."""
         self._model = model
         self._limit = most_output
+        self._asked_rate = self.input_rate
+        """What was asked for last counts, if it is the dearer one: the provider may tell late."""
         self._wished: Any = ENDLESS
         self._interrupts: Any = None
 
@@ -111,8 +114,9 @@ class Config:
                 **session["audio"],
                 "input": {**heard, "turn_detection": detection},
             }
-        if "format" in heard:  # until the provider says which one it is, the dearer one
-            self.input_rate = min(self.input_rate, audio.bytes_a_second(heard["format"]))
+        if "format" in heard:
+            self._asked_rate = audio.bytes_a_second(heard["format"])
+            self.input_rate = min(self.input_rate, self._asked_rate)
         return sent
 
     def bound(self, wished: Any) -> int:
@@ -124,9 +128,11 @@ class Config:
         sides = an_object(session.get("audio"))
         heard, spoken = an_object(sides.get("input")), an_object(sides.get("output"))
         if "format" in heard:
-            self.input_rate = audio.bytes_a_second(heard["format"])
+            self.input_rate = min(audio.bytes_a_second(heard["format"]), self._asked_rate)
         if "transcription" in heard:
-            self.is_transcribed = heard["transcription"] is not None
+            given = heard["transcription"]
+            prompt = an_object(given).get("prompt")
+            self.transcript = None if given is None else tokens_of(prompt) if prompt else 0
         if "format" in spoken:
             self.output_rate = audio.bytes_a_second(spoken["format"])
         speed = spoken.get("speed")
@@ -134,8 +140,10 @@ class Config:
             self.speed = speed
 
     def shown(self, session: Event) -> Event:
-        """The provider's session as its client set it: with its own limit and turn detection."""
-        told = {**session, "max_output_tokens": self._wished or ENDLESS}
+        """The provider's session as its client set it: with its own limit and turn detection, and
+        without the secret that some have in it, by which nobody would be metered."""
+        told = {name: value for name, value in session.items() if name != "client_secret"}
+        told["max_output_tokens"] = self._wished or ENDLESS
         sides = an_object(session.get("audio"))
         heard = an_object(sides.get("input"))
         detection = heard.get("turn_detection")

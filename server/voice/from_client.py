@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from server.errors import Refusal, Unsupported
+from server.errors import Refusal, TooComplex, Unsupported
+from server.structure import structure_of
 from server.voice import config, events, items
 from server.voice.config import Config
 from server.voice.context import Context, tokens_of
@@ -21,6 +22,8 @@ from server.voice.speech import Speech
 from server.voice.tags import MOST_PAIRS
 from server.voice.terms import Need, Terms
 
+MOST_VALUES, MOST_DEPTH = 50_000, 128
+"""In a message: to parse one of 4 MiB that has millions would hold up all others for a second."""
 MOST_NO_EVENTS = 3
 """Messages that are no JSON objects, and then the session is closed."""
 
@@ -65,6 +68,10 @@ class FromClient:
 
     def take(self, text: bytes) -> None:
         """One message."""
+        # One of fewer bytes has no more of them.
+        if len(text) > MOST_VALUES and structure_of(text, MOST_VALUES, MOST_DEPTH) is None:
+            self._refuse(TooComplex(), {})
+            return
         try:
             event = orjson.loads(text)
         except orjson.JSONDecodeError:
@@ -96,7 +103,7 @@ class FromClient:
     def configure(self, session: Event) -> Event:
         """The update that is sent for these members. Raises Unsupported."""
         config.check(session, config.OF_SESSION, "session", self._unbounded)
-        self._context.configure(session)
+        self._context.expect(session)
         return {"type": "session.update", "session": self._config.outgoing(session)}
 
     def _refuse(self, refusal: Refusal, event: Event) -> None:
@@ -163,14 +170,15 @@ class FromClient:
             tokens_of(members[name]) for name in ("instructions", "tools") if members.get(name)
         )
         given, mark = members.get("input"), None
+        conversation_tokens = self._context.tokens + self._responses.being_said
         if given is None:
-            tokens += self._context.tokens
+            tokens += conversation_tokens
             mark = None if conversation == "none" else self._context.mark()
         else:
             if not self._unbounded:
                 items.check_input(given, "response.input")
             has_all = any(map(items.is_reference, given if isinstance(given, list) else ()))
-            tokens += self._context.tokens if has_all else self._context.prompt
+            tokens += conversation_tokens if has_all else self._context.prompt
             tokens += self._measured(given)
         wished = members.get("max_output_tokens")
         most = self._config.most_output if wished is None else self._config.bound(wished)

@@ -143,8 +143,8 @@ class FromProvider:
     def _committed(self, event: Event) -> Event:
         seconds, tokens, is_turn = self._speech.committed()
         self._context.add(tokens)
-        if self._config.is_transcribed:
-            self._transcripts.begin(event.get("item_id"), seconds)
+        if (prompt := self._config.transcript) is not None:
+            self._transcripts.begin(event.get("item_id"), seconds, prompt)
         if is_turn:
             self._client.listen_to_end_of_turn()
         return event

@@ -24,15 +24,20 @@ _PARTS = frozenset({"text", "input_text", "output_text", "input_audio", "input_i
 
 def check(item: Any, path: str, kinds: frozenset[str] = _KINDS) -> None:
     """Raises Unsupported for one that runs at the provider, or is of a kind that nobody knows."""
-    if not isinstance(item, dict) or item.get("type") not in kinds:
+    if not _is_one_of(item, kinds):
         raise Unsupported(path, f"{path} must be one of {', '.join(sorted(kinds))}")
     content = item.get("content")
     if content is not None and not isinstance(content, list):
         raise Unsupported(f"{path}.content", f"{path}.content must be a list")
     for number, part in enumerate(content or ()):
-        if not isinstance(part, dict) or part.get("type") not in _PARTS:
+        if not _is_one_of(part, _PARTS):
             place = f"{path}.content.{number}"
             raise Unsupported(place, f"{place} must be one of {', '.join(sorted(_PARTS))}")
+
+
+def _is_one_of(value: Any, kinds: frozenset[str]) -> bool:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return isinstance(kind, str) and kind in kinds
 
 
 def check_input(items: Any, path: str) -> None:
@@ -49,9 +54,9 @@ def measure(item: Event, input_rate: int, image_tokens: int) -> int:
     for part in objects(item.get("content")):
         heard = part.get("audio")
         if isinstance(heard, str):
-            rate = SPOKEN_TOKENS if part.get("type") in _SPOKEN else HEARD_TOKENS
+            rate = SPOKEN_TOKENS if _is_one_of(part, _SPOKEN) else HEARD_TOKENS
             tokens += -(-decoded(heard) * rate // input_rate)
-        if part.get("image_url") is not None:
+        if part.get("image_url") is not None or part.get("type") == "input_image":
             tokens += image_tokens
         tokens += _read(part)
     return tokens

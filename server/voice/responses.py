@@ -48,6 +48,12 @@ class Responses:
         """Is one under way that goes into the conversation?"""
         return any(not one.wish.is_apart for one in self.lives.under_way())
 
+    @property
+    def being_said(self) -> int:
+        """Tokens of what goes into the conversation, and no report has yet."""
+        running = self._running.values()
+        return sum(one.output.tokens for one in running if not one.wish.is_apart)
+
     def begin(self, wish: Wish, then: Callable[[], None]) -> None:
         """Holds, and asks the provider; `then` is called once that is done, or refused. Raises
         TooManyCalls."""
@@ -61,6 +67,8 @@ class Responses:
         said = an_object(event.get("response"))
         tag = tag_of(said)
         response = self._asked.pop(tag, None)
+        if response is None and self._is_known(events.name_of(said.get("id"))):
+            return  # said twice
         if response is None and self._asked and not tag:  # to a provider that forgets metadata
             response = self._asked.pop(next(iter(self._asked)))
         self._run(response, said)
@@ -97,7 +105,8 @@ class Responses:
         usage, wish = response.done(said), response.wish
         if not wish.is_apart:
             self._context.add(_TURN_TOKENS)
-        if usage is not None and wish.mark is not None:
+        # One that was cancelled before it read anything has not read the conversation.
+        if usage is not None and usage.input and wish.mark is not None:
             self._context.report(wish.mark, usage.input + usage.output)
         elif not wish.is_apart:
             self._context.add(usage.output if usage else response.output.tokens)
@@ -110,6 +119,10 @@ class Responses:
             return None
         response.give_up("provider_refused")
         return response.wish
+
+    def _is_known(self, response_id: str) -> bool:
+        """Does it run, or has it?"""
+        return response_id in self._running or response_id in self._recent
 
     def _send(self, response: Response) -> None:
         tag = self.tags.new()

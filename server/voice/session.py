@@ -42,7 +42,7 @@ class Session:
         settings = Config(opening.model, terms.most_output)
         context, speech = Context(opening.endpoint.context), Speech()
         self._responses = Responses(self, terms, settings, context)
-        self._transcripts = Transcripts(self, terms)
+        self._transcripts = Transcripts(self, terms, self._fall_behind)
         self._away = RedisAway(self, terms)
         shared = (self, terms, settings, context, speech, self._responses)
         self._from_client = FromClient(*shared, self._hold_up)
@@ -50,7 +50,8 @@ class Session:
         self._over: asyncio.Future[Cause] = asyncio.get_running_loop().create_future()
         self._is_told = False
         self._is_client_here = self._is_upstream_here = True
-        self._is_held_up = self._is_upstream_full = self._is_client_full = False
+        self._is_held_up = self._is_behind = False
+        self._is_upstream_full = self._is_client_full = False
         self._is_unread = False
         """The client has not read what we ourselves have told it: until it has, nothing is read of
         it, or who sends what is refused, and reads nothing, would fill the memory."""
@@ -99,8 +100,12 @@ class Session:
         self._is_held_up = is_held_up
         self._let_client_send()
 
+    def _fall_behind(self, is_behind: bool) -> None:
+        self._is_behind = is_behind
+        self._let_client_send()
+
     def _let_client_send(self) -> None:
-        if self._is_held_up or self._is_upstream_full or self._is_unread:
+        if self._is_held_up or self._is_behind or self._is_upstream_full or self._is_unread:
             self._client.pause()
         else:
             self._client.resume()
@@ -132,6 +137,8 @@ class Session:
             seconds = 0.0
         else:
             seconds = timeouts.whole if cause is BALANCE else timeouts.let_end
+        # What a client does not read must not hide what its responses come to.
+        asyncio.get_running_loop().call_later(seconds, self._upstream.resume)
         await self._responses.lives.finish(seconds)
         await self._transcripts.finish()
         error = None if self._is_told else events.ended(cause)
@@ -151,6 +158,7 @@ class Session:
         self._is_client_here = False
         self.end(CLIENT)
         self._responses.lives.cancel_all()
+        self._upstream.resume()  # also where it has not read: what it cost is yet to be said
 
     def client_is_full(self, is_full: bool) -> None:
         self._is_client_full = is_full
@@ -164,7 +172,8 @@ class Session:
     def provider_said(self, text: bytes) -> None:
         metrics.realtime_message("down")
         told = self._from_provider.hear(text)
-        if told is not None and self._is_client_here:
+        is_unread = self._is_client_full and self._over.done()
+        if told is not None and self._is_client_here and not is_unread:
             self._client.send(told)
 
     def provider_left(self) -> None:

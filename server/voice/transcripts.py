@@ -1,12 +1,14 @@
 """Transcripts: what is said is written down beside the responses, and billed by itself.
 
 The provider begins with each item that is committed, so that all that can be done about one that
-the balance does not cover is to charge what is there, and to end the session.
+the balance does not cover is to charge what is there, and to end the session. While some are not
+held yet, the client waits with more.
 """
 
 import asyncio
 import logging
 from collections import deque
+from collections.abc import Callable
 from math import ceil
 from time import monotonic
 from typing import Any
@@ -15,6 +17,7 @@ from server.amounts import is_amount
 from server.errors import InvalidApiKey, Refusal, Unavailable
 from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending
+from server.metering.results import SettleResult
 from server.providers.reading import an_object
 from server.voice import events
 from server.voice.host import Host
@@ -23,6 +26,8 @@ from server.voice.terms import Need, Terms, Usage
 
 TOKENS_A_SECOND = 15
 TOKENS_AN_ITEM = 20
+MOST_UNHELD = 4
+"""At a time, of those that run already."""
 _REMEMBERED = 100
 _LONGEST_SECONDS = 1_000_000
 
@@ -32,26 +37,32 @@ log = logging.getLogger(__name__)
 class Transcript:
     """Of one item."""
 
-    def __init__(self, item_id: str, seconds: float, terms: Terms) -> None:
+    def __init__(self, item_id: str, seconds: float, prompt: int, terms: Terms) -> None:
+        """`prompt`: tokens that are read besides."""
         self.item_id = item_id
-        self.need = Need(ceil(seconds * TOKENS_A_SECOND) + TOKENS_AN_ITEM, 0, 0)
+        self.is_decided = False
+        """It is held, or refused."""
+        self.need = Need(ceil(seconds * TOKENS_A_SECOND) + TOKENS_AN_ITEM + prompt, 0, 0)
         self._terms = terms
         self._usage = Usage(self.need.input, 0, is_estimate=True)
         self._over = asyncio.Event()
         self._began = monotonic()
 
-    async def live(self) -> tuple[int, int] | None:
-        """Holds until the transcript is there; tokens that were taken, and that are left. Raises
-        Refusal where it is not covered; then it was charged as far as the balance has it."""
+    async def live(self, decided: Callable[[Refusal | None], None]) -> SettleResult | None:
+        """Holds until the transcript is there, and settles. `decided` is called when it is held, or
+        refused: then it is charged all the same, as far as the balance has it."""
         try:
             async with self._terms.hold(self.need, self._end) as hold:
+                self.is_decided = True
+                decided(None)
                 await self._wait()
-        except Refusal:
+        except Refusal as refusal:
+            self.is_decided = True
+            decided(refusal)
             await self._wait()
             self._terms.owe(await self._end())
-            raise
-        settled = hold.settled
-        return (settled.tokens, settled.tokens_left) if settled else None
+            return None
+        return hold.settled
 
     def end(self, usage: Usage | None) -> None:
         """None: nobody has said what it came to."""
@@ -75,18 +86,21 @@ class Transcript:
 class Transcripts:
     """Of one session."""
 
-    def __init__(self, host: Host, terms: Terms) -> None:
+    def __init__(self, host: Host, terms: Terms, hold_up: Callable[[bool], None]) -> None:
+        """`hold_up`: what comes next from the client waits, or does no more."""
         self._host = host
         self._terms = terms
+        self._hold_up = hold_up
         self._open: dict[str, Transcript] = {}
         self._recent: deque[str] = deque(maxlen=_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def begin(self, item_id: Any, seconds: float) -> None:
-        """What was said is an item now."""
+    def begin(self, item_id: Any, seconds: float, prompt: int) -> None:
+        """What was said is an item now; `prompt` as in Transcript."""
         name = events.name_of(item_id)
-        if name and name not in self._open:
-            transcript = self._open[name] = Transcript(name, seconds, self._terms)
+        if name and name not in self._open and name not in self._recent:
+            transcript = self._open[name] = Transcript(name, seconds, prompt, self._terms)
+            self._look()
             task = asyncio.create_task(self._live(transcript))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -97,42 +111,48 @@ class Transcripts:
         name = events.name_of(item_id)
         found = self._reported(usage)
         if name in self._open:
-            self._open.pop(name).end(found)
-        elif name not in self._recent and found is not None:
-            self._terms.owe(self._terms.ending(found, item=name))
-        self._recent.append(name)
+            self._open[name].end(found)
+        elif name not in self._recent:
+            self._recent.append(name)
+            if found is not None:
+                self._terms.owe(self._terms.ending(found, item=name))
 
     def failed(self, item_id: Any) -> None:
         """It costs nothing."""
         name = events.name_of(item_id)
         if name in self._open:
-            self._open.pop(name).end(Usage(0, 0))
-            self._recent.append(name)
+            self._open[name].end(Usage(0, 0))
 
     async def finish(self) -> None:
         """The session is over: nothing more will be heard."""
         for transcript in self._open.values():
             transcript.end(None)
-        self._open.clear()
         if self._tasks:
             await asyncio.wait(self._tasks)
 
     async def _live(self, transcript: Transcript) -> None:
         try:
-            taken = await transcript.live()
-        except Refusal as refusal:
-            if isinstance(refusal, PaymentRequired):
-                self._host.end(BALANCE)
-            elif isinstance(refusal, InvalidApiKey):
-                self._host.end(REVOKED)
-            elif isinstance(refusal, Unavailable):
-                self._host.missed()
-            return
+            settled = await transcript.live(self._decided)
         finally:
-            self._open.pop(transcript.item_id, None)
-        if taken is not None:
-            self._terms.spent += taken[0]
-            self._host.tell(events.balance(self._terms.spent, taken[1]))
+            del self._open[transcript.item_id]
+            self._recent.append(transcript.item_id)
+            self._look()
+        if settled is not None:
+            self._terms.spent += settled.tokens
+            self._host.tell(events.balance(self._terms.spent, settled.tokens_left))
+
+    def _decided(self, refusal: Refusal | None) -> None:
+        self._look()
+        if isinstance(refusal, PaymentRequired):
+            self._host.end(BALANCE)
+        elif isinstance(refusal, InvalidApiKey):
+            self._host.end(REVOKED)
+        elif isinstance(refusal, Unavailable):
+            self._host.missed()
+
+    def _look(self) -> None:
+        unheld = sum(not transcript.is_decided for transcript in self._open.values())
+        self._hold_up(unheld >= MOST_UNHELD)
 
     def _reported(self, value: Any) -> Usage | None:
         said = an_object(value)

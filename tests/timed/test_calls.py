@@ -246,6 +246,39 @@ def test_hanging_up(caller: Caller) -> None:
     assert (again.status_code, again.json()["status"]) == (202, "settled")
 
 
+def test_hanging_up_again_asks_the_provider_seldom(caller: Caller, valkey: Valkey) -> None:
+    call = caller.call(Course(callback_times=0))
+    assert [caller.hang_up(call).status_code for _ in range(5)] == [202] * 5
+    assert len(call.messages) == 1
+    valkey.client.delete(*valkey.client.keys("*asked*"))
+    assert caller.hang_up(call).status_code == 202
+    assert len(call.messages) == 2
+
+
+def test_a_call_that_is_joined_after_it_was_hung_up_ends(caller: Caller) -> None:
+    """The provider hangs up only what somebody has joined."""
+    call = caller.call(Course(callback_times=0, bills_after=0))
+    assert caller.hang_up(call).status_code == 202
+    caller.double.join(call)
+    caller.double.advance(7)
+    caller.look(call)
+    assert call.end_reason == "agent_hangup"
+    caller.double.advance(1)
+    caller.settled(call)
+    assert caller.left == 5_000 - 120
+
+
+def test_hanging_up_that_failed_may_be_tried_again(caller: Caller, valkey: Valkey) -> None:
+    call = caller.call(Course(callback_times=0))
+    caller.double.join(call)
+    caller.double.fault(caller.key, "send", Fault(500))
+    assert [caller.hang_up(call).status_code for _ in range(2)] == [502, 429]
+    caller.double.fault(caller.key, "send")
+    valkey.client.delete(*valkey.client.keys("*asked*"))
+    assert caller.hang_up(call).status_code == 202
+    assert call.end_reason
+
+
 def test_a_provider_that_does_not_answer_loses_nothing(caller: Caller) -> None:
     call = caller.call(Course(callback_times=0))
     caller.talk(call, 12)

@@ -48,6 +48,7 @@ REFUSED: dict[str, tuple[Event, str]] = {
         "session.audio.input.model",
     ),
     "audio of a session": (update(audio=[]), "session.audio"),
+    "no audio of a session": (update(audio=None), "session.audio"),
     "limit": (update(max_output_tokens=0), "session.max_output_tokens"),
     "limit as text": (update(max_output_tokens="100"), "session.max_output_tokens"),
     "idling": (
@@ -72,6 +73,12 @@ REFUSED: dict[str, tuple[Event, str]] = {
     "input of a kind": (create(input=[{"type": "mcp_call"}]), "response.input.0"),
     "item": (item(type="mcp_approval_response", approve=True), "item"),
     "no item": ({"type": "conversation.item.create"}, "item"),
+    "a kind that is none": (item(type=["message"]), "item"),
+    "a part's kind that is none": (
+        item(type="message", role="user", content=[{"type": {"a": 1}}]),
+        "item.content.0",
+    ),
+    "an input's kind that is none": (create(input=[{"type": []}]), "response.input.0"),
     "a part": (
         item(type="message", role="user", content=[{"type": "input_file", "file_id": "f"}]),
         "item.content.0",
@@ -161,6 +168,17 @@ async def test_a_deeply_nested_event(api: Api, plain: str, talk: Open) -> None:
     assert len(one.upstream.sent) == 1
 
 
+async def test_an_event_of_too_many_values(api: Api, plain: str, talk: Open) -> None:
+    one = await talk(user_with(api, 10_000), plain)
+    head = b'{"type":"input_audio_buffer.append","audio":"'
+    one.client.say(head + b'","more":[' + b"{}," * 60_000 + b"{}]}")
+    error = (await one.client.until("error"))["error"]
+    assert error["message"] == "Too many values, or nested too deeply"
+    assert len(one.upstream.sent) == 1
+    one.client.say(head + b"A" * 1_000_000 + b'"}')
+    assert len(one.upstream.sent) == 2
+
+
 async def test_errors_of_the_provider_name_the_clients_event(
     api: Api, double: RealtimeDouble, talk: Open
 ) -> None:
@@ -186,9 +204,22 @@ async def test_a_client_secrets_session_is_bound_by_the_same_table(
     one.client.say("response.create")
     await one.client.until("response.done")
     assert one.upstream.of("response.create")[0]["response"]["max_output_tokens"] == 50
-    other = await talk(user_with(api, 10_000), plain, session={"type": "realtime", "tools": [MCP]})
-    assert other.client.of("error")[0]["error"]["param"] == "session.tools.0"
-    assert other.client.of("session.created")[0]["session"]["tools"] == []
+
+
+@pytest.mark.parametrize(
+    ("member", "param"),
+    [({"tools": [MCP]}, "session.tools.0"), ({"audio": None}, "session.audio")],
+    ids=["mcp", "audio"],
+)
+async def test_a_client_secrets_session_that_is_refused_now(
+    api: Api, plain: str, talk: Open, member: Event, param: str
+) -> None:
+    """It begins as one without, and is bounded like that."""
+    one = await talk(user_with(api, 10_000), plain, session={"type": "realtime", **member})
+    assert one.client.of("error")[0]["error"]["param"] == param
+    assert one.client.of("session.created")[0]["session"]["tools"] == []
+    [sent] = one.upstream.of("session.update")
+    assert sent["session"]["audio"]["input"]["turn_detection"]["create_response"] is False
 
 
 async def test_a_session_that_the_provider_refuses(api: Api, plain: str, talk: Open) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from server.voice.config import Config
 from server.voice.context import Context
 from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble, Service, Turn, silence, speech
@@ -86,6 +87,38 @@ async def test_each_response_is_held_for_what_it_reads(
     assert user.balance()["tokensUsed"] == double.used(key)
 
 
+async def test_an_update_that_the_provider_refuses_lowers_nothing(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    key = double.script("refused-update", Service(turns=(Turn(pieces=("Yes. ",)),)))
+    user = user_with(api, 100_000)
+    one = await talk(user, key, max_output=OUTPUT)
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated")
+    one.client.say("session.update", session={"type": "realtime", "instructions": _WORDS * 100})
+    await one.client.until("session.updated")
+    other = {"instructions": "", "audio": {"output": {"voice": "another"}}}
+    one.client.say("session.update", session={"type": "realtime", **other})
+    await one.client.until("error")
+    one.client.say("response.create")
+    await one.client.until("rate_limits.updated", 2)
+    held = -next(entry["tokens"] for entry in user.ledger() if entry["op"] == "hold")
+    assert held - OUTPUT >= double.sessions(key)[0].responses[1].input
+
+
+async def test_what_is_being_said_is_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
+    """The response may be over at the provider by the time that it is asked for the next one."""
+    key = double.script("being-said", Service(turns=(Turn(stop_at=-1),)))
+    user = user_with(api, 10_000)
+    one = await talk(user, key, max_output=OUTPUT)
+    one.client.say("response.create")
+    await one.client.until("response.output_audio.delta", 5)
+    one.client.say("response.create")
+    await one.client.until("error")
+    second, first = [-entry["tokens"] for entry in user.ledger() if entry["op"] == "hold"]
+    assert second - first >= double.sessions(key)[0].responses[0].output
+
+
 async def test_silence_is_not_held_for(api: Api, double: RealtimeDouble, talk: Open) -> None:
     """What the provider has not heard as speech is in no item."""
     key = double.script("silence", Service())
@@ -113,3 +146,42 @@ def test_a_report_covers_what_came_before_its_response_alone() -> None:
     assert context.tokens == 150
     context.add(2_000)
     assert context.tokens == 1_000
+
+
+def test_what_was_asked_for_counts_until_a_report() -> None:
+    """The provider may tell of it late, or refuse it."""
+    context = Context(10_000)
+    context.configure({"instructions": "x" * 30})
+    context.report(context.mark(), 100)
+    context.expect({"instructions": "x" * 900})
+    context.configure({"instructions": "x" * 30})  # for an update before
+    assert (context.tokens, context.prompt) == (400, 300)
+    mark = context.mark()
+    context.configure({"instructions": "x" * 900})
+    context.report(mark, 400)
+    assert (context.tokens, context.prompt) == (400, 300)
+    context.expect({"instructions": ""})
+    assert (context.tokens, context.prompt) == (400, 300)
+    mark = context.mark()
+    context.expect({"instructions": "x" * 600})
+    context.report(mark, 400)
+    assert (context.tokens, context.prompt) == (600, 300)
+    context.expect({"instructions": "x" * 300})
+    context.report(context.mark(), 600)
+    assert (context.tokens, context.prompt) == (600, 300)
+
+
+def test_of_two_formats_the_dearer_one_counts() -> None:
+    """Until the provider tells of the one that was asked for last."""
+    pcm, g711 = (
+        {"audio": {"input": {"format": {"type": kind}}}} for kind in ("audio/pcm", "audio/pcmu")
+    )
+    config = Config("gpt-realtime", 100)
+    config.outgoing(g711)
+    config.confirm(pcm)  # for an update before
+    assert config.input_rate == 8_000
+    config.confirm(g711)
+    config.outgoing(pcm)
+    assert config.input_rate == 8_000
+    config.confirm(pcm)
+    assert config.input_rate == 48_000

@@ -119,6 +119,14 @@ def test_what_comes_behind_the_handshake_too_early_is_refused(user: User) -> Non
     assert response.status == 400
 
 
+@pytest.mark.parametrize("line", [b"Content-Length: 5", b"Transfer-Encoding: chunked"])
+def test_a_handshake_with_a_body_is_refused(user: User, gateway: Server, line: bytes) -> None:
+    """Its body and the frames could not be told apart."""
+    with connect(gateway.url) as early:
+        early.sendall(head(user, *HANDSHAKE, line))
+        assert early.recv(12) == b"HTTP/1.1 400"
+
+
 def test_who_leaves_before_the_provider_answers_leaves_nothing(
     http: httpx.Client,
     double: RealtimeDouble,

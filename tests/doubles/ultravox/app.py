@@ -143,6 +143,7 @@ async def _send(calls: Calls, request: web.Request, key: str) -> web.StreamRespo
     if call is None or call.deleted:
         return _not_found()
     message = json.loads(await request.read())
+    call.messages.append(message)
     if call.joined is None or call.ended is not None:
         return web.json_response({"detail": "The call is not active."}, status=422)
     if message.get("type") == "hang_up" and not call.course.ignores_hang_up:

@@ -42,6 +42,8 @@ class Call:
     deliveries: list[Delivery] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     """What its client has sent by the socket."""
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    """What was sent to it by HTTP, whether it had been joined or not."""
     audio_bytes: int = 0
 
     @property
