@@ -9,11 +9,12 @@ from typing import Any
 
 import orjson
 
-from server.errors import Refusal, Unsupported
+from server.errors import Refusal, TooComplex, Unsupported
 from server.voice import config, events, items
 from server.voice.config import Config
 from server.voice.context import Context, tokens_of
 from server.voice.host import Host
+from server.voice.message import is_rich
 from server.voice.opening import NO_EVENTS, Event
 from server.voice.response import Wish
 from server.voice.responses import Responses
@@ -65,6 +66,9 @@ class FromClient:
 
     def take(self, text: bytes) -> None:
         """One message."""
+        if is_rich(text):
+            self._refuse(TooComplex(), {})
+            return
         try:
             event = orjson.loads(text)
         except orjson.JSONDecodeError:

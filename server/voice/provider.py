@@ -20,9 +20,11 @@ from server.providers.errors import (
     ProviderQuota,
     ProviderTimeout,
 )
+from server.providers.reading import an_object, string
 from server.tenants.realtime import RealtimeEndpoint
 from server.upstream.client import Upstream
 from server.upstream.errors import Unreachable
+from server.voice.message import is_complex
 from server.voice.opening import Event
 from server.websocket.join import NotJoined, Refused, join
 from server.websocket.line import Line
@@ -133,6 +135,8 @@ def _created(came: bytes | str, asked: Asked) -> Event:
     if isinstance(came, str):
         kind, _, code = came.partition(".")
         raise _failure({"error": {"type": kind, "code": code}}, asked)
+    if is_complex(came):
+        raise ProviderError("no session.created, but very much else")
     try:
         event = orjson.loads(came)
     except orjson.JSONDecodeError:
@@ -148,13 +152,13 @@ def _created(came: bytes | str, asked: Asked) -> Event:
 
 def _failure(failure: Event, asked: Asked) -> Refusal:
     error = failure["error"]
-    code = error.get("code") if isinstance(error, dict) else None
+    code = string(an_object(error).get("code"))
     if code in _SPENT:
         return ProviderQuota()
     if code in _NO_MODEL:
         return _no_model(asked.model)
     found = _refusal(refusals.of_failure(failure, asked.endpoint.api_key or ""), asked.model)
-    found.reason = f"code {code if isinstance(code, str) else ''!r:.100}"
+    found.reason = f"code {code!r:.100}"
     return found
 
 
