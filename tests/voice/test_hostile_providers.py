@@ -2,6 +2,8 @@
 it says is no fault of ours."""
 
 import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,7 +11,7 @@ import pytest
 
 from tests.api import Api, User
 from tests.endpoints import voice_config
-from tests.processes import eventually
+from tests.processes import Server, Valkey, eventually
 from tests.voice.over_http import close_of, next_event, refusal, talk
 from tests.voice.raw_provider import saying
 
@@ -47,6 +49,47 @@ def test_what_is_too_complex_ends_the_session(http: httpx.Client, text: str) -> 
     with saying([text]) as url, talk(user_at(http, url)) as connection:
         next_event(connection, "session.created")
         assert close_of(connection) == PROVIDER_ERROR
+
+
+FLOODS: dict[str, Callable[[int], str]] = {
+    "responses that begin": lambda n: event("response.created", response={"id": f"r{n}"}),
+    "responses that end": lambda n: event(
+        "response.done",
+        response={"id": f"r{n}", "usage": {"input_tokens": 1, "output_tokens": 1}},
+    ),
+    "items": lambda n: event("input_audio_buffer.committed", item_id=f"i{n}"),
+    "transcripts": lambda n: event(
+        "conversation.item.input_audio_transcription.completed",
+        item_id=f"i{n}",
+        usage={"type": "duration", "seconds": 1},
+    ),
+}
+
+
+@pytest.fixture
+def alone(valkey: Valkey, tmp_path: Path) -> Iterator[Server]:
+    """Of whose scripts nobody else has any."""
+    with Server(tmp_path / "out", REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
+        yield server
+    assert "Traceback" not in server.text(), server.text()
+
+
+@pytest.mark.parametrize("text_of", FLOODS.values(), ids=FLOODS)
+def test_what_nobody_asked_for_is_bounded(
+    alone: Server, valkey: Valkey, text_of: Callable[[int], str]
+) -> None:
+    """Each is asked of Redis: 20 responses at a time, 100 transcripts."""
+    transcribed = event("session.updated", session={"audio": {"input": {"transcription": {}}}})
+    texts = [transcribed, *map(text_of, range(5_000))]
+    with httpx.Client(base_url=alone.url, timeout=20) as http, saying(texts) as url:
+        user = user_at(http, url)
+        before = valkey.calls("evalsha")
+        with talk(user) as connection:
+            next_event(connection, "session.created")
+            assert close_of(connection) == PROVIDER_ERROR
+        eventually(lambda: user.balance()["tokensHeld"] == 0)
+        assert valkey.calls("evalsha") - before < 1_000
+    assert "than " in alone.text()
 
 
 BEGINNINGS = {
