@@ -5,7 +5,6 @@ OpenAI accepts any handshake, and says behind it what is wrong: by an `error` ev
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -27,7 +26,7 @@ from server.upstream.errors import Unreachable
 from server.voice.message import is_complex
 from server.voice.opening import Event
 from server.websocket.join import NotJoined, Refused, join
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.socket import Socket
 
 log = logging.getLogger(__name__)
@@ -59,12 +58,12 @@ class Asked(NamedTuple):
 
 
 async def begin(
-    upstream: Upstream, asked: Asked, tenant_id: str, is_room_for: Callable[[int], bool]
+    upstream: Upstream, asked: Asked, tenant_id: str, memory: Memory
 ) -> tuple[Socket, Event]:
     """The provider's end, paused, and its `session.created`. Raises NoModel and ProviderError."""
     try:
         async with asyncio.timeout(upstream.timeouts.session):
-            return await _begin(upstream, asked, tenant_id, is_room_for)
+            return await _begin(upstream, asked, tenant_id, memory)
     except TimeoutError:
         refusal: Refusal = ProviderTimeout()
     except (Unreachable, NotJoined) as error:
@@ -86,7 +85,7 @@ async def begin(
 
 
 async def _begin(
-    upstream: Upstream, asked: Asked, tenant_id: str, is_room_for: Callable[[int], bool]
+    upstream: Upstream, asked: Asked, tenant_id: str, memory: Memory
 ) -> tuple[Socket, Event]:
     dialled = await upstream.dial(asked.url, tenant_id)
     first = _First()
@@ -97,7 +96,7 @@ async def _begin(
         asked.headers,
         first,
         upstream.timeouts,
-        is_room_for,
+        memory,
     )
     first.socket = socket
     try:
