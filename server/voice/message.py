@@ -1,10 +1,7 @@
 """Messages: how much there may be in one, of either side."""
 
 from server.providers.bounds import MOST_EVENT_VALUES
-from server.structure import structure_of
-
-MOST_DEPTH = 128
-"""Less than can be written again."""
+from server.structure import MOST_WRITTEN_DEPTH, structure_of
 
 
 class Misbehaved(Exception):
@@ -13,7 +10,7 @@ class Misbehaved(Exception):
 
 def is_complex(text: bytes) -> bool:
     """Has it very many values, or is it nested very deeply?"""
-    return structure_of(text, MOST_EVENT_VALUES, MOST_DEPTH) is None
+    return structure_of(text, MOST_EVENT_VALUES, MOST_WRITTEN_DEPTH) is None
 
 
 def is_rich(text: bytes) -> bool:
