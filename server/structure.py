@@ -5,7 +5,11 @@ the text: bytes alone say little. A string of 10 MiB is one value, as much of `{
 """
 
 import re
+import sys
 from dataclasses import dataclass
+from typing import Any
+
+import orjson
 
 # What a value begins with or comes after, so that there are at most as many values as these, and
 # one. In strings they mean nothing.
@@ -19,6 +23,9 @@ _OPENING, _CLOSING, _MARK = range(1, 4)
 
 VALUE_BYTES = 100
 """What a value takes in memory besides its text, at most, as Python's objects."""
+
+MOST_WRITTEN_DEPTH = 128
+"""Of what is written again, in something else: 254 levels can be, and more be read."""
 
 
 @dataclass(slots=True)
@@ -57,3 +64,12 @@ def structure_of(text: bytes | bytearray, most_values: int, most_depth: int) -> 
         if marks >= most_values or depth > most_depth or count > most_tokens:
             return None
     return Structure(marks + 1, deepest)
+
+
+def is_too_deep(value: Any) -> bool:
+    """Of what was read: has it more than MOST_WRITTEN_DEPTH levels?"""
+    try:
+        text = orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        return True
+    return structure_of(text, sys.maxsize, MOST_WRITTEN_DEPTH) is None

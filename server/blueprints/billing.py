@@ -19,7 +19,7 @@ from server.billing.errors import (
     PaymentDisputed,
 )
 from server.blueprints.request import IDEMPOTENCY_KEY, Request, refuse, reply
-from server.errors import KeyReused, TooManyRequests
+from server.errors import KeyReused, Overloaded, TooManyRequests
 from server.identity.errors import RecentLoginRequired
 from server.metering.results import iso_time
 from server.openapi.route import Answer, Doc
@@ -122,12 +122,13 @@ async def read_billing(request: Request, tenant_id: TenantId) -> JsonReply[Bough
         about="For an app to which a buyer comes back: with Stripe's events there is nothing left "
         "to do. Once in 10 s for each user.",
         credential="user",
-        refusals=[*_AT_STRIPE, TooManyRequests],
+        refusals=[*_AT_STRIPE, TooManyRequests, Overloaded],
     ),
 )
 async def sync(request: Request, tenant_id: TenantId) -> JsonReply[Bought]:
     who = await request.who()
-    return reply(_describe(await request.services.billing.sync(request.tenant, who)))
+    with request.services.places.place(tenant_id):
+        return reply(_describe(await request.services.billing.sync(request.tenant, who)))
 
 
 @blueprint.post(
@@ -156,7 +157,8 @@ async def check_out(request: Request, tenant_id: TenantId) -> JsonReply[PageToPa
     success_url = _return_url(auth, _text(body, "returnUrl"), must=True)
     cancel_url = (auth.stripe and auth.stripe.cancel_url) or success_url
     wanted = Wanted(plan, pack, success_url, cancel_url, once)
-    url, expires_at = await request.services.billing.checkout(request.tenant, who, wanted)
+    with request.services.places.place(tenant_id):
+        url, expires_at = await request.services.billing.checkout(request.tenant, who, wanted)
     return reply({"url": url, "expiresAt": iso_time(expires_at * 1_000)}, 201)
 
 
@@ -179,7 +181,9 @@ async def open_portal(request: Request, tenant_id: TenantId) -> JsonReply[Portal
     who = await request.who()
     body = await request.read_object(Return)
     back = _return_url(request.tenant.config.auth, _text(body, "returnUrl"), must=False)
-    return reply({"url": await request.services.billing.portal(request.tenant, who, back)}, 201)
+    with request.services.places.place(tenant_id):
+        url = await request.services.billing.portal(request.tenant, who, back)
+    return reply({"url": url}, 201)
 
 
 def _text(body: dict[str, Any], name: str) -> str:

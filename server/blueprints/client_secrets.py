@@ -20,6 +20,7 @@ from server.openapi.headers import RATE
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId, exactly
 from server.replies import JsonReply
+from server.structure import is_too_deep
 from server.tenants.endpoints import RealtimeEndpoints
 from server.voice.config import OF_SESSION
 from server.voice.config import check as check_session
@@ -141,11 +142,9 @@ def _read(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         raise Unsupported("session.type", "must be realtime: others are not metered")
     if not isinstance(session.get("model", ""), str):
         raise Unsupported("session.model", "must be a text")
-    try:
-        size = len(orjson.dumps(session))
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("session", "is nested too deeply") from None
-    if size > SESSION_BYTES:
+    if is_too_deep(session):
+        raise Unsupported("session", "is nested too deeply")
+    if len(orjson.dumps(session)) > SESSION_BYTES:
         raise Unsupported("session", f"may be {SESSION_BYTES:,} bytes")
     return seconds, session
 

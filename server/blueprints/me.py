@@ -193,7 +193,8 @@ async def delete_me(request: Request, tenant_id: TenantId) -> Reply:
     if "authorizationCode" in body and not is_good:
         message = f"must be a text of 1 to {LONGEST_CODE} characters"
         refuse({"path": "authorizationCode", "message": message})
-    await request.services.billing.end(request.tenant, who)
+    with request.services.places.place(tenant_id):
+        await request.services.billing.end(request.tenant, who)
     deletion = request.services.deletion
     await whole(request, deletion.delete(who, revocation(request, code)))
     return Reply(status=204)

@@ -1,6 +1,7 @@
 """Sessions of voice, over a WebSocket. All is checked, and the provider is there, before the client
 has its handshake: until then, what is wrong is a reply of HTTP."""
 
+from collections.abc import Callable
 from time import monotonic
 from typing import Annotated, Any, NamedTuple
 
@@ -22,6 +23,7 @@ from server.errors import (
     Unsupported,
     UpgradeRequired,
 )
+from server.gateway.room import Room
 from server.identity.client_secrets import PREFIX
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.metering.holding import Ending
@@ -43,7 +45,7 @@ from server.voice.opening import Opening
 from server.voice.provider import Asked, begin
 from server.voice.session import Session
 from server.websocket.accept import Handshake
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.socket import Nobody, Socket
 from server.who import Ref, Who
 
@@ -200,9 +202,8 @@ def _asked(request: Request, caller: _Caller, model: str) -> Asked:
 async def _open(request: Request, handshake: Handshake, caller: _Caller, asked: Asked) -> Session:
     services, connection, who = request.services, request.connection, caller.who
     held = await _count(request, who, asked)
-    of_replies = services.reply_room.portion(who.tenant_id, who.user_id)
-    of_requests = services.request_room.portion(who.tenant_id, who.user_id)
-    upstream, created = await begin(services.upstream, asked, who.tenant_id, of_replies.resize)
+    up, down = _memory(request, who)
+    upstream, created = await begin(services.upstream, asked, who.tenant_id, up)
     try:
         transport = connection.hand_over()
     except BaseException:
@@ -211,7 +212,7 @@ async def _open(request: Request, handshake: Handshake, caller: _Caller, asked: 
     frames, answer = handshake.accept({"X-Request-ID": str(request.id), **held.rate.headers()})
     transport.write(answer)
     line = Line(transport, connection.connection_lost)
-    client = Socket(line, frames, Nobody(), services.timeouts, of_requests.resize)
+    client = Socket(line, frames, Nobody(), services.timeouts, down)
     client.pause()
     label = request.route.ctx.label if request.route else metrics.UNKNOWN_ROUTE
     metrics.request_answered(label, 101, monotonic() - connection._time)
@@ -226,6 +227,19 @@ async def _open(request: Request, handshake: Handshake, caller: _Caller, asked: 
         caller.session,
     )
     return Session(client, upstream, opening, services.holding, request.meter)
+
+
+def _memory(request: Request, who: Who) -> tuple[Memory, Memory]:
+    """Of the provider's end, and of the client's: what comes of one is sent to the other."""
+
+    def room(of: Room) -> Callable[[int], bool]:
+        return of.portion(who.tenant_id, who.user_id).resize
+
+    requests, replies = request.services.request_room, request.services.reply_room
+    return (
+        Memory(received=room(replies), unsent=room(requests)),
+        Memory(received=room(requests), unsent=room(replies)),
+    )
 
 
 async def _count(request: Request, who: Who, asked: Asked) -> Held:

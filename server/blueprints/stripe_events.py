@@ -70,6 +70,7 @@ async def take_event(request: Request, tenant_id: TenantId) -> JsonReply[Receive
     with services.request_room.portion(tenant_id, "") as portion:
         text = bytes(await body.read(request.http, OF_EVENTS, portion))
         signature = signatures[0] if len(signatures) == 1 else ""
-        outcome = await services.billing.take_event(request.tenant, text, signature, now)
+        with services.places.place(tenant_id):
+            outcome = await services.billing.take_event(request.tenant, text, signature, now)
     stripe_event_answered(tenant_id, outcome)
     return reply({"received": True})

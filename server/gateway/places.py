@@ -1,6 +1,9 @@
-"""Places: how many calls to providers may be under way in a worker, all together."""
+"""Places: how many calls to providers may be under way in a worker, all together; also what others
+are asked for a tenant, as Stripe."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from server.errors import Overloaded
 
@@ -30,3 +33,12 @@ class Places:
         self._taken[tenant_id] -= 1
         if not self._taken[tenant_id]:
             del self._taken[tenant_id]
+
+    @contextmanager
+    def place(self, tenant_id: str) -> Iterator[None]:
+        """For the body of `with`. Raises Overloaded."""
+        self.take(tenant_id)
+        try:
+            yield
+        finally:
+            self.leave(tenant_id)

@@ -17,6 +17,7 @@ from server.identity.errors import TooManyClientSecrets
 from server.store import keys
 from server.store.status import Status
 from server.store.store import Store
+from server.structure import is_too_deep
 from server.who import RestrictedKey, Who
 
 PREFIX = "ek_"
@@ -113,8 +114,10 @@ def _read(text: bytes) -> ClientSecret:
             sets = {name: frozenset(some) for name, some in limits.items()}
             digest = api_key.removeprefix("rk:")
             restricted = RestrictedKey(digest, sets.get("models"), sets.get("origins"))
-        return ClientSecret(
-            record["tenantId"], record["userId"], api_key, restricted, record["session"]
-        )
+        tenant_id, user_id, session = record["tenantId"], record["userId"], record["session"]
+        texts = (tenant_id, user_id, api_key, session.get("model", ""))
+        if is_too_deep(session) or not all(isinstance(text, str) for text in texts):
+            raise ValueError
+        return ClientSecret(tenant_id, user_id, api_key, restricted, session)
     except (ValueError, LookupError, TypeError, AttributeError):
         raise Unreadable("a client secret") from None

@@ -74,14 +74,14 @@ class Holding:
         """
         return Hold(self, meter, who, most, least, ref, end, rules)
 
-    def owe(self, meter: Meter, who: Who, ending: Ending) -> None:
+    def owe(self, meter: Meter, who: Who, ending: Ending) -> asyncio.Task[None]:
         """Charges for what ran without a hold: what the balance has, the rest is overrun."""
 
         async def end() -> Ending:
             return ending
 
         owed = Hold(self, meter, who, 0, 0, ending.ref, end, NO_RULES)
-        self.settle_later(owed._settle_for_certain())
+        return self.settle_later(owed._settle_for_certain())
 
     async def finish(self, deadline: float) -> None:
         """Waits for the calls and settles under way; the loop's time is `deadline` when the calls
@@ -109,8 +109,10 @@ class Holding:
         metrics.hold_closed()
         self._open.discard(hold)
 
-    def settle_later(self, settle: Coroutine[Any, Any, None]) -> None:
-        _keep(asyncio.create_task(settle), self._settles)
+    def settle_later(self, settle: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(settle)
+        _keep(task, self._settles)
+        return task
 
     async def _extend_all(self) -> None:
         """Moves the deadlines of all open holds, after a while. One task for all: most calls end

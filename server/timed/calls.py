@@ -3,13 +3,21 @@ last; from then on it is followed (following.py), whoever looks at it."""
 
 import hashlib
 import logging
+import re
 from collections.abc import Mapping
 from secrets import token_urlsafe
 from time import time
 from typing import Any, NamedTuple
 
 from server import metrics
-from server.errors import NoModel, NotFound, TooManyRequests, Unavailable, Unsupported
+from server.errors import (
+    NoModel,
+    NotFound,
+    TooManyRequests,
+    Unavailable,
+    Unreadable,
+    Unsupported,
+)
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
 from server.metering.results import Held
@@ -32,6 +40,8 @@ log = logging.getLogger(__name__)
 SPARE_SECONDS = 12
 """That are held beside those of the call: it is billed in steps, and a provider may be late to end
 it."""
+_SETTLED = re.compile(r"([0-9]{1,15}) ([0-9]{1,15}) (\S*)")
+"""Tokens, seconds, and the ID of the restricted key, '' for a full one."""
 _LATE_SECONDS = 5
 """After the time to join, for the provider to say that nobody has."""
 
@@ -196,7 +206,7 @@ class Calls:
 
     async def see(self, who: Who, call_id: str) -> View:
         """Asks the provider, but seldom. Raises NotFound where it is not this user's, or not this
-        restricted key's; Unavailable."""
+        restricted key's; Unavailable, Unreadable."""
         record = await self._find(who, call_id)
         if isinstance(record, View):
             return record
@@ -244,10 +254,12 @@ class Calls:
 
     async def _settled(self, who: Who, call_id: str) -> View | None:
         text = await self._store.get(keys.timed_settled(who.user_id, call_id))
-        parts = (text or b"").decode().split(" ")
-        if len(parts) != 3 or not _may_see(who, parts[2]):
+        if text is None:
             return None
-        return View("settled", int(parts[1]), int(parts[0]))
+        found = _SETTLED.fullmatch(text.decode(errors="replace"))
+        if found is None:
+            raise Unreadable("a call that was settled")
+        return View("settled", int(found[2]), int(found[1])) if _may_see(who, found[3]) else None
 
 
 def _may_see(who: Who, key_id: str) -> bool:

@@ -8,7 +8,6 @@ its settle removes, decides that it is charged once.
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import replace
 from time import time
 
@@ -31,6 +30,9 @@ from server.timed.verdict import Settlement, hold_seconds, of_silence, pause, se
 from server.timed.work import AT_ONCE, WorkList
 
 log = logging.getLogger(__name__)
+
+_UNREADABLE_SECONDS = 30
+"""Until that is told again, and looked at."""
 
 
 class Following:
@@ -67,8 +69,13 @@ class Following:
 
     async def _step(self) -> None:
         names: list[Name] = []
-        with suppress(Unavailable):
+        try:
             names = await self.work.due()
+        except Unavailable:
+            pass
+        except Unreadable as error:
+            log.error("The list of calls cannot be read: %s", error.reason)
+            await asyncio.sleep(_UNREADABLE_SECONDS)
         outcomes = await asyncio.gather(*map(self._look, names), return_exceptions=True)
         for name, outcome in zip(names, outcomes, strict=True):
             if isinstance(outcome, Unreadable):

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field, with_config
+from pydantic import AfterValidator, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
+from server.structure import is_too_deep
 from server.tenants.realtime import LEAST_SECONDS
 
 _STRICT = ConfigDict(strict=True, extra="forbid")
@@ -67,11 +68,22 @@ class InactivityMessage(TypedDict):
     endBehavior: NotRequired[_EndBehavior]
 
 
+def _checked_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    if is_too_deep(schema):
+        raise ValueError("is nested too deeply")
+    return schema
+
+
+_Schema = Annotated[
+    dict[str, Any], AfterValidator(_checked_schema), Field(examples=[{"type": "string"}])
+]
+
+
 @with_config(_STRICT)
 class ToolParameter(TypedDict):
     name: _Short
     location: Literal["PARAMETER_LOCATION_BODY"]
-    schema: Annotated[dict[str, Any], Field(examples=[{"type": "string"}])]
+    schema: _Schema
     required: NotRequired[_Flag]
 
 

@@ -1,7 +1,7 @@
 """Record: what is kept of a call that is billed by time, until it is settled."""
 
 from dataclasses import asdict, dataclass
-from typing import NamedTuple, Self
+from typing import NamedTuple, Self, get_args
 
 import orjson
 
@@ -12,6 +12,8 @@ from server.metering.results import TimedCall
 from server.tenants.models import THOUSAND
 from server.timed.provider import Bill, Status
 from server.who import Ref, RestrictedKey, Who
+
+_STATUSES = get_args(Status)
 
 
 class Price(NamedTuple):
@@ -98,8 +100,11 @@ class Record:
             values["price"] = Price(*values["price"])
             values["taken"] = None if taken is None else Taken(*taken)
             record = cls(**values)
-            numbers = (record.created_ms, record.seconds, record.ends_ms, record.used)
-            is_whole = all(map(is_amount, (*numbers, *record.price, *(record.taken or ()))))
+            numbers = (record.created_ms, record.join_seconds, record.seconds, record.ends_ms)
+            amounts = (*numbers, record.used, *record.price, *(record.taken or ()))
+            texts = (record.hold_id, record.key_id, record.request_id, record.endpoint)
+            is_whole = all(map(is_amount, amounts)) and record.status in _STATUSES
+            is_whole = is_whole and all(isinstance(text, str) for text in texts)
         except (ValueError, LookupError, TypeError):
             is_whole = False
         if not is_whole:

@@ -158,7 +158,8 @@ def first(created: Event, voice: str | None, given: Event) -> Event:
     by itself, that must be bounded; the endpoint's voice; what a client secret has `given`."""
     sides = an_object(created.get("audio"))
     detection = an_object(sides.get("input")).get("turn_detection")
-    own: Event = {"max_output_tokens": created.get("max_output_tokens")}
+    most = created.get("max_output_tokens")
+    own: Event = {"max_output_tokens": most if is_amount(most, 1) else ENDLESS}
     if detection is not None:
         own["audio"] = {"input": {"turn_detection": _without_idling(detection)}}
     if voice is not None:

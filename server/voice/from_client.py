@@ -10,11 +10,11 @@ from typing import Any
 import orjson
 
 from server.errors import Refusal, TooComplex, Unsupported
-from server.structure import structure_of
 from server.voice import config, events, items
 from server.voice.config import Config
 from server.voice.context import Context, tokens_of
 from server.voice.host import Host
+from server.voice.message import is_rich
 from server.voice.opening import NO_EVENTS, Event
 from server.voice.response import Wish
 from server.voice.responses import Responses
@@ -22,8 +22,6 @@ from server.voice.speech import Speech
 from server.voice.tags import MOST_PAIRS
 from server.voice.terms import Need, Terms
 
-MOST_VALUES, MOST_DEPTH = 50_000, 128
-"""In a message: to parse one of 4 MiB that has millions would hold up all others for a second."""
 MOST_NO_EVENTS = 3
 """Messages that are no JSON objects, and then the session is closed."""
 
@@ -68,8 +66,7 @@ class FromClient:
 
     def take(self, text: bytes) -> None:
         """One message."""
-        # One of fewer bytes has no more of them.
-        if len(text) > MOST_VALUES and structure_of(text, MOST_VALUES, MOST_DEPTH) is None:
+        if is_rich(text):
             self._refuse(TooComplex(), {})
             return
         try:

@@ -15,6 +15,7 @@ from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.from_client import FromClient
 from server.voice.host import Host
+from server.voice.message import Misbehaved, is_complex, is_rich
 from server.voice.opening import PROVIDER, Event
 from server.voice.output import DELTAS
 from server.voice.responses import Responses
@@ -73,7 +74,9 @@ class FromProvider:
         }
 
     def hear(self, text: bytes) -> bytes | None:
-        """What the client gets of a message; None for nothing."""
+        """What the client gets of a message; None for nothing. Raises Misbehaved."""
+        if is_rich(text):
+            raise Misbehaved("an event of very many values")
         try:
             delta = spoken(text)
             event = parse(text) if delta is None else {}
@@ -90,6 +93,8 @@ class FromProvider:
             return text
         rule = self._rules.get(kind)
         if rule is not None:
+            if is_complex(text):
+                raise Misbehaved("an event that is nested very deeply")
             told = rule(event)
             if told is None:
                 return None

@@ -26,7 +26,6 @@ class Lives:
         self._terms = terms
         self._tags = tags
         self._tasks: dict[Response, asyncio.Task[None]] = {}
-        """Of all that are not settled."""
 
     def begin(
         self, response: Response, send: Callable[[Response], None], then: Callable[[], None]
@@ -39,6 +38,11 @@ class Lives:
         self._run(response, self._adopt(response))
         if self.is_ending:
             self.cancel(response)
+
+    @property
+    def number(self) -> int:
+        """Of all that are not settled."""
+        return len(self._tasks)
 
     def under_way(self) -> list[Response]:
         return [response for response in self._tasks if not response.is_over]

@@ -5,7 +5,6 @@ OpenAI accepts any handshake, and says behind it what is wrong: by an `error` ev
 
 import asyncio
 import logging
-from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -20,12 +19,14 @@ from server.providers.errors import (
     ProviderQuota,
     ProviderTimeout,
 )
+from server.providers.reading import an_object, string
 from server.tenants.realtime import RealtimeEndpoint
 from server.upstream.client import Upstream
 from server.upstream.errors import Unreachable
+from server.voice.message import is_complex
 from server.voice.opening import Event
 from server.websocket.join import NotJoined, Refused, join
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.socket import Socket
 
 log = logging.getLogger(__name__)
@@ -57,12 +58,12 @@ class Asked(NamedTuple):
 
 
 async def begin(
-    upstream: Upstream, asked: Asked, tenant_id: str, is_room_for: Callable[[int], bool]
+    upstream: Upstream, asked: Asked, tenant_id: str, memory: Memory
 ) -> tuple[Socket, Event]:
     """The provider's end, paused, and its `session.created`. Raises NoModel and ProviderError."""
     try:
         async with asyncio.timeout(upstream.timeouts.session):
-            return await _begin(upstream, asked, tenant_id, is_room_for)
+            return await _begin(upstream, asked, tenant_id, memory)
     except TimeoutError:
         refusal: Refusal = ProviderTimeout()
     except (Unreachable, NotJoined) as error:
@@ -84,7 +85,7 @@ async def begin(
 
 
 async def _begin(
-    upstream: Upstream, asked: Asked, tenant_id: str, is_room_for: Callable[[int], bool]
+    upstream: Upstream, asked: Asked, tenant_id: str, memory: Memory
 ) -> tuple[Socket, Event]:
     dialled = await upstream.dial(asked.url, tenant_id)
     first = _First()
@@ -95,7 +96,7 @@ async def _begin(
         asked.headers,
         first,
         upstream.timeouts,
-        is_room_for,
+        memory,
     )
     first.socket = socket
     try:
@@ -133,6 +134,8 @@ def _created(came: bytes | str, asked: Asked) -> Event:
     if isinstance(came, str):
         kind, _, code = came.partition(".")
         raise _failure({"error": {"type": kind, "code": code}}, asked)
+    if is_complex(came):
+        raise ProviderError("no session.created, but very much else")
     try:
         event = orjson.loads(came)
     except orjson.JSONDecodeError:
@@ -148,13 +151,13 @@ def _created(came: bytes | str, asked: Asked) -> Event:
 
 def _failure(failure: Event, asked: Asked) -> Refusal:
     error = failure["error"]
-    code = error.get("code") if isinstance(error, dict) else None
+    code = string(an_object(error).get("code"))
     if code in _SPENT:
         return ProviderQuota()
     if code in _NO_MODEL:
         return _no_model(asked.model)
     found = _refusal(refusals.of_failure(failure, asked.endpoint.api_key or ""), asked.model)
-    found.reason = f"code {code if isinstance(code, str) else ''!r:.100}"
+    found.reason = f"code {code!r:.100}"
     return found
 
 

@@ -16,6 +16,7 @@ from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.host import Host
 from server.voice.lives import Lives
+from server.voice.message import Misbehaved
 from server.voice.opening import Event
 from server.voice.output import Output
 from server.voice.response import Response, Wish
@@ -23,6 +24,8 @@ from server.voice.tags import Tags, tag_of, tagged
 from server.voice.terms import Need, Terms
 
 MOST_AT_A_TIME = 4
+MOST_UNASKED = 20
+"""Under way, or being settled: each is asked of Redis, and takes memory."""
 _TURN_TOKENS = 4
 """Around what was said, when it is read again."""
 _REMEMBERED = 100
@@ -142,6 +145,7 @@ class Responses:
         """It has begun, also one that nobody has asked for."""
         is_new = response is None
         if response is None:
+            self._check_number()
             need = Need(self._context.tokens, self._terms.most_output, 1)
             response = Response(self._terms, Wish({}, need, self._context.mark()), Output(1, 1))
         response.output = self._output(said)
@@ -149,6 +153,15 @@ class Responses:
         self._running[response.response_id] = response
         if is_new:
             self.lives.adopt(response)
+
+    def _check_number(self) -> None:
+        """May there be one more? Raises Misbehaved."""
+        if self.lives.number >= MOST_UNASKED:
+            raise Misbehaved("more responses than anybody has asked for")
+        if len(self._running) >= MOST_UNASKED:
+            for response_id in [name for name, one in self._running.items() if one.is_over]:
+                del self._running[response_id]
+                self._recent.append(response_id)
 
     def _output(self, said: Event) -> Output:
         """For one whose audio is as the session's, or as the provider says of it."""

@@ -1,6 +1,7 @@
 """Session: a client and a provider who talk, until one of them goes, or the balance is used up."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from time import monotonic
 
@@ -15,12 +16,25 @@ from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.from_client import FromClient
 from server.voice.from_provider import FromProvider
-from server.voice.opening import BALANCE, CLIENT, EXPIRED, PROVIDER, Cause, Ending, Event, Opening
+from server.voice.message import Misbehaved
+from server.voice.opening import (
+    BALANCE,
+    CLIENT,
+    EXPIRED,
+    NO_EVENTS,
+    PROVIDER,
+    Cause,
+    Ending,
+    Event,
+    Opening,
+)
 from server.voice.responses import Responses
 from server.voice.speech import Speech
 from server.voice.terms import Terms
 from server.voice.transcripts import Transcripts
 from server.websocket.socket import Socket
+
+log = logging.getLogger(__name__)
 
 
 class Session:
@@ -171,7 +185,14 @@ class Session:
 
     def provider_said(self, text: bytes) -> None:
         metrics.realtime_message("down")
-        told = self._from_provider.hear(text)
+        try:
+            told = self._from_provider.hear(text)
+        except Misbehaved as error:
+            opening = self._opening
+            log.warning("Endpoint %s of tenant %s: %s", opening.name, opening.who.tenant_id, error)
+            self._upstream.close(NO_EVENTS.code)
+            self.provider_left()
+            return
         is_unread = self._is_client_full and self._over.done()
         if told is not None and self._is_client_here and not is_unread:
             self._client.send(told)

@@ -9,6 +9,8 @@ from server.voice.items import ITEM_TOKENS
 
 _PADDING_SECONDS = 0.3
 """From before the speech began, which the provider adds."""
+_LONGEST_MS = 86_400_000
+"""That is believed."""
 
 
 class Speech:
@@ -33,7 +35,9 @@ class Speech:
     def stopped(self, at_ms: object) -> None:
         began, self._began_ms = self._began_ms, None
         self._heard = self._seconds
-        if began is not None and isinstance(at_ms, int | float) and at_ms >= began:
+        if began is None or not isinstance(at_ms, int | float):
+            return
+        if 0 <= at_ms - began <= _LONGEST_MS:
             self._heard = (at_ms - began) / 1000
 
     def commit(self) -> int:

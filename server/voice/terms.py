@@ -1,5 +1,6 @@
 """Terms: at what price, and within what bounds, the parts of a session are held and settled."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -115,10 +116,11 @@ class Terms:
         tenant_id, name = self.opening.who.tenant_id, self.opening.name
         metrics.call_ended(tenant_id, name, outcome, seconds, tokens)
 
-    def owe(self, ending: Ending) -> None:
-        """For what ran without a hold."""
-        if ending.tokens:
-            self.holding.owe(self.meter(), self.opening.who, ending)
+    def owe(self, ending: Ending) -> asyncio.Task[None] | None:
+        """For what ran without a hold; until it is charged. None if there is nothing to charge."""
+        if not ending.tokens:
+            return None
+        return self.holding.owe(self.meter(), self.opening.who, ending)
 
     def _judge(self, need: Need) -> tuple[Rules, int]:
         """What each group may hold for this, and the most that any may."""

@@ -21,6 +21,7 @@ from server.metering.results import SettleResult
 from server.providers.reading import an_object
 from server.voice import events
 from server.voice.host import Host
+from server.voice.message import Misbehaved
 from server.voice.opening import BALANCE, REVOKED
 from server.voice.terms import Need, Terms, Usage
 
@@ -28,6 +29,8 @@ TOKENS_A_SECOND = 15
 TOKENS_AN_ITEM = 20
 MOST_UNHELD = 4
 """At a time, of those that run already."""
+MOST_AT_A_TIME = 100
+"""Each is asked of Redis, and takes memory."""
 _REMEMBERED = 100
 _LONGEST_SECONDS = 1_000_000
 
@@ -94,20 +97,20 @@ class Transcripts:
         self._open: dict[str, Transcript] = {}
         self._recent: deque[str] = deque(maxlen=_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._owed: set[asyncio.Task[None]] = set()
 
     def begin(self, item_id: Any, seconds: float, prompt: int) -> None:
-        """What was said is an item now; `prompt` as in Transcript."""
+        """What was said is an item now; `prompt` as in Transcript. Raises Misbehaved."""
         name = events.name_of(item_id)
         if name and name not in self._open and name not in self._recent:
             transcript = self._open[name] = Transcript(name, seconds, prompt, self._terms)
             self._look()
             task = asyncio.create_task(self._live(transcript))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
             self._terms.holding.wait_for(task)
+            _keep(task, self._tasks)
 
     def completed(self, item_id: Any, usage: Any) -> None:
-        """Of any item: one that was not held is owed."""
+        """Of any item: one that was not held is owed. Raises Misbehaved."""
         name = events.name_of(item_id)
         found = self._reported(usage)
         if name in self._open:
@@ -115,7 +118,12 @@ class Transcripts:
         elif name not in self._recent:
             self._recent.append(name)
             if found is not None:
-                self._terms.owe(self._terms.ending(found, item=name))
+                self._owe(name, found)
+
+    def _owe(self, name: str, usage: Usage) -> None:
+        task = self._terms.owe(self._terms.ending(usage, item=name))
+        if task is not None:
+            _keep(task, self._owed)
 
     def failed(self, item_id: Any) -> None:
         """It costs nothing."""
@@ -163,3 +171,11 @@ class Transcripts:
             return None
         tokens = ceil(seconds * self._terms.endpoint.transcription_tokens_per_second)
         return Usage(tokens, 0) if is_amount(tokens) else None
+
+
+def _keep(task: asyncio.Task[None], tasks: set[asyncio.Task[None]]) -> None:
+    """In `tasks` until it is done. Raises Misbehaved."""
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    if len(tasks) > MOST_AT_A_TIME:
+        raise Misbehaved("more transcripts than there can be at a time")

@@ -1,7 +1,7 @@
 """Join: a WebSocket at a provider, over a connection to it."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake
@@ -9,7 +9,7 @@ from websockets.http11 import Response
 from websockets.uri import parse_uri
 
 from server.timeouts import Timeouts
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.socket import Listener, Socket
 
 MOST_BYTES = 8 * 1024 * 1024
@@ -36,7 +36,7 @@ async def join(
     headers: Mapping[str, str],
     listener: Listener,
     timeouts: Timeouts,
-    is_room_for: Callable[[int], bool] = lambda size: True,
+    memory: Memory,
 ) -> Socket:
     """`url` begins with ws or wss. Waits for as long as the caller does. Raises Refused, NotJoined;
     the connection is closed then."""
@@ -57,7 +57,7 @@ async def join(
     except BaseException:
         line.transport.abort()
         raise
-    return Socket(line, frames, listener, timeouts, is_room_for)
+    return Socket(line, frames, listener, timeouts, memory)
 
 
 class _Answer(asyncio.Protocol):

@@ -1,4 +1,4 @@
-"""Line: a connection that changes hands."""
+"""Line: a connection that changes hands, and what memory it may take."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,3 +12,11 @@ class Line(NamedTuple):
     transport: asyncio.Transport
     lost: Callable[[BaseException | None], None]
     begun: bytes = b""
+
+
+class Memory(NamedTuple):
+    """Whether there is room for so many bytes of a message that is not complete, and for so many
+    that wait to be sent; 0 gives back what was taken."""
+
+    received: Callable[[int], bool]
+    unsent: Callable[[int], bool]

@@ -150,16 +150,17 @@ class Reading(asyncio.Protocol):
         return cast(list[Frame], self._frames.events_received())
 
     def _tell(self, frame: Frame) -> None:
+        data, frame.data = frame.data, b""  # the parser has its last frame until the next one
         if self._is_deaf:
             return
         if frame.opcode is Opcode.TEXT and frame.fin:
-            self._give(bytes(frame.data))
+            self._give(bytes(data))
         elif frame.opcode in CTRL_OPCODES:
             return
         elif frame.opcode is Opcode.BINARY:
             self._fail(CloseCode.UNSUPPORTED_DATA, "Messages must be text")
         else:
-            self._message += frame.data
+            self._message += data
             if frame.fin:
                 text, self._message = bytes(self._message), bytearray()
                 self._give(text)

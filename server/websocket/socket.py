@@ -5,7 +5,6 @@ make tasks and futures for each message, and cost twice as much.
 """
 
 import logging
-from collections.abc import Callable
 from typing import Protocol
 
 from websockets.client import ClientProtocol
@@ -15,14 +14,14 @@ from websockets.server import ServerProtocol
 
 from server.timeouts import Timeouts
 from server.websocket.framing import frame_of
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.pulse import Pulse
 from server.websocket.reading import FREE_BYTES, Reading
 
 log = logging.getLogger(__name__)
 
 UNSENT_BYTES = 32 * 1024
-"""When more waits to be sent, the listener is told."""
+"""When more waits to be sent, the listener is told, and it is asked whether there is room."""
 _LONGEST_REASON = 123
 
 
@@ -54,7 +53,15 @@ class Nobody:
 class Socket(Reading):
     """One end."""
 
-    __slots__ = ("_is_over", "_on_loss", "_pulse", "listener")
+    __slots__ = (
+        "_is_clients",
+        "_is_over",
+        "_is_room_to_send",
+        "_last_size",
+        "_on_loss",
+        "_pulse",
+        "listener",
+    )
 
     def __init__(
         self,
@@ -62,15 +69,19 @@ class Socket(Reading):
         frames: ServerProtocol | ClientProtocol,
         listener: Listener,
         timeouts: Timeouts,
-        is_room_for: Callable[[int], bool] = lambda size: True,
+        memory: Memory,
     ) -> None:
-        """`frames` are open; from now on all that comes is for this socket. `is_room_for` says
-        whether a message that is not complete may take so much memory."""
+        """`frames` are open; from now on all that comes is for this socket. An end that does not
+        read what there is no memory for is cut off."""
         transport = line.transport
-        super().__init__(transport, frames, line.begun, is_room_for)
+        super().__init__(transport, frames, line.begun, memory.received)
         self.listener = listener
+        self._is_room_to_send = memory.unsent
         self._on_loss = line.lost
         self._is_over = False
+        self._last_size = 0
+        """Of the last message that was sent, all of which is there until all of it has gone."""
+        self._is_clients = isinstance(frames, ClientProtocol)
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)
@@ -81,6 +92,7 @@ class Socket(Reading):
         """A text message, which may not arrive. Nothing is sent once it is closed."""
         if self._frames.state is OPEN and not self._is_lost:
             raw = text.encode() if isinstance(text, str) else text
+            self._last_size = len(raw)
             self._transport.write(frame_of(raw, self._is_clients))
 
     def close(self, code: int, reason: str = "") -> None:
@@ -115,17 +127,21 @@ class Socket(Reading):
 
     def pause_writing(self) -> None:
         self._pulse.unread()
+        if not self._is_room_to_send(max(self._transport.get_write_buffer_size(), self._last_size)):
+            self._transport.abort()
         if not self._is_over:
             self.listener.full(True)
 
     def resume_writing(self) -> None:
         self._pulse.read()
+        self._is_room_to_send(0)
         if not self._is_over:
             self.listener.full(False)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._is_lost = True
         self._pulse.end()
+        self._is_room_to_send(0)
         self._on_loss(exc)
         self._later()
 

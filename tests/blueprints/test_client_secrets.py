@@ -148,6 +148,7 @@ WRONG: list[tuple[object, str]] = [
     ({"session": {"voice": "alloy"}}, "session.voice"),
     ({"session": {"tools": json.loads("[" * 300 + "]" * 300)}}, "session"),
     ({"seconds": 60}, "seconds"),
+    ({"session": {"tool_choice": json.loads("[" * 252 + "]" * 252)}}, "session"),
 ]
 
 

@@ -101,7 +101,20 @@ async def test_what_is_none(voice: Api, valkey: Valkey, world: World) -> None:
     secret = secret_of(voice.login())
     for other in ("", "ek_", secret[:-1], f"{secret}A", f"rk{secret[2:]}", f"ek_{'A' * 43}"):
         assert await world.secrets.find(other) is None
-    for broken in ("[]", "{", '{"apiKey": "a", "limits": []}', "\xff"):
+    whole: dict[str, object] = {
+        "tenantId": "a",
+        "userId": "a",
+        "apiKey": "a",
+        "limits": None,
+        "session": {},
+    }
+    odd = [
+        *({**whole, name: 5} for name in whole),
+        {**whole, "session": []},
+        {**whole, "session": {"model": 5}},
+        {**whole, "session": {"tools": json.loads("[" * 250 + "]" * 250)}},
+    ]
+    for broken in ("[]", "{", '{"apiKey": "a", "limits": []}', "\xff", *map(json.dumps, odd)):
         valkey.client.set(key_of(secret), broken)
         with pytest.raises(Unreadable):
             await world.secrets.find(secret)

@@ -10,6 +10,21 @@ from tests.processes import Valkey, eventually
 from tests.timed.caller import Caller
 
 
+def nested(levels: int) -> dict[str, object]:
+    """A schema; 254 levels are the most that can be written."""
+    found: dict[str, object] = {}
+    for _ in range(levels):
+        found = {"items": found}
+    return found
+
+
+def with_schema(schema: dict[str, object]) -> dict[str, object]:
+    """A tool that an app has."""
+    parameter = {"name": "x", "location": "PARAMETER_LOCATION_BODY", "schema": schema}
+    tool = {"modelToolName": "x", "description": "x", "client": {}}
+    return {"temporaryTool": {**tool, "dynamicParameters": [parameter]}}
+
+
 def test_a_call_costs_what_the_provider_bills(caller: Caller) -> None:
     reply = caller.ask(maxSeconds=300)
     assert reply.status_code == 201
@@ -92,6 +107,7 @@ def test_what_ultravox_is_asked(caller: Caller) -> None:
         {"systemPrompt": 5},
         {"initialMessages": [{"role": "MESSAGE_ROLE_USER", "text": "Hi", "toolName": "x"}]},
         {"selectedTools": [{"toolName": "queryCorpus"}]},
+        {"selectedTools": [with_schema(nested(levels=246))]},
         {
             "selectedTools": [
                 {

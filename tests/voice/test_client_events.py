@@ -252,3 +252,21 @@ async def test_who_reads_slowly_may_speak(api: Api, plain: str, talk: Open) -> N
     one.upstream.listener.full(False)
     one.client.listener.full(False)
     await one.client.until("input_audio_buffer.cleared", 6)
+
+
+@pytest.mark.parametrize(
+    "rich",
+    [
+        {"type": "conversation.item.delete", "a": [[]] * 100_000},
+        item(type="message", role="user", content=[{"type": "input_text"}] * 100_000),
+        create(input=[{"type": "item_reference"}] * 100_000),
+    ],
+    ids=["passed on", "parts", "references"],
+)
+async def test_an_event_of_very_many_values(api: Api, plain: str, talk: Open, rich: Event) -> None:
+    """It is not parsed: that would hold up all others."""
+    one = await talk(user_with(api, 10_000), plain)
+    one.client.say(orjson.dumps(rich))
+    assert (await one.client.until("error"))["error"]["message"].startswith("Too many values")
+    assert len(one.upstream.sent) == 1
+    assert one.client.code is None

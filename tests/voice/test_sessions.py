@@ -3,6 +3,7 @@
 import re
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,31 @@ def test_messages_that_are_too_large_or_no_text_end_it(
             connection.send(message)
             assert close_of(connection)[0] == code
     eventually(lambda: all(session.ended for session in double.sessions(model)))
+
+
+def test_a_tenant_leaves_sessions_to_others(
+    valkey: Valkey, tmp_path: Path, double: RealtimeDouble
+) -> None:
+    with (
+        Server(
+            tmp_path / "out",
+            REDIS_URL=valkey.url,
+            ALLOW_PRIVATE_UPSTREAMS="1",
+            REALTIME_SESSIONS="18",
+        ) as server,
+        httpx.Client(base_url=server.url, timeout=20) as client,
+        ExitStack() as stack,
+    ):
+        user, _ = new_user(client, double)
+        users = [user, *(user.api.login() for _ in range(3))]
+        for number in range(16):
+            stack.enter_context(talk(users[number % 4]))
+        assert refusal(users[0]).status_code == 503
+        other, _ = new_user(client, double)
+        stack.enter_context(talk(other))
+        stack.enter_context(talk(other))
+        assert refusal(new_user(client, double)[0]).status_code == 503
+    assert "Traceback" not in server.text(), server.text()
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from server.timeouts import Timeouts
 from server.websocket.accept import Handshake
-from server.websocket.line import Line
+from server.websocket.line import Line, Memory
 from server.websocket.socket import Socket
 from tests.processes import until
 
@@ -51,6 +51,7 @@ class End:
         self.lost = 0
         self.timeouts = timeouts
         self.is_room_for: Callable[[int], bool] = lambda size: True
+        self.is_room_to_send: Callable[[int], bool] = lambda size: True
         self.port = 0
         self.socket: Socket
 
@@ -81,7 +82,8 @@ class _Upgrading(asyncio.Protocol):
         self._transport.write(answer)
         end = self._end
         line = Line(self._transport, end.leave, begun)
-        end.socket = Socket(line, frames, end.told, end.timeouts, lambda n: end.is_room_for(n))
+        memory = Memory(lambda size: end.is_room_for(size), lambda size: end.is_room_to_send(size))
+        end.socket = Socket(line, frames, end.told, end.timeouts, memory)
 
 
 async def close_of(client: ClientConnection) -> tuple[int, str]:

@@ -1,6 +1,7 @@
 """A socket tells whole messages in order and its end once, and passes on what it is given."""
 
 import asyncio
+import sys
 from contextlib import suppress
 
 import pytest
@@ -195,5 +196,42 @@ def test_very_many_small_messages_leave_others_their_turns() -> None:
             turns += 1
             await asyncio.sleep(0)
         assert turns > 10
+
+    with_client(test)
+
+
+@pytest.mark.parametrize("has_room", [True, False])
+def test_what_is_not_read_needs_room(has_room: bool) -> None:
+    async def test(end: End, client: ClientConnection) -> None:
+        asked: list[int] = []
+
+        def is_room_to_send(size: int) -> bool:
+            asked.append(size)
+            return has_room or not size
+
+        end.is_room_to_send = is_room_to_send
+        text = "x" * 20_000_000
+        client.transport.pause_reading()
+        end.socket.send(text)
+        await until(lambda: asked)
+        assert asked[0] >= len(text)
+        if has_room:
+            client.transport.resume_reading()
+            assert await client.recv() == text
+        else:
+            assert (await end.told.end())[0] == 1006
+        await until(lambda: asked[-1] == 0)
+
+    with_client(test, PATIENT)
+
+
+def test_nobody_keeps_what_was_told() -> None:
+    """The parser would, until the next frame."""
+
+    async def test(end: End, client: ClientConnection) -> None:
+        await client.send(LARGE)
+        await until(lambda: end.told.texts)
+        references = sys.getrefcount(end.told.texts[0])
+        assert references == 2  # the list, and the argument
 
     with_client(test)

@@ -1,0 +1,45 @@
+"""What another program has stored in place of a call: one line for the operator, 503 for its owner,
+and no other call waits."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from server.store import keys
+from tests.processes import Server, eventually
+from tests.timed.caller import WORK, Caller
+
+ODD: dict[str, Any] = {
+    "endpoint": [],
+    "join_seconds": "30",
+    "hold_id": ["x"],
+    "status": "begun",
+    "key_id": 5,
+    "request_id": None,
+    "price": [1, 2, "3"],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), ODD.items(), ids=ODD)
+def test_a_call_that_is_broken(caller: Caller, hasty: Server, name: str, value: Any) -> None:
+    call = caller.call()
+    user, path = caller.user, f"/realtime/calls/{call.call_id}"
+    stored = keys.timed(user.user_id)
+    record = orjson.loads(caller.valkey.client.hget(stored, call.call_id) or b"")
+    caller.valkey.client.hset(stored, call.call_id, orjson.dumps({**record, name: value}))
+    assert user.api.get(path, user.headers).status_code == 503
+    due = f"{user.api.tenant_id} {user.user_id} {call.call_id} ultravox"
+    assert caller.valkey.client.zscore(WORK, due) is not None
+    caller.valkey.client.zadd(WORK, {due: 1})
+    eventually(lambda: caller.valkey.client.zscore(WORK, due) is None)
+    assert f"Call {call.call_id} of user {user.user_id} is lost" in hasty.text()
+    assert "Traceback" not in hasty.text()
+
+
+@pytest.mark.parametrize("text", [b"x y z", b"1 2", b"\xff 1 2", b"1 -1 "])
+def test_a_settled_call_that_is_broken(caller: Caller, hasty: Server, text: bytes) -> None:
+    user = caller.user
+    caller.valkey.client.set(keys.timed_settled(user.user_id, "gone"), text)
+    assert user.api.get("/realtime/calls/gone", user.headers).status_code == 503
+    assert "Traceback" not in hasty.text()
