@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 from typing import cast
 
 from websockets.client import ClientProtocol
@@ -12,11 +11,10 @@ from websockets.protocol import OPEN
 from websockets.server import ServerProtocol
 
 from server.websocket.framing import is_between, text_of
+from server.websocket.turns import turns_of
 
 PART_BYTES = 8 * 1024
 """Read at a time: a frame can be of 6 bytes, and each takes 10 us."""
-TURN_SECONDS = 0.01
-"""For what one end has sent at once, before others have their turn."""
 FREE_BYTES = 64 * 1024
 """Of a message of which some is missing: beyond that it is asked whether there is room."""
 _NOTHING = memoryview(b"")
@@ -39,6 +37,7 @@ class Reading(asyncio.Protocol):
         "_loop",
         "_message",
         "_transport",
+        "_turns",
         "_waiting",
     )
 
@@ -55,6 +54,7 @@ class Reading(asyncio.Protocol):
         """This end is: it masks what it sends, and the other end does not."""
         self._is_room_for = is_room_for
         self._loop = asyncio.get_running_loop()
+        self._turns = turns_of(self._loop)
         self._waiting = memoryview(begun)
         """Has come, and is not read."""
         self._left: deque[Frame] = deque(self._frames_read())
@@ -72,7 +72,7 @@ class Reading(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_paused or self._waiting or self._left:  # with TLS it comes all the same
             self._waiting = memoryview(bytes(self._waiting) + data)
-        elif len(data) <= PART_BYTES:
+        elif len(data) <= PART_BYTES and self._turns.is_time():
             self._read(data)
         else:
             self._waiting = memoryview(data)
@@ -81,7 +81,7 @@ class Reading(asyncio.Protocol):
     def _later(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._loop.call_soon(self._work_later)
+            self._turns.wait(self._work_later)
 
     def _work_later(self) -> None:
         self._is_due = False
@@ -89,9 +89,8 @@ class Reading(asyncio.Protocol):
 
     def _work(self) -> None:
         """Reads what waits, for a moment; the rest when others have had their turn."""
-        end = monotonic() + TURN_SECONDS
         while not self._is_paused and (self._left or self._waiting):
-            if monotonic() > end:
+            if not self._turns.is_time():
                 self._pause_transport()
                 self._later()
                 return
