@@ -53,15 +53,7 @@ class Nobody:
 class Socket(Reading):
     """One end."""
 
-    __slots__ = (
-        "_is_clients",
-        "_is_over",
-        "_is_room_to_send",
-        "_last_size",
-        "_on_loss",
-        "_pulse",
-        "listener",
-    )
+    __slots__ = ("_is_over", "_is_room_to_send", "_last_size", "_on_loss", "_pulse", "listener")
 
     def __init__(
         self,
@@ -81,7 +73,6 @@ class Socket(Reading):
         self._is_over = False
         self._last_size = 0
         """Of the last message that was sent, all of which is there until all of it has gone."""
-        self._is_clients = isinstance(frames, ClientProtocol)
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)
