@@ -289,7 +289,7 @@ def _finish(world: World, name: str) -> Steps:
 def unlink(world: World, name: str, identity: str) -> Steps:
     """As AppleNotices, of a user that has another identity."""
     yield
-    owner, _, at = world.identities[identity]
+    owner, _, at = world.identities.get(identity, ("", False, 0))
     yield
     if owner == name and world.unlink(name, identity, at):
         yield

@@ -102,6 +102,7 @@ def crowd(world: World) -> list[Steps]:
 
 
 SCENARIOS = [
+    notice_and_link,
     first_logins,
     two_devices,
     two_accounts,
@@ -113,5 +114,4 @@ SCENARIOS = [
     too_many_keys,
     alone,
     notice,
-    notice_and_link,
 ]

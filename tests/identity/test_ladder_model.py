@@ -10,13 +10,14 @@ import random
 import pytest
 
 from tests.identity.ladder_model import CHANGES
-from tests.identity.ladder_scenarios import SCENARIOS, crowd
+from tests.identity.ladder_scenarios import SCENARIOS, crowd, notice
 from tests.identity.orders import Scenario, explore, wander
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_every_order_of_two(scenario: Scenario) -> None:
-    states, found = explore(scenario, deaths=2)
+    # Of three at a time there are ten times as many orders: sign_in_races tries them all.
+    states, found = explore(scenario, deaths=1 if scenario is notice else 2)
     assert not found, found
     assert states > 99
 
