@@ -91,6 +91,15 @@ def kill_workers(server: Server, over: threading.Event) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
+def look(shop: Shop, *options: str) -> subprocess.CompletedProcess[str]:
+    """What reconcile says; again where Stripe still has faults that no event has met."""
+    for _ in range(10):
+        told = reconcile(shop, "--tenant", shop.api.tenant_id, *options)
+        if told.returncode != 2:
+            break
+    return told
+
+
 @pytest.mark.parametrize("first", range(0, SCHEDULES, BATCH))
 def test_what_fails_changes_nothing(
     made: Arrangement, busy: Server, double: StripeDouble, first: int
@@ -114,7 +123,7 @@ def test_what_fails_changes_nothing(
         for pair in pairs:
             # A replica may lack what its primary had written, which is asked for again.
             options = ("--dry-run",) if isinstance(made, OneServer) else ()
-            told = reconcile(pair.shops[1], "--tenant", pair.shops[1].api.tenant_id, *options)
+            told = look(pair.shops[1], *options)
             assert told.returncode == 0 or not isinstance(made, OneServer), lines(told)
             calm, wild = pair.states()
             assert calm == wild, pair.seed
