@@ -46,7 +46,6 @@ from server.blueprints.preflight import HeadRouter, add_preflights
 from server.blueprints.refusal import answer_error
 from server.blueprints.request import Request, load_tenant
 from server.errors import ServiceUnavailable
-from server.gateway.places import Places
 from server.gateway.room import (
     REPLIES_BYTES,
     REQUESTS_BYTES,
@@ -73,6 +72,7 @@ from server.metering.holding import Holding
 from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.metering.renewal import Renewal
+from server.places import Places
 from server.protocol import StrictProtocol
 from server.services import Services
 from server.settings import Settings

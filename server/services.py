@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from server.billing.billing import Billing
-from server.gateway.places import Places
 from server.gateway.room import Room
 from server.identity.apple_notices import AppleNotices
 from server.identity.challenges import Challenges
@@ -25,6 +24,7 @@ from server.metering.accounts import Accounts
 from server.metering.holding import Holding
 from server.metering.leases import Leases
 from server.metering.meter import Meter
+from server.places import Places
 from server.settings import Settings
 from server.tenants.tenants import Tenants
 from server.timed.calls import Calls

@@ -18,7 +18,6 @@ from server.blueprints.keys import (
 from server.blueprints.request import IDEMPOTENCY_KEY
 from server.blueprints.start import LONGEST_STATE
 from server.errors import MOST_DETAILS, PayloadTooLarge
-from server.gateway.places import MOST_CALLS
 from server.gateway.room import (
     REPLIES_BYTES,
     REQUESTS_BYTES,
@@ -38,6 +37,7 @@ from server.login_providers.key_set import LARGEST_TOKEN
 from server.login_providers.web import LARGEST_ANSWER, QUESTIONS
 from server.metering.waiting import MOST_IN_ALL, MOST_OF_A_TENANT, MOST_OF_A_USER
 from server.openapi.refusals import REFUSALS
+from server.places import MOST_CALLS
 from server.providers.ask import MOST_CHOICES
 from server.providers.bounds import (
     MOST_CALLS_OF_TOOLS,

@@ -33,7 +33,7 @@ ROWS = [
 ]
 LEAVES = {
     *("amounts", "aside", "connections", "errors", "http", "logs", "metrics", "protocol"),
-    *("recent", "replies", "settings", "structure", "tasks", "timeouts", "who"),
+    *("places", "recent", "replies", "settings", "structure", "tasks", "timeouts", "turns", "who"),
 }
 
 MAY_IMPORT = {

@@ -96,11 +96,8 @@ async def make_call(request: Request, tenant_id: TenantId) -> JsonReply[MadeCall
     options = await read_checked(request, NewCall, _NEW_CALL, OF_OTHERS.size)
     asked = Asked(options.pop("endpoint", ""), options.pop("maxSeconds", 0), options)
     services = request.services
-    services.places.take(tenant_id)
-    try:
+    with services.places.place(tenant_id):
         opened = await services.calls.make(request.tenant, who, request.meter(), asked, request.ref)
-    finally:
-        services.places.leave(tenant_id)
     made, endpoint, record, held = opened
     answer: MadeCall = {
         "callId": made.call_id,

@@ -24,9 +24,10 @@ from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarg
 from server.providers.spent import comment
 from server.providers.wire import Wire
 from server.timeouts import Timeouts
+from server.turns import TURN_SECONDS
 from server.upstream.errors import Failed, TimedOut, UpstreamError
 from server.upstream.response import MOST_ERROR_BYTES, Response
-from server.upstream.turns import LIGHT_BYTES, TURN_SECONDS
+from server.upstream.turns import LIGHT_BYTES
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import Protocol
 from server import metrics
 from server.errors import Overloaded, TooManyRequests
 from server.metering.holding import Holding
+from server.places import Places
 from server.voice.opening import EXPIRED, SHUTDOWN, Cause, Ending
 from server.who import Who
 
 MOST_OF_A_USER = 5
 """In a worker."""
-_SHARE = 8
 _RETRY_MS = 1_000
 
 
@@ -25,32 +25,30 @@ class AnySession(Protocol):
 
 
 class VoiceSessions:
-    """Of one worker, `most` at a time. A tenant gets no more once it has eight times as many as are
-    free, so that whoever comes then still finds some."""
+    """Of one worker, `most` at a time."""
 
     def __init__(self, most: int, holding: Holding) -> None:
-        self._most = most
+        self._places = Places(most)
         self._holding = holding
         self._of_user: Counter[str] = Counter()
-        self._of_tenant: Counter[str] = Counter()
         self._running: set[AnySession] = set()
         self._is_ending = False
 
     def take(self, who: Who) -> None:
         """A place for one of this user. Raises Overloaded, TooManyRequests."""
-        free = self._most - self._of_tenant.total()
-        if self._is_ending or self._of_tenant[who.tenant_id] >= _SHARE * free:
+        if self._is_ending:
             raise Overloaded
-        if self._of_user[who.user_id] >= MOST_OF_A_USER:
-            raise TooManyRequests(_RETRY_MS)
+        self._places.take(who.tenant_id)
         self._of_user[who.user_id] += 1
-        self._of_tenant[who.tenant_id] += 1
+        if self._of_user[who.user_id] > MOST_OF_A_USER:
+            self.leave(who)
+            raise TooManyRequests(_RETRY_MS)
 
     def leave(self, who: Who) -> None:
-        for name, counter in ((who.user_id, self._of_user), (who.tenant_id, self._of_tenant)):
-            counter[name] -= 1
-            if not counter[name]:
-                del counter[name]
+        self._places.leave(who.tenant_id)
+        self._of_user[who.user_id] -= 1
+        if not self._of_user[who.user_id]:
+            del self._of_user[who.user_id]
 
     def run(self, session: AnySession, who: Who, endpoint: str, seconds: float) -> None:
         """Runs it, which has a place, for so long; then it is told that it has expired."""

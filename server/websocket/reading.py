@@ -72,7 +72,7 @@ class Reading(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_paused or self._waiting or self._left:  # with TLS it comes all the same
             self._waiting = memoryview(bytes(self._waiting) + data)
-        elif len(data) <= PART_BYTES and self._turns.is_time():
+        elif len(data) <= PART_BYTES and not self._turns.is_over:
             self._read(data)
         else:
             self._waiting = memoryview(data)
@@ -81,7 +81,7 @@ class Reading(asyncio.Protocol):
     def _later(self) -> None:
         if not self._is_due:
             self._is_due = True
-            self._turns.wait(self._work_later)
+            self._turns.later(self, self._work_later)
 
     def _work_later(self) -> None:
         self._is_due = False
@@ -90,7 +90,7 @@ class Reading(asyncio.Protocol):
     def _work(self) -> None:
         """Reads what waits, for a moment; the rest when others have had their turn."""
         while not self._is_paused and (self._left or self._waiting):
-            if not self._turns.is_time():
+            if self._turns.is_over:
                 self._pause_transport()
                 self._later()
                 return

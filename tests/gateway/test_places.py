@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.gateway.places import MOST_CALLS
+from server.places import MOST_CALLS
 from tests.descriptors import many_descriptors
 from tests.doubles import Double
 from tests.gateway.asking import ask, raw, user_at

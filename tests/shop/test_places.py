@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from server.gateway.places import MOST_CALLS
+from server.places import MOST_CALLS
 from tests.api import Api, config
 from tests.descriptors import many_descriptors
 from tests.doubles.stripe_api.delivery import signature

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from server import turns
 from server.timeouts import Timeouts
-from server.upstream import turns
 from server.upstream.client import Upstream
 from server.upstream.names import Names
 from server.upstream.response import Response

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from server.websocket import turns
-from server.websocket.turns import TURN_SECONDS, Turns
+from server import turns
+from server.turns import TURN_SECONDS, Turns
 
 
 def test_they_share_each_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,12 +22,12 @@ def test_they_share_each_turn_of_the_loop(monkeypatch: pytest.MonkeyPatch) -> No
                 nonlocal now
                 now += 0.6 * TURN_SECONDS
                 done.append(name)
-                shared.wait(work)
+                shared.later(name, work)
 
             return work
 
         for name in "abcde":
-            shared.wait(working(name))
+            shared.later(name, working(name))
         counts = []
         for _ in range(6):
             before = len(done)
@@ -47,8 +47,8 @@ def test_who_waits_is_called_once_and_then_nobody_is() -> None:
         def work() -> None:
             called[0] += 1
 
-        assert shared.is_time()
-        shared.wait(work)
+        assert not shared.is_over
+        shared.later("a", work)
         assert called == [0], "in a later turn"
         for _ in range(5):
             await asyncio.sleep(0)

@@ -1,5 +1,5 @@
-"""Places: how many calls to providers may be under way in a worker, all together; also what others
-are asked for a tenant, as Stripe."""
+"""Places: how much of one kind may be under way in a worker, all together: calls to providers, and
+what others are asked for a tenant, as Stripe; or sessions of voice."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,8 +17,8 @@ class Places:
     """Of one worker. A tenant gets no more once it has eight times as many as are free: alone it
     can have eight ninths of them, and whoever comes then still finds some."""
 
-    def __init__(self) -> None:
-        self._free = MOST_CALLS
+    def __init__(self, most: int = MOST_CALLS) -> None:
+        self._free = most
         self._taken: Counter[str] = Counter()
 
     def take(self, tenant_id: str) -> None:
