@@ -21,7 +21,7 @@ from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId, exactly
 from server.replies import JsonReply
 from server.structure import is_too_deep
-from server.tenants.endpoints import RealtimeEndpoints
+from server.tenants.endpoints import RealtimeEndpoints, for_websockets, not_offered
 from server.voice.config import OF_SESSION
 from server.voice.config import check as check_session
 
@@ -159,13 +159,11 @@ def _object(body: dict[str, Any], name: str) -> dict[str, Any]:
 def _find(realtime: RealtimeEndpoints | None, session: dict[str, Any]) -> tuple[str, str] | None:
     """The endpoint, and its model, that sessions will be of, which may be set so; None if they are
     to say it. Raises NoModel, Unsupported."""
-    first = realtime.first("openai") if realtime is not None else None
-    if realtime is None or first is None:
-        raise NoModel("This tenant has no realtime provider for WebSockets")
+    realtime, first = for_websockets(realtime)
     model: str | None = session.get("model")
     found = None if model is None else realtime.find(model)
     if model is not None and (found is None or realtime.protocols[found[0]] != "openai"):
-        raise NoModel(f"The realtime model {model[:100]!r} is not offered here")
+        raise not_offered(model)
     endpoint = realtime.endpoints[found[0] if found else first]
     check_session(session, OF_SESSION, "session", endpoint.unbounded)
     return found

@@ -40,6 +40,7 @@ from server.providers.errors import (
     ProviderTimeout,
 )
 from server.providers.identifiers import user_of_tenant
+from server.tenants.endpoints import for_websockets, not_offered
 from server.tenants.models import in_tokens
 from server.voice.opening import Opening
 from server.voice.provider import Asked, begin
@@ -178,10 +179,7 @@ async def _caller(request: Request, handshake: Handshake) -> _Caller:
 
 def _asked(request: Request, caller: _Caller, model: str) -> Asked:
     """Raises NoModel, Unsupported."""
-    realtime = request.tenant.config.providers.realtime
-    first = realtime.first("openai") if realtime is not None else None
-    if realtime is None or first is None:
-        raise NoModel("This tenant has no realtime provider for WebSockets")
+    realtime, first = for_websockets(request.tenant.config.providers.realtime)
     user = user_of_tenant(caller.who.tenant_id, caller.who.user_id)
     model = model or caller.session.get("model", "")
     if not model:
@@ -191,7 +189,7 @@ def _asked(request: Request, caller: _Caller, model: str) -> Asked:
         return Asked(first, endpoint, endpoint.first_model, user)
     found = realtime.find(model)
     if found is None:
-        raise NoModel(f"The realtime model {model[:_LONGEST_MODEL]!r} is not offered here")
+        raise not_offered(model)
     name, known = found
     if realtime.protocols[name] != "openai":
         message = "Calls of this endpoint are made by POST /:tenantId/realtime/calls"
@@ -201,7 +199,10 @@ def _asked(request: Request, caller: _Caller, model: str) -> Asked:
 
 async def _open(request: Request, handshake: Handshake, caller: _Caller, asked: Asked) -> Session:
     services, connection, who = request.services, request.connection, caller.who
-    held = await _count(request, who, asked)
+    ref: Ref = {**request.ref, "endpoint": asked.name}
+    if asked.model in asked.endpoint.named_models:
+        ref["model"] = asked.model[:_LONGEST_MODEL]
+    held = await _count(request, who, asked, ref)
     up, down = _memory(request, who)
     upstream, created = await begin(services.upstream, asked, who.tenant_id, up)
     try:
@@ -222,7 +223,7 @@ async def _open(request: Request, handshake: Handshake, caller: _Caller, asked: 
         asked.name,
         asked.endpoint,
         asked.model,
-        str(request.id),
+        ref,
         created,
         caller.session,
     )
@@ -242,14 +243,10 @@ def _memory(request: Request, who: Who) -> tuple[Memory, Memory]:
     )
 
 
-async def _count(request: Request, who: Who, asked: Asked) -> Held:
+async def _count(request: Request, who: Who, asked: Asked, ref: Ref) -> Held:
     """One request of the user's limit; and there must be something to speak with. Raises as
     Holding.hold."""
-    endpoint = asked.endpoint
-    least = in_tokens(endpoint.weights(asked.model).of_prompt)
-    ref: Ref = {**request.ref, "endpoint": asked.name}
-    if asked.model in endpoint.named_models:
-        ref["model"] = asked.model[:_LONGEST_MODEL]
+    least = in_tokens(asked.endpoint.weights(asked.model).of_prompt)
     rules = voice_rules(request.tenant.config, who.restricted, asked.name, asked.model)
 
     async def end() -> Ending:

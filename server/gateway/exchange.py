@@ -5,19 +5,15 @@ from time import monotonic
 
 import orjson
 
-from server.amounts import LARGEST
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.gateway.bodies import Sent
 from server.providers.errors import ProviderError
 from server.providers.usage import Counts
 from server.providers.wire import Form
-from server.tenants.models import THOUSAND
 from server.who import Ref
 
 _LONGEST_MODEL = 100
-_MOST_BELIEVED = LARGEST * THOUSAND
-"""Of a report's cost, in thousandths of tokens."""
 
 
 @dataclass(slots=True)
@@ -100,7 +96,7 @@ class Exchange:
         """What to settle the hold to, if nothing more comes."""
         attempt, progress, output = self.attempt, self.progress, self.tally.output
         reported = progress.usage or Counts()
-        if reported.sum * max(attempt.weights) > _MOST_BELIEVED:
+        if not attempt.weights.can_be(reported.sum):
             reported = Counts()
         used_by_input, produced = reported.believed(output.least_report, output.tokens)
         is_known = progress.has_all_usage and None not in (used_by_input, produced)

@@ -6,17 +6,21 @@ cost no other question, and takes nothing, nor of the rate.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 from server.gateway.attempts import Attempt
-from server.metering.rules import Rules
+from server.metering.rules import (
+    MODEL_NOT_ALLOWED,
+    NO_FAULT,
+    PROMPTS_ONLY,
+    Fault,
+    Rules,
+    input_not_allowed,
+    without_faults,
+)
 from server.tenants.policies import ANY_NUMBER, Policies, Policy
 
-Fault = tuple[str, str]
-"""The code and the message of a refusal."""
 Limits = Sequence[int | None]
 """Of each attempt the output limit of a choice, in tokens; None for one that may not be tried."""
-_NO_FAULT = "", ""
 
 
 @dataclass(slots=True)
@@ -38,7 +42,7 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
         if attempt.most > most:
             most = attempt.most
     if policies.are_open and fault is None:
-        return Judged(_without_faults(policies.open_verdicts), (unbounded,), most)
+        return Judged(without_faults(policies.open_verdicts), (unbounded,), most)
     told: list[str] = []
     faults: list[Fault] = []
     limits: list[Limits] = []
@@ -54,14 +58,9 @@ def judge(policies: Policies, attempts: list[Attempt], fault: Fault | None) -> J
             told.append(f"{number} {held} {policy.concurrent or ANY_NUMBER}")
             if held > wanted:
                 wanted = held
-        faults.append(found or _NO_FAULT)
+        faults.append(found or NO_FAULT)
         limits.append(of_policy)
     return Judged(Rules(policies.verdicts(told), faults), limits, wanted)
-
-
-@lru_cache(1_000)  # which are those of as many tenants
-def _without_faults(verdicts: str) -> Rules:
-    return Rules(verdicts, ())
 
 
 def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None], int, Fault | None]:
@@ -91,14 +90,11 @@ def _fault(policy: Policy, attempt: Attempt) -> Fault | None:
     if not policy.has_text:
         return "endpoint_not_allowed", "The user's group may not use text endpoints"
     if policy.prompts_only and not attempt.ask.prompt:
-        return "prompts_only", "The user's group may use the tenant's prompts only"
+        return PROMPTS_ONLY
     if not policy.may_use(target.name, target.model) and not policy.may_fill(attempt.ask.prompt):
-        return "model_not_allowed", "The user's group may not use this model"
+        return MODEL_NOT_ALLOWED
     if most_input is not None and attempt.prompt > most_input:
-        return "input_not_allowed", (
-            f"The user's group may send {most_input:,} tokens, and these are about "
-            f"{attempt.prompt:,}"
-        )
+        return input_not_allowed(most_input, attempt.prompt)
     if most_output is not None and most_output // attempt.ask.choices < attempt.least_limit:
         return "output_not_allowed", (
             f"The user's group may get {most_output:,} tokens, which is too few for this call's "

@@ -1,7 +1,7 @@
 """What a restricted key may ask for, of what its tenant offers."""
 
 from server.gateway.attempts import Attempt
-from server.gateway.policy import Fault
+from server.metering.rules import Fault
 from server.tenants.endpoints import TextEndpoints
 from server.who import RestrictedKey
 

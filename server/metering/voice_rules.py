@@ -2,15 +2,19 @@
 
 from server.amounts import LARGEST
 from server.metering.errors import NotAllowed
-from server.metering.rules import UNKNOWN_GROUP, Rules
+from server.metering.rules import (
+    MODEL_NOT_ALLOWED,
+    NO_FAULT,
+    PROMPTS_ONLY,
+    UNKNOWN_GROUP,
+    Fault,
+    Rules,
+    without_faults,
+)
 from server.tenants.config import TenantConfig
 from server.tenants.endpoints import RealtimeEndpoints
 from server.tenants.policies import ANY_NUMBER, Policy
 from server.who import RestrictedKey
-
-Fault = tuple[str, str]
-"""The code and the message of a refusal."""
-NO_FAULT = "", ""
 
 
 def voice_rules(
@@ -20,7 +24,7 @@ def voice_rules(
     that it came with, if that is restricted. `model` as RealtimeEndpoints.find has it."""
     policies = config.policies
     if key is None and policies.are_open and policies.each[0].has_voice:
-        return Rules(policies.open_verdicts, ())
+        return without_faults(policies.open_verdicts)
     faults = voice_faults(config, key, endpoint, model)
     told = [
         str(number) if fault else f"{number} {LARGEST} {policy.concurrent or ANY_NUMBER}"
@@ -58,13 +62,13 @@ def voice_faults(
 def _fault(policy: Policy, endpoint: str, model: str) -> Fault | None:
     fault = _fault_of_group(policy)
     if fault is None and not policy.voice.may_use(endpoint, model):
-        return "model_not_allowed", "The user's group may not use this model"
+        return MODEL_NOT_ALLOWED
     return fault
 
 
 def _fault_of_group(policy: Policy) -> Fault | None:
     if policy.prompts_only:
-        return "prompts_only", "The user's group may use the tenant's prompts only"
+        return PROMPTS_ONLY
     if not policy.has_voice:
         return "endpoint_not_allowed", "The user's group may not use realtime endpoints"
     return None

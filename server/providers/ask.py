@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from server.amounts import LARGEST
+from server.amounts import is_amount
 from server.errors import Unsupported
 from server.providers.reading import count
 
@@ -86,7 +86,6 @@ def _count(body: dict[str, Any], name: str, least: int) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    # As is_amount, which would be another call.
-    if type(value) is not int or not least <= value <= LARGEST:
+    if not is_amount(value, least):
         raise Unsupported(name, f"{name} must be an integer of at least {least}")
     return value

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from server.errors import NoModel
 from server.providers.ask import PROMPT
 from server.providers.wire import ProtocolName
 from server.tenants.endpoint import Endpoint
@@ -121,6 +122,18 @@ class RealtimeEndpoints(_Endpoints[RealtimeEndpoint]):
         """The endpoint for those who name none: the default one, if it speaks this protocol, else
         the first that does; None if none does."""
         return next((name for name in self.in_order if self.protocols[name] == protocol), None)
+
+
+def for_websockets(realtime: RealtimeEndpoints | None) -> tuple[RealtimeEndpoints, str]:
+    """The endpoints of a tenant, and the first that has a WebSocket. Raises NoModel."""
+    first = realtime.first("openai") if realtime is not None else None
+    if realtime is None or first is None:
+        raise NoModel("This tenant has no realtime provider for WebSockets")
+    return realtime, first
+
+
+def not_offered(model: str) -> NoModel:
+    return NoModel(f"The realtime model {model[:100]!r} is not offered here")
 
 
 class Providers(Strict):

@@ -59,6 +59,13 @@ class Weights(NamedTuple):
         cost = -(-(self.of_prompt * prompt + self.output * output) // THOUSAND)
         return cost if cost < LARGEST else LARGEST
 
+    def can_be(self, tokens: int) -> bool:
+        """Can a report of so many be true, whatever they were? Their cost must be an amount."""
+        return tokens * max(self) <= _MOST_BELIEVED
+
+
+_MOST_BELIEVED = LARGEST * THOUSAND
+
 
 def in_tokens(thousandths: int) -> int:
     """Rounded up."""

@@ -187,11 +187,7 @@ class Following:
 
     async def hang_up(self, name: Name, record: Record) -> Record:
         """Ends it, and has it looked at. Raises ProviderError, ProviderRefused, Unavailable."""
-        tenant = await self._tenants.load(name.tenant_id)
-        found = account_of(tenant, record.endpoint, self._providers)
-        if found is not None:
-            provider, account = found
-            await provider.hang_up(account, name.call_id)
+        await self._hang_up(name)
         now_ms = int(time() * 1000)
         ended = replace(record, ends_ms=min(record.ends_ms, now_ms), is_hung_up=True)
         await self.keep(name, ended, now_ms)
@@ -201,11 +197,15 @@ class Following:
     async def _end_what_is_nobodys(self, name: Name) -> None:
         """Of a user that was deleted; or it was settled, by one who could not say so here."""
         try:
-            tenant = await self._tenants.load(name.tenant_id)
-            found = account_of(tenant, name.endpoint, self._providers)
-            if found is not None:
-                provider, account = found
-                await provider.hang_up(account, name.call_id)
+            await self._hang_up(name)
         except (ProviderError, ProviderRefused, InvalidTenant) as refusal:
             log.warning("Call %s could not be ended: %s", name.call_id, refusal)
         await self.work.plan(name, 0, "never")
+
+    async def _hang_up(self, name: Name) -> None:
+        """Unless its endpoint is gone."""
+        tenant = await self._tenants.load(name.tenant_id)
+        found = account_of(tenant, name.endpoint, self._providers)
+        if found is not None:
+            provider, account = found
+            await provider.hang_up(account, name.call_id)

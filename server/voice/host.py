@@ -2,6 +2,8 @@
 
 from typing import Protocol
 
+from server.errors import Refusal
+from server.metering.results import SettleResult
 from server.voice.opening import Cause, Event
 
 
@@ -15,5 +17,8 @@ class Host(Protocol):
     def end(self, cause: Cause, is_told: bool = False) -> None:
         """`is_told`: the client has had its `error`."""
 
-    def missed(self) -> None:
-        """Redis has not answered."""
+    def heed(self, refusal: Refusal, is_told: bool = False) -> None:
+        """Something was not held: what becomes of the session by that. `is_told` as in `end`."""
+
+    def charged(self, settled: SettleResult) -> None:
+        """A part of it was settled: the client is told what is left."""

@@ -5,11 +5,10 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from server.errors import InvalidApiKey, Refusal, Unavailable
-from server.metering.errors import PaymentRequired
+from server.errors import Refusal
 from server.voice import events
 from server.voice.host import Host
-from server.voice.opening import BALANCE, REVOKED
+from server.voice.opening import BALANCE
 from server.voice.response import Response
 from server.voice.tags import Tags
 from server.voice.terms import Terms
@@ -104,12 +103,7 @@ class Lives:
 
     def _refuse(self, refusal: Refusal, event_id: str | None) -> None:
         self._host.tell(events.refused(refusal, event_id))
-        if isinstance(refusal, PaymentRequired):
-            self._host.end(BALANCE, is_told=True)
-        elif isinstance(refusal, InvalidApiKey):
-            self._host.end(REVOKED, is_told=True)
-        elif isinstance(refusal, Unavailable):
-            self._host.missed()
+        self._host.heed(refusal, is_told=True)
 
     def _run(self, response: Response, life: Coroutine[Any, Any, None]) -> None:
         task = self._tasks[response] = asyncio.create_task(life)
@@ -120,9 +114,7 @@ class Lives:
         del self._tasks[response]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A response failed", exc_info=error)
-        settled = response.settled
-        if settled is not None:
-            self._terms.spent += settled.tokens
-            self._host.tell(events.balance(self._terms.spent, settled.tokens_left))
+        if response.settled is not None:
+            self._host.charged(response.settled)
         if response.was_cut:
             self._host.end(BALANCE)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 from server.tenants.config import TenantConfig
 from server.tenants.realtime import RealtimeEndpoint
-from server.who import Who
+from server.who import Ref, Who
 
 Event = dict[str, Any]
 """A message of either side, once it is parsed."""
@@ -12,6 +12,7 @@ Event = dict[str, Any]
 
 class Opening(NamedTuple):
     """What is known when both sockets are open. `name` is the endpoint's, `model` as that knows it;
+    `ref` what the ledger says of each part of the session;
     `created` the upstream's first event, `session.created`; `session` what a client secret says of
     the session, {} for none."""
 
@@ -20,7 +21,7 @@ class Opening(NamedTuple):
     name: str
     endpoint: RealtimeEndpoint
     model: str
-    request_id: str
+    ref: Ref
     created: Event
     session: Event
 

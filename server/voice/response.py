@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from server.errors import Refusal
 from server.metering.holding import Ending
-from server.metering.results import SettleResult
+from server.metering.results import Held, SettleResult
 from server.voice.context import Mark
 from server.voice.events import name_of
 from server.voice.opening import Event
@@ -55,9 +55,7 @@ class Response:
         """Holds, has it sent, and settles when it is over. Raises Refusal if it is not covered:
         then it was not sent."""
         async with self._terms.hold(self.wish.need, self._end) as hold:
-            held = hold.held
-            self._held = held.tokens
-            self.limit = self._terms.limit(self.wish.need, held.tokens, held.policy)
+            self._begin(hold.held)
             self.is_sent = True
             send()
             await self._over.wait()
@@ -71,9 +69,7 @@ class Response:
         hold.may_wait = False
         try:
             async with hold:
-                held = hold.held
-                self._held = held.tokens
-                self.limit = self._terms.limit(self.wish.need, held.tokens, held.policy)
+                self._begin(hold.held)
                 await self._over.wait()
         except Refusal:
             cancel()
@@ -81,6 +77,10 @@ class Response:
             self._terms.owe(await self._end())
             raise
         self.settled = hold.settled
+
+    def _begin(self, held: Held) -> None:
+        self._held = held.tokens
+        self.limit = self._terms.limit(self.wish.need, held.tokens, held.policy)
 
     def created(self, response: Event) -> None:
         self.response_id = name_of(response.get("id"))

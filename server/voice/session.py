@@ -6,9 +6,11 @@ from collections.abc import Callable
 from time import monotonic
 
 from server import metrics
-from server.errors import Unsupported
+from server.errors import InvalidApiKey, Refusal, Unavailable, Unsupported
+from server.metering.errors import PaymentRequired
 from server.metering.holding import Holding
 from server.metering.meter import Meter
+from server.metering.results import SettleResult
 from server.providers.reading import an_object
 from server.voice import config, events
 from server.voice.away import RedisAway
@@ -23,6 +25,7 @@ from server.voice.opening import (
     EXPIRED,
     NO_EVENTS,
     PROVIDER,
+    REVOKED,
     Cause,
     Ending,
     Event,
@@ -107,8 +110,17 @@ class Session:
             self._is_unread = True
             self._let_client_send()
 
-    def missed(self) -> None:
-        self._away.begin()
+    def heed(self, refusal: Refusal, is_told: bool = False) -> None:
+        if isinstance(refusal, PaymentRequired):
+            self.end(BALANCE, is_told)
+        elif isinstance(refusal, InvalidApiKey):
+            self.end(REVOKED, is_told)
+        elif isinstance(refusal, Unavailable):
+            self._away.begin()
+
+    def charged(self, settled: SettleResult) -> None:
+        self._terms.spent += settled.tokens
+        self.tell(events.balance(self._terms.spent, settled.tokens_left))
 
     def _hold_up(self, is_held_up: bool) -> None:
         self._is_held_up = is_held_up
@@ -140,8 +152,10 @@ class Session:
         event_id = self._responses.tags.new()
         self._from_provider.greet(created, event_id, lambda: self._hold_up(False))
         self._hold_up(True)
-        self._client.listener = _ClientsEnd(self)
-        self._upstream.listener = _ProvidersEnd(self)
+        self._client.listener = _Heard(self.client_said, self.client_is_full, self.client_left)
+        self._upstream.listener = _Heard(
+            self.provider_said, self.provider_is_full, self.provider_left
+        )
         self.ask({**update, "event_id": event_id})
         self._upstream.resume()
 
@@ -208,25 +222,18 @@ class Session:
         self._let_client_send()
 
 
-class _ClientsEnd:
-    """The listener of the client's socket."""
+class _Heard:
+    """The listener of one socket, for the session."""
 
-    def __init__(self, session: Session) -> None:
-        self.message = session.client_said
-        self.full = session.client_is_full
-        self._left = session.client_left
-
-    def closed(self, code: int, reason: str) -> None:
-        self._left()
-
-
-class _ProvidersEnd:
-    """The listener of the provider's socket."""
-
-    def __init__(self, session: Session) -> None:
-        self.message = session.provider_said
-        self.full = session.provider_is_full
-        self._left = session.provider_left
+    def __init__(
+        self,
+        said: Callable[[bytes], None],
+        is_full: Callable[[bool], None],
+        left: Callable[[], None],
+    ) -> None:
+        self.message = said
+        self.full = is_full
+        self._left = left
 
     def closed(self, code: int, reason: str) -> None:
         self._left()

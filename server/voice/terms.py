@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
 from server import metrics
-from server.amounts import LARGEST, is_amount
+from server.amounts import is_amount
 from server.metering.holding import Ending, Hold, Holding
 from server.metering.meter import Meter
-from server.metering.rules import Rules
-from server.metering.voice_rules import NO_FAULT, Fault, voice_faults
+from server.metering.rules import NO_FAULT, Fault, Rules, input_not_allowed
+from server.metering.voice_rules import voice_faults
 from server.providers.reading import an_object
 from server.tenants.models import THOUSAND
 from server.tenants.policies import ANY_NUMBER
@@ -20,11 +20,8 @@ from server.who import Ref
 
 log = logging.getLogger(__name__)
 
-_LONGEST_MODEL = 100
 LONGEST_ID = 40
 """Characters of each of the provider's IDs in the ledger: an anonymous user's is bounded."""
-_MOST_BELIEVED = LARGEST * THOUSAND
-"""Of a report's cost, in thousandths of tokens."""
 
 
 class Usage(NamedTuple):
@@ -63,10 +60,7 @@ class Terms:
         self.most_output = opening.endpoint.limit(opening.model)
         self.meter = meter
         session = an_object(opening.created.get("session"))
-        self._ref: Ref = {"requestId": opening.request_id, "endpoint": opening.name}
-        if opening.model in opening.endpoint.named_models:
-            self._ref["model"] = opening.model[:_LONGEST_MODEL]
-        self._ref["session"] = name_of(session.get("id"))[:LONGEST_ID]
+        self._ref: Ref = {**opening.ref, "session": name_of(session.get("id"))[:LONGEST_ID]}
 
     def hold(self, need: Need, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """As Holding.hold; it is no request of its own, for the user's rate limit."""
@@ -105,7 +99,7 @@ class Terms:
         used_by_input, output = said.get("input_tokens"), said.get("output_tokens")
         if not (is_amount(used_by_input) and is_amount(output)):
             return None
-        if (used_by_input + output) * max(self.weights) > _MOST_BELIEVED:
+        if not self.weights.can_be(used_by_input + output):
             return None
         cached = an_object(said.get("input_token_details")).get("cached_tokens")
         cached = min(cached, used_by_input) if is_amount(cached) else 0
@@ -128,7 +122,9 @@ class Terms:
         faults: list[Fault] = []
         most = 0
         for number, policy in enumerate(self._policies.each):
-            fault = self._faults[number] or _too_long(policy.max_input, need)
+            fault = self._faults[number]
+            if fault is None and policy.max_input is not None and need.input > policy.max_input:
+                fault = input_not_allowed(policy.max_input, need.input)
             faults.append(fault or NO_FAULT)
             if fault is not None:
                 told.append(str(number))
@@ -141,11 +137,3 @@ class Terms:
     def _output(self, policy: int, need: Need) -> int:
         most = self._policies.each[policy].max_output
         return need.output if most is None else max(min(need.output, most), need.least)
-
-
-def _too_long(most: int | None, need: Need) -> Fault | None:
-    if most is None or need.input <= most:
-        return None
-    return "input_not_allowed", (
-        f"The user's group may send {most:,} tokens, and these are about {need.input:,}"
-    )

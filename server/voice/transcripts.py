@@ -14,15 +14,13 @@ from time import monotonic
 from typing import Any
 
 from server.amounts import is_amount
-from server.errors import InvalidApiKey, Refusal, Unavailable
-from server.metering.errors import PaymentRequired
+from server.errors import Refusal
 from server.metering.holding import Ending
 from server.metering.results import SettleResult
 from server.providers.reading import an_object
 from server.voice import events
 from server.voice.host import Host
 from server.voice.message import Misbehaved
-from server.voice.opening import BALANCE, REVOKED
 from server.voice.terms import Need, Terms, Usage
 
 TOKENS_A_SECOND = 15
@@ -146,17 +144,12 @@ class Transcripts:
             self._recent.append(transcript.item_id)
             self._look()
         if settled is not None:
-            self._terms.spent += settled.tokens
-            self._host.tell(events.balance(self._terms.spent, settled.tokens_left))
+            self._host.charged(settled)
 
     def _decided(self, refusal: Refusal | None) -> None:
         self._look()
-        if isinstance(refusal, PaymentRequired):
-            self._host.end(BALANCE)
-        elif isinstance(refusal, InvalidApiKey):
-            self._host.end(REVOKED)
-        elif isinstance(refusal, Unavailable):
-            self._host.missed()
+        if refusal is not None:
+            self._host.heed(refusal)
 
     def _look(self) -> None:
         unheld = sum(not transcript.is_decided for transcript in self._open.values())

@@ -103,7 +103,7 @@ async def talk(double: RealtimeDouble, store: Store) -> AsyncIterator[Open]:
             "openai_realtime",
             realtime.endpoints["openai_realtime"],
             key,
-            "request-1",
+            {"requestId": "request-1", "endpoint": "openai_realtime", "model": key},
             created,
             session or {},
         )
