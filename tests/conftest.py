@@ -1,11 +1,12 @@
 """One Valkey and one server (two workers) for all tests that do not break them."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import cycle
 
 import httpx
 import pytest
 
+from server.store.store import Store
 from tests.api import Api
 from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
@@ -64,3 +65,12 @@ def held_up(link: RedisLink, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
         yield Api.new_tenant(client)
+
+
+@pytest.fixture
+async def store(valkey: Valkey) -> AsyncIterator[Store]:
+    """For what is tested in the test's own process."""
+    store = Store(valkey.url, 5)
+    await store.start()
+    yield store
+    await store.close()

@@ -1,7 +1,5 @@
 """Buyers, and what works on them in-process."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from server.billing.payments import Payments
@@ -11,14 +9,6 @@ from server.store.store import Store
 from tests.api import Api
 from tests.billing.buyers import Buyer
 from tests.processes import Valkey
-
-
-@pytest.fixture
-async def store(valkey: Valkey) -> AsyncIterator[Store]:
-    store = Store(valkey.url, 5)
-    await store.start()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Holds that are parts of what has counted already, as the responses of one session of voice."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -23,14 +22,6 @@ from tests.processes import Valkey
 from tests.stored import rate_key
 
 PART = Rules("", (), is_rated=False)
-
-
-@pytest.fixture
-async def store(valkey: Valkey) -> AsyncIterator[Store]:
-    store = Store(valkey.url, 5)
-    await store.start()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

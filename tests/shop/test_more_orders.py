@@ -3,12 +3,12 @@
 import pytest
 
 from tests.billing.buyers import Buyer
-from tests.billing.conftest import buyer, store
+from tests.billing.conftest import buyer
 from tests.billing.event_model import Rules
 from tests.billing.test_event_model import check
 from tests.billing.test_mix import SEEDS, Mix
 
-__all__ = ["buyer", "store"]
+__all__ = ["buyer"]
 
 MORE_SEEDS = 150
 

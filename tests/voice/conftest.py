@@ -18,7 +18,7 @@ from server.voice.opening import Ending, Opening
 from server.voice.session import Session
 from server.who import Who
 from tests.api import Api, User, config
-from tests.doubles.realtime import RealtimeDouble
+from tests.doubles.realtime import RealtimeDouble, speech
 from tests.processes import Server, Valkey
 from tests.voice.ends import ClientEnd, DoublesEnd
 
@@ -45,6 +45,15 @@ class Talk:
         async with asyncio.timeout(10):
             return await self.running
 
+    async def dictate(self, **transcription: str) -> None:
+        """Commits two seconds of speech, of which there is to be a transcript, set like this."""
+        heard = {"transcription": transcription, "turn_detection": None}
+        session = {"type": "realtime", "audio": {"input": heard}}
+        self.client.say("session.update", session=session)
+        await self.client.until("session.updated")
+        self.client.say("input_audio_buffer.append", audio=audio(speech(2)))
+        self.client.say("input_audio_buffer.commit")
+
 
 Open = Callable[..., Awaitable[Talk]]
 
@@ -67,14 +76,6 @@ def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def http(gateway: Server) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=gateway.url, timeout=20) as http:
         yield http
-
-
-@pytest.fixture
-async def store(valkey: Valkey) -> AsyncIterator[Store]:
-    store = Store(valkey.url, 5)
-    await store.start()
-    yield store
-    await store.close()
 
 
 @pytest.fixture

@@ -138,11 +138,7 @@ async def test_a_transcript_is_charged(
     )
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    audio_in = {"transcription": {"model": "gpt-4o-mini-transcribe"}, "turn_detection": None}
-    one.client.say("session.update", session={"type": "realtime", "audio": {"input": audio_in}})
-    await one.client.until("session.updated")
-    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
-    one.client.say("input_audio_buffer.commit")
+    await one.dictate(model="gpt-4o-mini-transcribe")
     await one.client.until("rate_limits.updated")
     [ref] = refs(user)
     assert ref["item"] == one.client.of("input_audio_buffer.committed")[0]["item_id"]
@@ -156,10 +152,6 @@ async def test_a_transcript_that_fails_is_free(
     key = double.script("no-transcript", Service(transcripts=(Transcript(fails=True),)))
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    audio_in = {"transcription": {"model": "whisper-1"}, "turn_detection": None}
-    one.client.say("session.update", session={"type": "realtime", "audio": {"input": audio_in}})
-    await one.client.until("session.updated")
-    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
-    one.client.say("input_audio_buffer.commit")
+    await one.dictate(model="whisper-1")
     await one.client.until("rate_limits.updated")
     assert (user.balance()["tokensUsed"], user.balance()["tokensHeld"]) == (0, 0)

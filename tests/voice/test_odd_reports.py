@@ -54,10 +54,7 @@ async def test_a_transcript_that_comes_late_is_charged_once(
     key = double.script("late-transcript", Service(transcripts=(Transcript(delay=0.8),)))
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    one.client.say("session.update", session=TRANSCRIBED)
-    await one.client.until("session.updated")
-    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
-    one.client.say("input_audio_buffer.commit")
+    await one.dictate(model="whisper-1")
     await one.client.until("conversation.item.input_audio_transcription.completed")
     await settle_all(one)
     [ref] = refs(user)
@@ -152,11 +149,6 @@ async def test_a_transcripts_prompt_is_held_for(
     key = double.script("prompted", Service(transcripts=(Transcript(comes=False),)))
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    transcription = {"model": "gpt-4o-transcribe", "prompt": "x" * 3_000}
-    heard = {**TRANSCRIBED["audio"]["input"], "transcription": transcription}
-    one.client.say("session.update", session={**TRANSCRIBED, "audio": {"input": heard}})
-    await one.client.until("session.updated")
-    one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
-    one.client.say("input_audio_buffer.commit")
+    await one.dictate(model="gpt-4o-transcribe", prompt="x" * 3_000)
     await one.client.until("rate_limits.updated")
     assert user.balance()["tokensUsed"] == 50 + 1_000

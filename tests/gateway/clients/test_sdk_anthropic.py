@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import anthropic
 import httpx
@@ -20,31 +18,6 @@ from tests.processes import Server, Valkey
 TEXT = "One two three four five."
 WEATHER = (Tool("weather", {"city": "Zürich", "days": [1, 2, 3]}), Tool("time", {}))
 OFFERED = [{"name": tool.name, "input_schema": {"type": "object"}} for tool in WEATHER]
-
-
-@pytest.fixture(scope="module")
-def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    output = tmp_path_factory.mktemp("anthropic") / "out"
-    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    with Double() as double:
-        yield double
-
-
-@pytest.fixture(params=PROTOCOLS)
-def app(gateway: Server, double: Double, request: pytest.FixtureRequest) -> Iterator[App]:
-    """Its provider speaks one protocol, then the other."""
-    with app_at(gateway.url, double, request.param) as app:
-        yield app
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid4().hex
 
 
 def asked(content: Any, **members: Any) -> dict[str, Any]:

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import openai
 import pytest
@@ -23,31 +21,6 @@ OFFERED = [
     {"type": "function", "function": {"name": tool.name, "parameters": {"type": "object"}}}
     for tool in WEATHER
 ]
-
-
-@pytest.fixture(scope="module")
-def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    output = tmp_path_factory.mktemp("openai") / "out"
-    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def double() -> Iterator[Double]:
-    with Double() as double:
-        yield double
-
-
-@pytest.fixture(params=PROTOCOLS)
-def app(gateway: Server, double: Double, request: pytest.FixtureRequest) -> Iterator[App]:
-    """Its provider speaks one protocol, then the other."""
-    with app_at(gateway.url, double, request.param) as app:
-        yield app
-
-
-@pytest.fixture
-def key() -> str:
-    return uuid4().hex
 
 
 def asked(content: Any, **members: Any) -> dict[str, Any]:
