@@ -65,10 +65,13 @@ async def test_sessions_and_chats_use_no_more_than_there_is(
         Talker(user, double.script(f"m-{random.getrandbits(64):x}", service), turns=1_000)
         for service in [Service(turns=(Turn(pause=0.005),))] * SESSIONS
     ]
-    async with asyncio.timeout(60):
-        await asyncio.gather(
-            *(talker.talk() for talker in talkers), *(chat(user) for _ in range(CHATS))
-        )
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        for talker in talkers:
+            group.create_task(talker.talk())
+        # Else twenty chats may have used up all of it before a session is open.
+        await asyncio.to_thread(eventually, lambda: double.used() > 0)
+        for _ in range(CHATS):
+            group.create_task(chat(user))
     assert [talker.code for talker in talkers] == [CUT_OFF] * SESSIONS
     used = double.used() + sum(call.used for call in chats.calls())
     eventually(lambda: user.balance()["tokensHeld"] == 0)
