@@ -77,6 +77,9 @@ class Timeouts:
     """For the provider to begin a response that it was asked for."""
     transcribed: float = 30
     """For the transcript of what was said."""
+    heard: float = 1
+    """For the provider to say what it has heard until a session ended; and again for transcripts
+    that are not held by then: they go on without the session."""
     redis_away: float = 30
     """For Redis to come back, before a session that could not hold is closed."""
     ask_redis: float = 1

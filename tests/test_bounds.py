@@ -57,6 +57,7 @@ from server.tenants.prompts import (
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
 from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
+from server.voice.transcripts import TOKENS_A_SECOND, TOKENS_AN_ITEM
 from server.websocket.reading import LEAST_BYTES, MOST_AT_ONCE, MOST_SMALL, SMALL_SECONDS
 from tests.processes import ROOT
 
@@ -129,6 +130,9 @@ STATED = {
         f"**{SECRETS}** of a user may be alive, their sessions' configs {SECRETS_BYTES:,} bytes "
         f"together; of an anonymous user **{ANONYMOUS_SECRETS}**, "
         f"{ANONYMOUS_SECRETS_BYTES:,} bytes together",
+        f"{TOKENS_A_SECOND} tokens a second of what was committed, {TOKENS_AN_ITEM} an item",
+        f"not there after {Timeouts().transcribed:.0f} s",
+        f"The provider has {Timeouts().heard:.0f} s to say what it has heard",
         f"{MOST_SMALL:,} pings, pongs and fragments below {LEAST_BYTES} bytes within "
         f"{SMALL_SECONDS} s",
     ],
