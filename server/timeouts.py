@@ -30,6 +30,8 @@ class Timeouts:
 
     heartbeat: float = 20
     """Between two pings on a WebSocket, and for the pong, or for anything else to come."""
+    unread_messages: float = 35
+    """For an end of a WebSocket to read what was sent to it, to within twice `client_check`."""
 
     wrong_tokens: float = 60
     """For which wrong admin tokens are counted, by client, and then told."""

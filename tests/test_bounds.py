@@ -132,6 +132,8 @@ STATED = {
         f"{ANONYMOUS_SECRETS_BYTES:,} bytes together",
         f"{TOKENS_A_SECOND} tokens a second of what was committed, {TOKENS_AN_ITEM} an item",
         f"not there after {Timeouts().transcribed:.0f} s",
+        f"pinged every {Timeouts().heartbeat:.0f} s",
+        f"or reads nothing for {Timeouts().unread_messages:.0f} s",
         f"The provider has {Timeouts().heard:.0f} s to say what it has heard",
         f"{MOST_SMALL:,} pings, pongs and fragments below {LEAST_BYTES} bytes within "
         f"{SMALL_SECONDS} s",
