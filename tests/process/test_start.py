@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -48,6 +49,15 @@ BAD_VALUES = {
     "RECAPTCHA_URL": "https://recaptcha.example/site verify",
     "STRIPE_URL": "http://localhost:4000",
 }
+
+# The supervisor then does nothing but to tell.
+WHETHER_IT_COLLECTS = """
+import gc
+from server.__main__ import main
+from server.process.supervisor import Supervisor
+Supervisor.run = lambda _: print(gc.isenabled())
+main()
+"""
 
 Fails = Callable[..., tuple[int, str]]
 
@@ -224,3 +234,11 @@ def test_the_log_says_that_administration_is_closed(tmp_path: Path, valkey: Valk
     with Server(tmp_path / "out", REDIS_URL=valkey.url, ADMIN_TOKEN="") as server:
         assert "[WARN] ADMIN_TOKEN is not set" in server.text()
         assert httpx.get(f"{server.url}/tenants", headers=ADMIN).status_code == 401
+
+
+def test_garbage_is_collected_once_all_is_imported(valkey: Valkey, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WHETHER_IT_COLLECTS]
+    settings = {"REDIS_URL": valkey.url, "PORT": "0"}
+    with Process(command, settings, tmp_path / "out") as process:
+        assert process.wait() == 0
+        assert process.text().endswith("\nTrue\n")
