@@ -1,5 +1,6 @@
 """One Valkey and one server (two workers) for all tests that do not break them."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from itertools import cycle
 
@@ -13,6 +14,17 @@ from tests.processes import Server, Valkey
 from tests.redis_link import RedisLink
 
 _networks = cycle(range(1, 255))
+
+
+def pytest_collection() -> None:
+    # Collecting makes half a million objects, which stay: to look for garbage among them, again and
+    # again, takes a third of its time.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
