@@ -3,6 +3,8 @@ PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
+# Most stages import the same tests: what one has compiled the next need not, whatever is set here.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
 	test-generators test-browsers test-identity test-voice load soak check image bench lock clean
