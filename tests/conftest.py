@@ -6,12 +6,17 @@ from itertools import cycle
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from server.store.store import Store
 from tests.api import Api
 from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
 from tests.redis_link import RedisLink
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")
 
 _networks = cycle(range(1, 255))
 
