@@ -9,10 +9,11 @@ from pathlib import Path
 import httpx
 import yaml
 
-from tests.processes import ROOT, START_SECONDS, Process, eventually, free_port
+from tests.alone import BUILD, alone
+from tests.processes import START_SECONDS, Process, eventually, free_port
 
 CLIENT = {"client_id": "app", "client_secret": "secret"}
-_ENVIRONMENT = ROOT / "build" / "nanoidp"
+_ENVIRONMENT = BUILD / "nanoidp"
 _LOCK = Path(__file__).parent / "nanoidp.txt"
 _SECONDS = 600
 
@@ -20,11 +21,13 @@ _SECONDS = 600
 def program() -> str:
     """nanoidp, in an environment of its own, made once for each nanoidp.txt."""
     done = _ENVIRONMENT / "installed.txt"
-    if not done.exists() or done.read_bytes() != _LOCK.read_bytes():
-        _run(sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENT))
-        pip = [str(_ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "-q"]
-        _run(*pip, "--disable-pip-version-check", "--no-deps", "-r", str(_LOCK))
-        done.write_bytes(_LOCK.read_bytes())
+    with alone("nanoidp"):
+        if not done.exists() or done.read_bytes() != _LOCK.read_bytes():
+            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(_ENVIRONMENT))
+            pip = [sys.executable, "-m", "pip", "--python", str(_ENVIRONMENT / "bin" / "python")]
+            options = ["-q", "--disable-pip-version-check", "--no-deps"]
+            _run(*pip, "install", *options, "-r", str(_LOCK))
+            done.write_bytes(_LOCK.read_bytes())
     return str(_ENVIRONMENT / "bin" / "nanoidp")
 
 
