@@ -65,12 +65,16 @@ class Billing:
         no tokens left, and would buy some. Raises InvalidApiKey, TooManyRequests."""
         return (await self._meter.check(who, "charge", 0, admits=True)).rate
 
-    async def take_event(self, tenant: Tenant, body: bytes, signature: str, now: float) -> Outcome:
-        """Of Stripe's; `now` in seconds. Raises InvalidSignature, InvalidJson, NotApplied."""
+    def webhook_secrets(self, tenant: Tenant) -> Sequence[str]:
+        """That events are signed with. Raises BillingNotConfigured."""
         stripe = tenant.config.auth.stripe
         if stripe is None or not stripe.webhook_secrets:
             raise BillingNotConfigured
-        if not is_signed(body, signature, stripe.webhook_secrets, now):
+        return stripe.webhook_secrets
+
+    async def take_event(self, tenant: Tenant, body: bytes, signature: str, now: float) -> Outcome:
+        """Of Stripe's; `now` in seconds. Raises InvalidSignature, InvalidJson, NotApplied."""
+        if not is_signed(body, signature, self.webhook_secrets(tenant), now):
             raise InvalidSignature
         try:
             event = orjson.loads(body)
