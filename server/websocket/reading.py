@@ -14,7 +14,11 @@ from server.websocket.framing import is_between, text_of
 from server.websocket.turns import turns_of
 
 PART_BYTES = 8 * 1024
-"""Read at a time: a frame can be of 6 bytes, and each takes 10 us."""
+"""Read at a time, at most."""
+LEAST_PART_BYTES = 512
+"""Likewise of who sends many small frames: one can be of 6 bytes, and takes 20 us."""
+_MANY = 32
+"""Frames in a part."""
 FREE_BYTES = 64 * 1024
 """Of a message of which some is missing: beyond that it is asked whether there is room."""
 _NOTHING = memoryview(b"")
@@ -36,6 +40,7 @@ class Reading(asyncio.Protocol):
         "_left",
         "_loop",
         "_message",
+        "_part_bytes",
         "_transport",
         "_turns",
         "_waiting",
@@ -61,6 +66,7 @@ class Reading(asyncio.Protocol):
         """Is read, and not told."""
         self._message = bytearray()
         """The fragments until now."""
+        self._part_bytes = LEAST_PART_BYTES
         self._is_paused = False
         self._is_due = False
         self._is_deaf = False
@@ -72,11 +78,12 @@ class Reading(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_paused or self._waiting or self._left:  # with TLS it comes all the same
             self._waiting = memoryview(bytes(self._waiting) + data)
-        elif len(data) <= PART_BYTES and not self._turns.is_over:
-            self._read(data)
         else:
-            self._waiting = memoryview(data)
-            self._work()
+            if len(data) <= PART_BYTES and not self._turns.is_over:
+                data = self._read(data)
+            if data:
+                self._waiting = memoryview(data)
+                self._work()
 
     def _later(self) -> None:
         if not self._is_due:
@@ -85,20 +92,21 @@ class Reading(asyncio.Protocol):
 
     def _work_later(self) -> None:
         self._is_due = False
-        self._work()
+        self._work(is_its_turn=True)
 
-    def _work(self) -> None:
+    def _work(self, is_its_turn: bool = False) -> None:
         """Reads what waits, for a moment; the rest when others have had their turn."""
         while not self._is_paused and (self._left or self._waiting):
-            if self._turns.is_over:
+            if self._turns.is_over and not is_its_turn:  # in its own it always comes forward
                 self._pause_transport()
                 self._later()
                 return
+            is_its_turn = False
             if self._left:
                 self._tell(self._left.popleft())
             else:
-                part, self._waiting = self._waiting[:PART_BYTES], self._waiting[PART_BYTES:]
-                self._read(bytes(part))
+                part = bytes(self._waiting[:PART_BYTES])
+                self._waiting = self._waiting[len(part) - len(self._read(part)) :]
         if self._is_paused:
             return
         self._waiting = _NOTHING  # an empty part of what has come would keep all of it
@@ -113,13 +121,21 @@ class Reading(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
-    def _read(self, data: bytes) -> None:
+    def _read(self, data: bytes) -> bytes:
+        """As much as its turn is long, but some of it; returns what is left."""
+        if is_between(self._frames):
+            given, data = len(data), self._read_texts(data)
+            if not data or self._is_paused or (len(data) < given and self._turns.is_over):
+                return data
+        size = self._part_bytes
+        self._read_frames(data[:size])
+        return data[size:]
+
+    def _read_frames(self, data: bytes) -> None:
         frames = self._frames
-        if is_between(frames):
-            data = self._read_texts(data)
-            if not data:
-                return
         frames.receive_data(data)
+        is_many = len(frames.writes) + len(frames.events) > _MANY
+        self._part_bytes = LEAST_PART_BYTES if is_many else min(2 * self._part_bytes, PART_BYTES)
         if frames.writes:
             self._answer()
         if frames.events:
@@ -134,9 +150,9 @@ class Reading(asyncio.Protocol):
             self._keep(len(self._message) + len(frames.reader.buffer))
 
     def _read_texts(self, data: bytes) -> bytes:
-        """Tells the usual messages that it begins with; returns what is behind them."""
+        """Tells the usual messages that it begins with, for a moment; returns what is behind."""
         frames, begin = self._frames, 0
-        while frames.state is OPEN and not self._is_paused:
+        while frames.state is OPEN and not self._is_paused and not self._turns.is_over:
             found = text_of(data, begin, not self._is_clients)
             if found is None:
                 break

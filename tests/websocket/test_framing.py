@@ -15,7 +15,8 @@ from websockets.server import ServerProtocol
 from websockets.uri import parse_uri
 from websockets.utils import apply_mask
 
-from server.websocket.reading import Reading
+from server import turns
+from server.websocket.reading import LEAST_PART_BYTES, Reading
 from tests.processes import until
 from tests.websocket.ends import End, with_client
 
@@ -169,3 +170,12 @@ def test_usual_messages_are_read_without_websockets() -> None:
         assert end.told.texts == [text, text]
 
     with_client(test)
+
+
+async def test_of_tiny_frames_a_few_are_read_in_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is answered, and takes longer than many a message."""
+    monkeypatch.setattr(turns, "TURN_SECONDS", 0)
+    ours, pings = _Told(_server()), 1_300
+    ours.data_received(b"\x89\x80\0\0\0\0" * pings)
+    assert 0 < len(ours.answers) <= LEAST_PART_BYTES // 6 + 1
+    await until(lambda: len(ours.answers) == pings)
