@@ -3,6 +3,7 @@
 import re
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from websockets.utils import accept_key
@@ -13,9 +14,10 @@ _KEY = re.compile(r"sec-websocket-key: *(\S+)", re.IGNORECASE)
 
 
 class Handshaking(Acceptor):
-    """Sends `answer`, when something has come after that `then`, and takes whatever comes."""
+    """Sends `answer`, when something has come after that what is in `then`, and takes whatever
+    comes."""
 
-    def __init__(self, answer: bytes, then: bytes = b"") -> None:
+    def __init__(self, answer: bytes, then: Callable[[], Iterable[bytes]] = tuple) -> None:
         super().__init__()
         self._answer = answer
         self._then = then
@@ -28,7 +30,8 @@ class Handshaking(Acceptor):
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection.sendall(self.answer_to(connection.recv(65536).decode()))
             connection.recv(65536)
-            connection.sendall(self._then)
+            for piece in self._then():
+                connection.sendall(piece)
             while connection.recv(65536):
                 pass
 

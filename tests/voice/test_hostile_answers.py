@@ -38,7 +38,7 @@ def test_a_large_one_is_not_waited_for(http: httpx.Client, answer: bytes) -> Non
 def test_what_comes_with_it_is_read_in_turn(http: httpx.Client) -> None:
     created, updated = (frame_of(text.encode(), is_clients=False) for text in (CREATED, UPDATED))
     with (
-        Accepting(PONGS + created + PONGS, updated) as provider,
+        Accepting(PONGS + created + PONGS, lambda: [updated]) as provider,
         talk(user_at(http, provider.url)) as connection,
     ):
         next_event(connection, "session.created")
