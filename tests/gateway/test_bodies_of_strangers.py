@@ -1,8 +1,9 @@
 """Bodies of those whom nobody knows: they take no room from those who are known."""
 
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -10,6 +11,8 @@ import pytest
 
 from tests.api import Api, config
 from tests.gateway.uploads import CONTINUE, MIB
+from tests.processes import Server
+from tests.raw import connect
 
 KIB = 1024
 EVENT = 256 * KIB
@@ -89,3 +92,19 @@ def test_a_notice_is_small(client: httpx.Client) -> None:
     api = Api.new_tenant(client, config() | apple)
     reply = api.post("/auth/apple/notifications", {"payload": "x" * 40_000})
     assert reply.status_code == 413
+
+
+def test_requests_that_are_sent_ahead_wait_outside(selling: Api, gateway: Server) -> None:
+    """Each has a body, after which the connection is read on."""
+    head = f"POST /{selling.tenant_id}/stripe/webhook HTTP/1.1\r\nHost: x\r\nContent-Length: 2"
+    burst = f"{head}\r\n\r\n{{}}".encode() * 1_000
+    memory, until = gateway.resident(), time.monotonic() + 1
+    with connect(gateway.url) as connection:
+        connection.settimeout(0.01)
+        left = memoryview(burst)
+        while time.monotonic() < until:
+            with suppress(TimeoutError):
+                left = left[connection.send(left) :] or memoryview(burst)
+            with suppress(TimeoutError):
+                connection.recv(65536)
+        assert gateway.resident() - memory < 15 * MIB
