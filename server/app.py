@@ -149,8 +149,10 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
     sessions = Sessions(store, settings.user_ttl_ms, ledger_size)
     names, deletion = Names(), Deletion(store, ledger_size)
     upstream = Upstream(names, settings.allow_private_upstreams, timeouts)
+    stripe = StripeAccounts(upstream, settings.stripe_url, timeouts.stripe)
     tenants_, holding = Tenants(store, names, settings.allow_private_upstreams), Holding(timeouts)
-    timed = {"ultravox": Ultravox(upstream)}
+    reply_room = Room(REPLIES_BYTES, SMALL_REPLY_BYTES)
+    timed = {"ultravox": Ultravox(upstream, reply_room.portion)}
     following = Following(store, tenants_, meter, leases, holding, timed, ledger_size)
     services = Services(
         settings=settings,
@@ -159,7 +161,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         leases=leases,
         holding=holding,
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
-        reply_room=Room(REPLIES_BYTES, SMALL_REPLY_BYTES),
+        reply_room=reply_room,
         places=Places(),
         calls=Calls(store, following, holding, timed, settings.public_url),
         upstream=upstream,
@@ -184,10 +186,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         wrong_tokens=WrongTokens(timeouts.wrong_tokens),
         faults=FaultRates(),
         tenants=tenants_,
-        billing=Billing(
-            Payments(store, ledger_size),
-            StripeAccounts(upstream, settings.stripe_url, timeouts.stripe),
-        ),
+        billing=Billing(Payments(store, ledger_size), stripe, meter),
         ping_redis=store.ping,
         is_alive=store.is_alive,
         timeouts=timeouts,

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from time import monotonic
 
-TURN_SECONDS = 0.01
+TURN_SECONDS = 0.003
 """In each turn of the loop; then nothing more is begun that could take long."""
 
 

@@ -17,6 +17,7 @@ from server.blueprints.keys import (
 )
 from server.blueprints.request import IDEMPOTENCY_KEY
 from server.blueprints.start import LONGEST_STATE
+from server.blueprints.stripe_events import OF_EVENTS
 from server.errors import MOST_DETAILS, PayloadTooLarge
 from server.gateway.room import (
     REPLIES_BYTES,
@@ -84,7 +85,8 @@ STATED = {
         f"the first {MOST_DETAILS} faults",
         f"larger than {OF_OTHERS.size // MIB} MiB, of a provider call {OF_CALLS.size // MIB} MiB, "
         f"of a login with a challenge or a code {SMALL_BYTES // KIB} KiB, of a sign-in "
-        f"{sign_in.MOST_BYTES // KIB} KiB",
+        f"{sign_in.MOST_BYTES // KIB} KiB, as of a notice of Apple's, of an event of Stripe's "
+        f"{OF_EVENTS.size // KIB} KiB",
         f"or not within {Timeouts().login_provider:.0f} s",
         f"{OF_OTHERS.values:,} values, of a provider call {OF_CALLS.values:,}",
         f"{HOLDS} open holds; {KEYS:,} kept `Idempotency-Key`s, an anonymous user's "

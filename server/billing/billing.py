@@ -17,6 +17,8 @@ from server.billing.refresh import Refresh
 from server.billing.signature import is_signed
 from server.errors import InvalidJson
 from server.identity.errors import RecentLoginRequired
+from server.metering.meter import Meter
+from server.metering.results import Rate
 from server.tenants.tenants import Tenant
 from server.who import Who
 
@@ -34,12 +36,21 @@ class Overview(NamedTuple):
     packs: Sequence[tuple[str, int]]
 
 
+class Page(NamedTuple):
+    """To pay on, until `expires_at` (seconds); `rate` is the user's, which has counted it."""
+
+    url: str
+    expires_at: int
+    rate: Rate
+
+
 class Billing:
     """Raises BillingNotConfigured for a tenant that sells nothing; BillingFailed, BillingTimeout
     where Stripe must be asked; Unavailable and Unreadable as Meter does."""
 
-    def __init__(self, payments: Payments, accounts: StripeAccounts) -> None:
+    def __init__(self, payments: Payments, accounts: StripeAccounts, meter: Meter) -> None:
         self._payments = payments
+        self._meter = meter
         self._accounts = accounts
         self._refresh = Refresh(payments)
         self._events = Events(self._refresh)
@@ -49,12 +60,21 @@ class Billing:
         catalog = Catalog(tenant.config)
         return self._accounts.of(tenant.tenant_id, catalog.api_key), catalog
 
-    async def take_event(self, tenant: Tenant, body: bytes, signature: str, now: float) -> Outcome:
-        """Of Stripe's; `now` in seconds. Raises InvalidSignature, InvalidJson, NotApplied."""
+    async def _count(self, who: Who) -> Rate:
+        """As one request of the user's, which has Stripe asked several times; also of one who has
+        no tokens left, and would buy some. Raises InvalidApiKey, TooManyRequests."""
+        return (await self._meter.check(who, "charge", 0, admits=True)).rate
+
+    def webhook_secrets(self, tenant: Tenant) -> Sequence[str]:
+        """That events are signed with. Raises BillingNotConfigured."""
         stripe = tenant.config.auth.stripe
         if stripe is None or not stripe.webhook_secrets:
             raise BillingNotConfigured
-        if not is_signed(body, signature, stripe.webhook_secrets, now):
+        return stripe.webhook_secrets
+
+    async def take_event(self, tenant: Tenant, body: bytes, signature: str, now: float) -> Outcome:
+        """Of Stripe's; `now` in seconds. Raises InvalidSignature, InvalidJson, NotApplied."""
+        if not is_signed(body, signature, self.webhook_secrets(tenant), now):
             raise InvalidSignature
         try:
             event = orjson.loads(body)
@@ -88,17 +108,22 @@ class Billing:
             )
         return await self.overview(tenant, who)
 
-    async def checkout(self, tenant: Tenant, who: Who, wanted: Wanted) -> tuple[str, int]:
-        """The page to pay on, and until when (seconds) it is there.
+    async def checkout(self, tenant: Tenant, who: Who, wanted: Wanted) -> Page:
+        """The page to pay on.
 
-        Raises InvalidApiKey, LoginRequired, PaymentDisputed, AlreadySubscribed, KeyReused, Invalid.
+        Raises InvalidApiKey, TooManyRequests, LoginRequired, PaymentDisputed, AlreadySubscribed,
+        KeyReused, Invalid.
         """
         account, catalog = self._of(tenant)
-        return await self._checkout.open(account, catalog, who, wanted)
+        rate = await self._count(who)
+        return Page(*await self._checkout.open(account, catalog, who, wanted), rate)
 
     async def end(self, tenant: Tenant, who: Who) -> None:
         """Ends what a user pays for that is about to be deleted; nothing where the tenant sells
-        nothing, or the user has never bought. Raises InvalidApiKey, RecentLoginRequired."""
+        nothing, or the user has never bought.
+
+        Raises InvalidApiKey, RecentLoginRequired, TooManyRequests.
+        """
         stripe = tenant.config.auth.stripe
         if stripe is None or not stripe.api_key:
             return
@@ -107,18 +132,20 @@ class Billing:
             return
         if customer.must_sign_in:
             raise RecentLoginRequired
+        await self._count(who)
         account, _ = self._of(tenant)
         # First what could still be paid: it would be nobody's.
         await self._checkout.expire_all(account, customer.customer_id)
         for each in await account.newest("subscriptions", customer=customer.customer_id):
             await account.delete(f"subscriptions/{id_of(each)}")
 
-    async def portal(self, tenant: Tenant, who: Who, return_url: str) -> str:
+    async def portal(self, tenant: Tenant, who: Who, return_url: str) -> tuple[str, Rate]:
         """Stripe's page where a customer changes what it has bought.
 
-        Raises InvalidApiKey, NoCustomer, RecentLoginRequired.
+        Raises InvalidApiKey, TooManyRequests, NoCustomer, RecentLoginRequired.
         """
         account, _ = self._of(tenant)
+        rate = await self._count(who)
         customer = await self._payments.customer(who)
         if not customer.customer_id:
             raise NoCustomer
@@ -128,4 +155,4 @@ class Billing:
         session = await account.post(
             "billing_portal/sessions", customer=customer.customer_id, **back
         )
-        return str(session["url"])
+        return str(session["url"]), rate

@@ -6,7 +6,9 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypedDict
 
+from server.blueprints.body import KIB
 from server.blueprints.request import Request, refuse, reply
+from server.blueprints.sign_in import MOST_BYTES
 from server.blueprints.whole import whole
 from server.identity.errors import LoginNotConfigured
 from server.login_providers.errors import (
@@ -41,7 +43,8 @@ class Received(TypedDict):
         about="For Apple's servers: the Server-to-Server Notification Endpoint of an app group. "
         "Who has revoked its consent loses all API keys, and is the same user when it signs in "
         "again. Of whose Apple account is deleted the identity goes, and the user if it has no "
-        "other. What is older than the last login with that account changes nothing.",
+        "other. What is older than the last login with that account changes nothing. At most "
+        f"{MOST_BYTES // KIB} KiB.",
         body=Notice,
         refusals=[
             InvalidNotification,
@@ -55,7 +58,7 @@ async def hear(request: Request, tenant_id: TenantId) -> JsonReply[Received]:
     services, client = request.services, request.tenant.config.auth.apple_oauth
     if client is None or client.client_id is None:
         raise LoginNotConfigured
-    body = await request.read_object(Notice)
+    body = await request.read_object(Notice, MOST_BYTES)
     payload = body.get("payload")
     if not isinstance(payload, str):
         refuse({"path": "payload", "message": "must be a text"})

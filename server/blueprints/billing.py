@@ -22,6 +22,7 @@ from server.blueprints.request import IDEMPOTENCY_KEY, Request, refuse, reply
 from server.errors import KeyReused, Overloaded, TooManyRequests
 from server.identity.errors import RecentLoginRequired
 from server.metering.results import iso_time
+from server.openapi.headers import RATE
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId, Time
 from server.replies import JsonReply
@@ -137,13 +138,18 @@ async def sync(request: Request, tenant_id: TenantId) -> JsonReply[Bought]:
     ctx_doc=Doc(
         "Billing",
         "A page to buy a plan or a pack on",
-        [Answer("the page", status=201)],
+        [Answer("the page", status=201, headers=RATE)],
         about="Of users who have signed in. Price and tokens are the tenant's. What is paid is "
-        "credited when Stripe says so, not when the user comes back.",
+        "credited when Stripe says so, not when the user comes back. One request of the rate "
+        "limit, whatever the balance is.",
         credential="user",
         parameters=[IDEMPOTENCY_KEY],
         body=Purchase,
-        refusals=[*_AT_STRIPE, LoginRequired, AlreadySubscribed, PaymentDisputed, KeyReused],
+        refusals=[
+            *(*_AT_STRIPE, LoginRequired, AlreadySubscribed, PaymentDisputed),
+            *(KeyReused, TooManyRequests),
+        ],
+        rated=True,
     ),
 )
 async def check_out(request: Request, tenant_id: TenantId) -> JsonReply[PageToPay]:
@@ -158,8 +164,9 @@ async def check_out(request: Request, tenant_id: TenantId) -> JsonReply[PageToPa
     cancel_url = (auth.stripe and auth.stripe.cancel_url) or success_url
     wanted = Wanted(plan, pack, success_url, cancel_url, once)
     with request.services.places.place(tenant_id):
-        url, expires_at = await request.services.billing.checkout(request.tenant, who, wanted)
-    return reply({"url": url, "expiresAt": iso_time(expires_at * 1_000)}, 201)
+        page = await request.services.billing.checkout(request.tenant, who, wanted)
+    made: PageToPay = {"url": page.url, "expiresAt": iso_time(page.expires_at * 1_000)}
+    return reply(made, 201, page.rate.headers())
 
 
 @blueprint.post(
@@ -168,13 +175,14 @@ async def check_out(request: Request, tenant_id: TenantId) -> JsonReply[PageToPa
     ctx_doc=Doc(
         "Billing",
         "A page to change or cancel what was bought on",
-        [Answer("the page", status=201)],
+        [Answer("the page", status=201, headers=RATE)],
         about="With a key with which a login had to do within the last hour: a copied key must not "
-        "lead to a page that outlives it.",
+        "lead to a page that outlives it. One request of the rate limit.",
         credential="user",
         body=Return,
         body_required=False,
-        refusals=[*_AT_STRIPE, NoCustomer, RecentLoginRequired],
+        refusals=[*_AT_STRIPE, NoCustomer, RecentLoginRequired, TooManyRequests],
+        rated=True,
     ),
 )
 async def open_portal(request: Request, tenant_id: TenantId) -> JsonReply[PortalPage]:
@@ -182,8 +190,8 @@ async def open_portal(request: Request, tenant_id: TenantId) -> JsonReply[Portal
     body = await request.read_object(Return)
     back = _return_url(request.tenant.config.auth, _text(body, "returnUrl"), must=False)
     with request.services.places.place(tenant_id):
-        url = await request.services.billing.portal(request.tenant, who, back)
-    return reply({"url": url}, 201)
+        url, rate = await request.services.billing.portal(request.tenant, who, back)
+    return reply({"url": url}, 201, rate.headers())
 
 
 def _text(body: dict[str, Any], name: str) -> str:

@@ -87,9 +87,11 @@ async def _read_uncounted(stream: StrictHttp) -> bytearray:
 
 
 def _read_on(stream: StrictHttp) -> None:
-    """Sanic stops reading when much is waiting, and would not notice that the client goes."""
+    """Sanic stops reading when much is waiting, and would not notice that the client goes. Unless
+    much still is, of requests that were sent ahead: those could fill the memory."""
     transport = stream.protocol.transport
-    if transport is not None and not transport.is_reading():
+    is_little = len(stream.recv_buffer) <= stream.protocol.app.config.REQUEST_BUFFER_SIZE
+    if is_little and transport is not None and not transport.is_reading():
         transport.resume_reading()
 
 

@@ -148,7 +148,6 @@ async def hang_up_call(request: Request, tenant_id: TenantId, call_id: CallId) -
 
 @blueprint.post(
     "/callbacks/<token>",
-    stream=True,
     ctx_doc=Doc(
         "Gateway",
         "Hear that a call by voice has changed",
@@ -157,8 +156,6 @@ async def hang_up_call(request: Request, tenant_id: TenantId, call_id: CallId) -
     ),
 )
 async def hear_of_call(request: Request, tenant_id: TenantId, token: Token) -> Reply:
-    with suppress(Refusal):
-        await request.read_any_object()
     with suppress(Refusal):
         await request.services.calls.heed(tenant_id, token)
     return Reply(status=204)

@@ -178,11 +178,11 @@ async def log_out(request: Request, tenant_id: TenantId) -> Reply:
         [Answer("the user is gone, and its keys, balance and ledger with it", status=204)],
         about="Its keys are refused at once. If the user has an identity, a login within the last "
         "hour must have come with this key, or have been answered with it. What it subscribes to "
-        "ends first; if Stripe fails at that, nothing is deleted. Who signs in with the identity "
-        "again is a new user, without free tokens.",
+        "ends first, which is one request of the rate limit; if Stripe fails at that, nothing is "
+        "deleted. Who signs in with the identity again is a new user, without free tokens.",
         credential="user",
         body=DeleteMe,
-        refusals=[RecentLoginRequired, BillingFailed, BillingTimeout],
+        refusals=[RecentLoginRequired, BillingFailed, BillingTimeout, TooManyRequests],
     ),
 )
 async def delete_me(request: Request, tenant_id: TenantId) -> Reply:

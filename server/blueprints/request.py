@@ -38,7 +38,8 @@ from server.services import Services
 from server.tenants.tenants import Tenant
 from server.who import Ref, Who
 
-_ADMINISTRATOR = Who("", "", "")
+_STRANGERS, _ADMINISTRATORS = " strangers", " administrators"
+"""What no tenant is called: who shares the room for bodies as if they were one."""
 GONE = 499
 """The status that the metrics have for a request whose client left before the reply, as nginx has
 in its log."""
@@ -67,6 +68,8 @@ class Request(StrictRequest):
     """Of a `/:tenantId/...` route, as loaded by the middleware; else there is none."""
     user: Who | None = None
     """Whose API key came, once `who` has found that."""
+    is_administrators = False
+    """The admin token came, as `require_admin` has found."""
 
     @property
     def services(self) -> Services:
@@ -163,6 +166,7 @@ class Request(StrictRequest):
         expected = settings.admin_token.encode()
         given = self.bearer().encode(errors="surrogateescape")
         if expected and hmac.compare_digest(given, expected):
+            self.is_administrators = True
             return
         if not given:  # which guesses nothing
             raise InvalidAdminToken
@@ -195,8 +199,7 @@ class Request(StrictRequest):
 
     async def read_any_object(self, most: int = body.OF_OTHERS.size) -> dict[str, Any]:
         """The body, an object; an empty body is `{}`. Raises InvalidJson, TooComplex."""
-        who = self.user or _ADMINISTRATOR
-        return await body.read_small(self.http, self.services.request_room, who, most)
+        return await body.read_small(self.http, self.services.request_room, self.sender, most)
 
     def read_query(self) -> dict[str, str]:
         """Raises BadRequest."""
@@ -207,11 +210,22 @@ class Request(StrictRequest):
         kind, _, _ = self.headers.getone("content-type", "").partition(";")
         if kind.strip().lower() != "application/x-www-form-urlencoded":
             raise BadRequest
-        text = await body.read_form(self.http, self.services.request_room, _ADMINISTRATOR)
+        text = await body.read_form(self.http, self.services.request_room, self.sender)
         try:
             return fields_of(text.decode("ascii"))
         except UnicodeDecodeError:
             raise BadRequest from None
+
+    @property
+    def sender(self) -> Who:
+        """Whose share of the room for bodies this one takes. Of those whom nobody knows each client
+        is a user: so none of them keeps out all others, and all of them no administrator."""
+        if self.user is not None:
+            return self.user
+        if self.is_administrators:
+            return Who(_ADMINISTRATORS, "", "")
+        client = client_network(self, self.services.settings) or self.ip
+        return Who(_STRANGERS, f"{_STRANGERS} {client}", "")
 
     @property
     def http(self) -> StrictHttp:

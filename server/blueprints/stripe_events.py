@@ -65,9 +65,10 @@ class Received(TypedDict):
 )
 @counts_refusals(stripe_event_answered)
 async def take_event(request: Request, tenant_id: TenantId) -> JsonReply[Received]:
-    services, now = request.services, time()
+    services, now, sender = request.services, time(), request.sender
+    services.billing.webhook_secrets(request.tenant)  # else nothing of it is read
     signatures = request.headers.getall("stripe-signature", [])
-    with services.request_room.portion(tenant_id, "") as portion:
+    with services.request_room.portion(sender.tenant_id, sender.user_id) as portion:
         text = bytes(await body.read(request.http, OF_EVENTS, portion))
         signature = signatures[0] if len(signatures) == 1 else ""
         with services.places.place(tenant_id):

@@ -8,15 +8,17 @@ its settle removes, decides that it is charged once.
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from time import time
 
 from server import metrics
-from server.errors import InvalidApiKey, InvalidTenant, Unavailable, Unreadable
+from server.errors import InvalidApiKey, InvalidTenant, Overloaded, Unavailable, Unreadable
 from server.metering.holding import Holding
 from server.metering.leases import Leases
 from server.metering.limited import LimitedMeter
 from server.metering.meter import Meter
+from server.places import Places
 from server.providers.errors import ProviderError, ProviderRefused
 from server.store import keys
 from server.store.status import Status
@@ -31,6 +33,9 @@ from server.timed.work import AT_ONCE, WorkList
 
 log = logging.getLogger(__name__)
 
+MOST_LOOKS = 180
+"""At a time. A silent provider keeps each for 10 s or more, and its tenant must leave others some:
+what finds no place is due again when its lease is over."""
 _UNREADABLE_SECONDS = 30
 """Until that is told again, and looked at."""
 
@@ -57,6 +62,8 @@ class Following:
         self._providers = providers
         self._ledger_size = ledger_size
         self._task: asyncio.Task[None] | None = None
+        self._places = Places(MOST_LOOKS)
+        self._looks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(keep_going(self._step, "Looking after calls"))
@@ -64,8 +71,10 @@ class Following:
     async def close(self) -> None:
         """Whatever is under way another worker does again."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            under_way = [self._task, *self._looks]
+            for task in under_way:
+                task.cancel()
+            await asyncio.wait(under_way)
 
     async def _step(self) -> None:
         names: list[Name] = []
@@ -76,14 +85,30 @@ class Following:
         except Unreadable as error:
             log.error("The list of calls cannot be read: %s", error.reason)
             await asyncio.sleep(_UNREADABLE_SECONDS)
-        outcomes = await asyncio.gather(*map(self._look, names), return_exceptions=True)
-        for name, outcome in zip(names, outcomes, strict=True):
-            if isinstance(outcome, Unreadable):
-                log.error("Call %s cannot be settled: %s", name.call_id, outcome.reason)
-            elif isinstance(outcome, Exception) and not isinstance(outcome, Unavailable):
-                log.error("Looking at call %s failed", name.call_id, exc_info=outcome)
+        for name in names:
+            with suppress(Overloaded):
+                self._begin(name)
         if len(names) < AT_ONCE:
             await asyncio.sleep(self._holding.timeouts.timed_look)
+
+    def _begin(self, name: Name) -> None:
+        """Looks at it, beside others. Raises Overloaded."""
+        self._places.take(name.tenant_id)
+        task = asyncio.create_task(self._look_in_place(name))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+
+    async def _look_in_place(self, name: Name) -> None:
+        try:
+            await self._look(name)
+        except Unreadable as error:
+            log.error("Call %s cannot be settled: %s", name.call_id, error.reason)
+        except Unavailable:
+            pass
+        except Exception:
+            log.exception("Looking at call %s failed", name.call_id)
+        finally:
+            self._places.leave(name.tenant_id)
 
     async def _look(self, name: Name) -> None:
         try:

@@ -3,21 +3,28 @@
 Sources: https://docs.ultravox.ai/api-reference/calls
 """
 
+import asyncio
 import re
+from collections.abc import Callable
 from datetime import datetime
 from time import time
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
 from server.providers import refusals
 from server.providers.errors import ProviderError, ProviderRefused, ProviderTimeout
+from server.structure import structure_of
 from server.timed.provider import Account, Bill, Made, State, Wanted
 from server.upstream.client import Upstream
 from server.upstream.errors import TimedOut, UpstreamError
+from server.upstream.response import Response
 
 _MOST_BYTES = 1024 * 1024
+_MOST_VALUES, _MOST_DEPTH = 20_000, 128
+_CALLS = " calls"
+"""With its tenant behind it, what no user is called: all its calls share the room of one."""
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECONDS = re.compile(r"([0-9]{1,9})(\.[0-9]+)?s")
 _LONGEST_URL = 4096
@@ -27,12 +34,23 @@ _FREE = ("BILLING_STATUS_FREE_ZERO_EFFECTIVE_DURATION", "BILLING_STATUS_FREE_SYS
 _OPEN = ("BILLING_STATUS_PENDING", "BILLING_STATUS_UNSPECIFIED", None)
 
 
+class Portion(Protocol):
+    """What one reply has of the room."""
+
+    def resize(self, size: int) -> bool:
+        """Whether it may take so many bytes."""
+
+    def leave(self) -> None: ...
+
+
 class Ultravox:
     join_seconds = 30
     step = 6
 
-    def __init__(self, upstream: Upstream) -> None:
+    def __init__(self, upstream: Upstream, portion: Callable[[str, str], Portion]) -> None:
+        """`portion` makes one of the room for replies, for a tenant and one of its users."""
         self._upstream = upstream
+        self._portion = portion
 
     async def make(self, account: Account, wanted: Wanted) -> Made:
         value = await self._ask("POST", account, account.url, _request(wanted, self.join_seconds))
@@ -71,24 +89,38 @@ class Ultravox:
         self, method: str, account: Account, url: str, body: Any = None
     ) -> dict[str, Any]:
         """Raises ProviderError, ProviderRefused; what is no object is an empty one."""
-        seconds = self._upstream.timeouts.timed_provider
-        headers = {"x-api-key": account.api_key, "content-type": "application/json"}
-        tenant_id = account.tenant_id
         try:
-            if method == "GET":
-                response = await self._upstream.get(url, headers, seconds, tenant_id)
-            else:
-                sent = orjson.dumps(body)
-                response = await self._upstream.post(
-                    url, headers, sent, seconds=seconds, tenant_id=tenant_id
-                )
-            raw = await response.read(_MOST_BYTES)
+            async with asyncio.timeout(self._upstream.timeouts.timed_provider):
+                response, raw = await self._answer(method, account, url, body)
         except UpstreamError as error:
             _fail(error)
+        except TimeoutError:
+            raise ProviderTimeout from None
+        if structure_of(raw, _MOST_VALUES, _MOST_DEPTH) is None:
+            raise ProviderError("a reply of very many values")
         if not 200 <= response.status < 300:
             raise refusals.of_reply(response.status, response.headers, raw, account.api_key)
         value = refusals.value_of(raw)
         return value if isinstance(value, dict) else {}
+
+    async def _answer(
+        self, method: str, account: Account, url: str, body: Any
+    ) -> tuple[Response, bytes]:
+        """With its body, for which there must be room. Raises UpstreamError."""
+        tenant_id, seconds = account.tenant_id, self._upstream.timeouts.timed_provider
+        headers = {"x-api-key": account.api_key, "content-type": "application/json"}
+        if method == "GET":
+            response = await self._upstream.get(url, headers, seconds, tenant_id)
+        else:
+            sent = orjson.dumps(body)
+            response = await self._upstream.post(
+                url, headers, sent, seconds=seconds, tenant_id=tenant_id
+            )
+        portion = self._portion(tenant_id, f"{_CALLS} {tenant_id}")
+        try:
+            return response, await response.read(_MOST_BYTES, portion.resize)
+        finally:
+            portion.leave()
 
     def _state(self, call: dict[str, Any], is_deleted: bool) -> State:
         joined, ended = _time(call.get("joined")), _time(call.get("ended"))

@@ -23,7 +23,8 @@ from server.voice.tags import MOST_PAIRS
 from server.voice.terms import Need, Terms
 
 MOST_NO_EVENTS = 3
-"""Messages that are no JSON objects, and then the session is closed."""
+"""Messages that are no JSON objects, or too complex to be looked at, and then the session is
+closed: each takes longer than one that is passed on."""
 
 
 class FromClient:
@@ -67,14 +68,14 @@ class FromClient:
     def take(self, text: bytes) -> None:
         """One message."""
         if is_rich(text):
-            self._refuse(TooComplex(), {})
+            self._refuse_no_event(TooComplex())
             return
         try:
             event = orjson.loads(text)
         except orjson.JSONDecodeError:
             event = None
         if type(event) is not dict:
-            self._refuse_no_event()
+            self._refuse_no_event(Unsupported("", "The message is not a JSON object"))
             return
         kind = event.get("type")
         rule = self._rules.get(kind) if type(kind) is str else None
@@ -106,12 +107,12 @@ class FromClient:
     def _refuse(self, refusal: Refusal, event: Event) -> None:
         self._host.tell(events.refused(refusal, _own_id(event.get("event_id"))))
 
-    def _refuse_no_event(self) -> None:
+    def _refuse_no_event(self, refusal: Refusal) -> None:
         self._no_events += 1
         if self._no_events >= MOST_NO_EVENTS:
             self._host.end(NO_EVENTS)
         else:
-            self._refuse(Unsupported("", "The message is not a JSON object"), {})
+            self._refuse(refusal, {})
 
     def _append(self, event: Event) -> None:
         audio = event.get("audio")

@@ -53,7 +53,11 @@ NO_EVENTS = Cause(
     "policy",
     1008,
     "not a JSON object",
-    ("invalid_request_error", "invalid_event", "Several messages were no JSON objects"),
+    (
+        "invalid_request_error",
+        "invalid_event",
+        "Several messages were no JSON objects",
+    ),
 )
 PROVIDER = Cause(
     "provider",

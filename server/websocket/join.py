@@ -16,6 +16,11 @@ MOST_BYTES = 8 * 1024 * 1024
 """Of a message of a provider: some clients take no larger ones."""
 
 
+MOST_ANSWER_BYTES = 16 * 1024
+"""Of an answer to a handshake: a page that says no, of which only a word is wanted."""
+_END_OF_HEAD = b"\r\n\r\n"
+
+
 class NotJoined(Exception):
     """There was no answer, or none that can be read."""
 
@@ -57,22 +62,39 @@ async def join(
     except BaseException:
         line.transport.abort()
         raise
-    return Socket(line, frames, listener, timeouts, memory)
+    return Socket(line._replace(begun=bytes(answer.rest)), frames, listener, timeouts, memory)
 
 
 class _Answer(asyncio.Protocol):
-    """Takes what comes on a connection until the answer to the handshake is there."""
+    """Takes what comes on a connection until the answer to the handshake is there; `rest` is what
+    came behind it, of which nothing is read here: it may take long."""
 
     def __init__(self, line: Line, frames: ClientProtocol) -> None:
         self._line = line
         self._frames = frames
+        self._size = 0
+        self._has_head = False
+        self.rest = bytearray()
         self.came: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
         line.transport.set_protocol(self)
 
     def data_received(self, data: bytes) -> None:
-        if not self.came.done():
-            self._frames.receive_data(data)
-            self._look()
+        self.rest += data
+        if self.came.done():
+            return
+        self._size += len(data)
+        if not self._has_head and (end := self.rest.find(_END_OF_HEAD, 0, MOST_ANSWER_BYTES)) >= 0:
+            self._has_head = True
+            self._read(end + len(_END_OF_HEAD))
+        if self._size > MOST_ANSWER_BYTES:
+            self._end(None)
+        elif self._has_head and self.rest and not self.came.done():
+            self._read(len(self.rest))
+
+    def _read(self, size: int) -> None:
+        data, self.rest = bytes(self.rest[:size]), self.rest[size:]
+        self._frames.receive_data(data)
+        self._look()
 
     def eof_received(self) -> None:
         if not self.came.done():
@@ -86,7 +108,7 @@ class _Answer(asyncio.Protocol):
     def _look(self) -> None:
         first = self._frames.events[0] if self._frames.events else None
         if isinstance(first, Response):
-            del self._frames.events[0]  # those behind it are frames, for the socket
+            del self._frames.events[0]
             self._line.transport.pause_reading()
             self._end(first)
         elif isinstance(self._frames.handshake_exc, InvalidHandshake):

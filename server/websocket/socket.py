@@ -178,12 +178,15 @@ class Socket(Reading):
             self._flush()
 
     def _flush(self) -> None:
-        for data in self._frames.data_to_send():
-            if self._is_lost:
-                return
-            if data:
-                self._transport.write(data)
-            elif self._frames.close_rcvd is not None:
-                self._transport.close()
-            elif self._transport.can_write_eof():
-                self._transport.write_eof()  # closed with bytes unread, it would lose the close
+        written = self._frames.data_to_send()
+        data = b"".join(written)  # pongs can be very many
+        if self._is_lost:
+            return
+        if data:
+            self._transport.write(data)
+        if not written or written[-1]:
+            return
+        if self._frames.close_rcvd is not None:
+            self._transport.close()
+        elif self._transport.can_write_eof():
+            self._transport.write_eof()  # closed with bytes unread, it would lose the close

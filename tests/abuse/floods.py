@@ -4,6 +4,7 @@ import socket
 import time
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from tests.abuse.attackers import MEBIBYTE, UNDER_WAY, Attack, Victim, at_once
 from tests.abuse.heavy_requests import CHAT, members
@@ -43,12 +44,22 @@ def _refused_and_read(victim: Victim) -> None:
     at_once(2, lambda: victim.post(f"/{tenant_id}/charges", key, body))
 
 
-def _pipelined(line: str, count: int, victim: Victim, *, unread: bool = False) -> None:
+def pipelined(
+    line: str,
+    count: int,
+    victim: Victim,
+    *,
+    unread: bool = False,
+    config: dict[str, Any] | None = None,
+    body: str = "",
+) -> None:
     """The same request again and again on a connection, none of whose replies is waited for."""
-    tenant_id = victim.put_tenant()
+    tenant_id = victim.put_tenant(config)
     key = victim.log_in(tenant_id)
-    lines = line.format(tenant=tenant_id).split("|")
-    one = "\r\n".join([lines[0], "Host: x", f"X-API-Key: {key}", *lines[1:], "", ""]).encode()
+    lines = [line.format(tenant=tenant_id), "Host: x", f"X-API-Key: {key}"]
+    if body:
+        lines += [f"Content-Length: {len(body)}"]
+    one = "\r\n".join([*lines, "", body]).encode()
     burst = one * (BURST_BYTES // len(one))
 
     def flood() -> None:
@@ -115,19 +126,19 @@ WRONG = "Authorization: Bearer wrong-token-0123456789"
 ATTACKS = [
     Attack("refusals_unread", _refused, True),
     Attack("refusals_read", _refused_and_read),
-    Attack("pipelined_pages", partial(_pipelined, "GET / HTTP/1.1", 2)),
-    Attack("pipelined_documents", partial(_pipelined, "GET /docs/openapi.json HTTP/1.1", 2)),
+    Attack("pipelined_pages", partial(pipelined, "GET / HTTP/1.1", 2)),
+    Attack("pipelined_documents", partial(pipelined, "GET /docs/openapi.json HTTP/1.1", 2)),
     Attack(
         "documents_unread",
-        partial(_pipelined, "GET /docs/openapi.json HTTP/1.1", 50, unread=True),
+        partial(pipelined, "GET /docs/openapi.json HTTP/1.1", 50, unread=True),
         True,
     ),
-    Attack("pipelined_faults", partial(_pipelined, "GET /nowhere HTTP/1.1", 2)),
-    Attack("pipelined_balances", partial(_pipelined, "GET /{tenant}/balance HTTP/1.1", 2)),
-    Attack("pipelined_logins", partial(_pipelined, "POST /{tenant}/auth/anonymous HTTP/1.1", 2)),
+    Attack("pipelined_faults", partial(pipelined, "GET /nowhere HTTP/1.1", 2)),
+    Attack("pipelined_balances", partial(pipelined, "GET /{tenant}/balance HTTP/1.1", 2)),
+    Attack("pipelined_logins", partial(pipelined, "POST /{tenant}/auth/anonymous HTTP/1.1", 2)),
     Attack(
         "ledgers_unread",
-        partial(_pipelined, "GET /{tenant}/ledger?limit=200 HTTP/1.1", 50, unread=True),
+        partial(pipelined, "GET /{tenant}/ledger?limit=200 HTTP/1.1", 50, unread=True),
     ),
     Attack(
         "guesses_of_the_admin_token",

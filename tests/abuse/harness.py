@@ -87,12 +87,21 @@ class Place:
 @contextmanager
 def place(folder: Path, memory: str = MEMORY, /, **settings: str) -> Iterator[Place]:
     """Two workers, unless `settings` say otherwise; `memory` is what Valkey may take."""
-    defaults = {"WORKERS": "2", "ALLOW_PRIVATE_UPSTREAMS": "1"}
+    defaults = {
+        "WORKERS": "2",
+        "ALLOW_PRIVATE_UPSTREAMS": "1",
+        "PUBLIC_URL": "https://metered.example",
+    }
     with (
         Valkey(folder / "valkey", maxmemory=memory) as valkey,
         peers.upstream(folder) as provider,
         Server(
-            folder / "server", wait=True, REDIS_URL=by_name(valkey.url), **(defaults | settings)
+            folder / "server",
+            wait=True,
+            REDIS_URL=by_name(valkey.url),
+            # What signs people in, and where they pay, says nothing that can be understood.
+            **dict.fromkeys(("GOOGLE_URL", "APPLE_URL", "STRIPE_URL"), provider.url),
+            **(defaults | settings),
         ) as server,
         httpx.Client(base_url=server.url, timeout=30) as client,
     ):
@@ -153,17 +162,18 @@ async def _human(url: str, user: User, chance: random.Random, until: float, seen
     for _ in range(chance.randrange(5)):
         next(todo)
     async with _session(url, user) as session:
-        await asyncio.sleep(chance.random() * PAUSE_SECONDS)
-        while time.monotonic() < until:
+        pause = chance.random() * PAUSE_SECONDS
+        while time.monotonic() + pause < until:
+            await asyncio.sleep(pause)
             method, path, body = next(todo)
             seen.seconds.append(await _request(session, method, path, body, seen.statuses))
-            await asyncio.sleep(chance.uniform(0.5, 1.5) * PAUSE_SECONDS)
+            pause = chance.uniform(0.5, 1.5) * PAUSE_SECONDS
 
 
 async def _human_with_pictures(url: str, user: User, until: float, seen: Seen) -> None:
     body = orjson.dumps(body_of("openai", "x" * LARGE_BYTES))
     async with _session(url, user) as session:
-        while time.monotonic() < until:
+        while time.monotonic() + PAUSE_SECONDS < until:
             took = await _request(session, "POST", "v1/chat/completions", body, seen.large_statuses)
             seen.large.append(took)
             await asyncio.sleep(PAUSE_SECONDS)

@@ -5,12 +5,14 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from tests.abuse import (
+    accounts,
     floods,
     full_redis,
     heavy_requests,
     held_memory,
     hostile_replies,
     silent_names,
+    voice,
 )
 from tests.abuse.attackers import Attack, Victim, attacking
 from tests.abuse.conftest import Tell
@@ -30,6 +32,8 @@ COMMON = [
     *held_memory.ATTACKS,
     *floods.ATTACKS,
     *hostile_replies.ATTACKS,
+    *voice.ATTACKS,
+    *accounts.ATTACKS,
     *full_redis.CONFIGS_OF_OTHERS,
 ]
 ATTACKS = [*COMMON, *full_redis.LOGINS, *silent_names.ATTACKS]

@@ -270,3 +270,7 @@ async def test_an_event_of_very_many_values(api: Api, plain: str, talk: Open, ri
     assert (await one.client.until("error"))["error"]["message"].startswith("Too many values")
     assert len(one.upstream.sent) == 1
     assert one.client.code is None
+    for _ in range(2):
+        one.client.say(orjson.dumps(rich))
+    await one.ending()
+    assert one.client.code == 1008
