@@ -75,6 +75,8 @@ class Wire(Protocol):
     """One operation, for clients that ask for it and endpoints that are asked for it."""
 
     operation: ClassVar[Operation]
+    turns: ClassVar[str]
+    """The member that has what was said."""
     tally: ClassVar[type[Tally]]
 
     def url(self, configured: str) -> str:
@@ -106,6 +108,7 @@ class ChatCompletions:
     """Chat completions, of OpenAI's protocol."""
 
     operation: ClassVar[Operation] = "chat"
+    turns: ClassVar[str] = "messages"
     tally: ClassVar[type[Tally]] = ChatTally
 
     def url(self, configured: str) -> str:
@@ -151,6 +154,7 @@ class Messages:
     """Messages, of Anthropic's protocol."""
 
     operation: ClassVar[Operation] = "messages"
+    turns: ClassVar[str] = "messages"
     tally: ClassVar[type[Tally]] = MessageTally
 
     def url(self, configured: str) -> str:

@@ -16,11 +16,17 @@ from server.tenants.strict import Text
 _OF_THE_GATEWAY = frozenset(
     {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
 )
+_CHAT_PATH = "/chat/completions"
 
 
 class TextEndpoint(Endpoint):
-    """An upstream for chat completions or messages."""
+    """An upstream for chat completions or messages, and for responses if it has these, too."""
 
+    responses_url: Text | None = Field(
+        None,
+        description="of its responses; absent: beside its chat completions at OpenAI's own host, "
+        "elsewhere requests for responses are translated",
+    )
     default_model: Text | None = None
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
@@ -74,7 +80,15 @@ class TextEndpoint(Endpoint):
 
     @cached_property
     def is_of_openai(self) -> bool:
-        return is_host(self.url, "api.openai.com")
+        return any(is_host(url, "api.openai.com") for url in (self.url, self.responses_url))
+
+    @cached_property
+    def url_of_responses(self) -> str | None:
+        """None if it does not speak them."""
+        base = (self.url or "").removesuffix(_CHAT_PATH)
+        if self.responses_url is not None or base == self.url or not self.is_of_openai:
+            return self.responses_url
+        return f"{base}/responses"
 
     @cached_property
     def is_own_host(self) -> bool:
