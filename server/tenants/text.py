@@ -10,18 +10,17 @@ from pydantic import Field, field_validator
 from server.providers.estimate import measure
 from server.providers.options import is_search_model
 from server.providers.wire import ProtocolName
-from server.tenants.endpoint import Endpoint, is_host
-from server.tenants.strict import Text
+from server.tenants.endpoint import is_host
+from server.tenants.http_endpoint import HttpEndpoint
 
 _OF_THE_GATEWAY = frozenset(
     {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
 )
 
 
-class TextEndpoint(Endpoint):
+class TextEndpoint(HttpEndpoint):
     """An upstream for chat completions or messages."""
 
-    default_model: Text | None = None
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
@@ -41,9 +40,6 @@ class TextEndpoint(Endpoint):
         "thoughts",
     )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
-    allow: list[Text] = Field(
-        [], description="members and betas that may change what a call costs or what is kept of it"
-    )
     force: dict[str, Any] = Field(
         {}, description="members of its requests, whatever a client says; null: none"
     )
@@ -56,10 +52,6 @@ class TextEndpoint(Endpoint):
         is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
         return "anthropic" if is_anthropic else "openai"
 
-    @property
-    def first_model(self) -> str | None:
-        return self.default_model
-
     def known(self, model: str) -> str | None:
         known = super().known(model)
         is_named = known is None or known in self.named_models
@@ -71,10 +63,6 @@ class TextEndpoint(Endpoint):
     def allowed(self) -> frozenset[str]:
         """Members that are not the client's to be refused: what is forced is not the client's."""
         return frozenset({*self.allow, *self.force})
-
-    @cached_property
-    def is_of_openai(self) -> bool:
-        return is_host(self.url, "api.openai.com")
 
     @cached_property
     def is_own_host(self) -> bool:
