@@ -1,6 +1,6 @@
 """Which endpoints a provider call may go to, and which models a tenant offers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,8 +27,9 @@ times as many."""
 class Target:
     """An endpoint, and the model to ask it for, with what is the same for each call of these.
 
-    `limit` is the output limit of a call that has none, in tokens; `forms` how the endpoint is
-    asked, as far as its config tells: for a whole reply, and for a stream.
+    `headers` are the endpoint's own, `secrets` what its errors must not tell. `limit` is the output
+    limit of a call that has none, in tokens; `forms` how the endpoint is asked, as far as its
+    config tells: for a whole reply, and for a stream.
     """
 
     name: str
@@ -37,6 +38,8 @@ class Target:
     wire: Wire
     model: str
     api_key: str
+    headers: Mapping[str, str]
+    secrets: tuple[str, ...]
     weights: Weights
     limit: int
     forms: tuple[Form, Form]
@@ -120,10 +123,12 @@ def _target(text: TextEndpoints, name: str, model: str, operation: Operation) ->
     return Target(
         name,
         endpoint,
-        wire.url(url),
+        endpoint.asked_at(wire.url(url)),
         wire,
         model,
         endpoint.api_key or "",
+        endpoint.headers,
+        endpoint.secrets,
         endpoint.weights(model),
         endpoint.limit(model),
         (Form(limit_field, False, has_options), Form(limit_field, True, has_options)),

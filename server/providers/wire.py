@@ -118,7 +118,10 @@ class ChatCompletions:
         return ask.of_chat(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
+        sent = {"content-type": "application/json"}
+        if api_key:  # else a header of the endpoint's own may say who asks
+            sent["authorization"] = f"Bearer {api_key}"
+        return sent
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = body.copy()
@@ -166,10 +169,11 @@ class Messages:
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
         version = client.get("anthropic-version", "")
         sent = {
-            "x-api-key": api_key,
             "content-type": "application/json",
             "anthropic-version": version if _VERSION.fullmatch(version) else ANTHROPIC_VERSION,
         }
+        if api_key:
+            sent["x-api-key"] = api_key
         betas = client.get("anthropic-beta", "")
         if _BETAS.fullmatch(betas):
             sent["anthropic-beta"] = betas

@@ -10,7 +10,8 @@ from pydantic import Field, field_validator
 from server.providers.estimate import measure
 from server.providers.options import is_search_model
 from server.providers.wire import ProtocolName
-from server.tenants.endpoint import Endpoint, is_host
+from server.tenants.endpoint import is_host
+from server.tenants.http_endpoint import HttpEndpoint
 from server.tenants.strict import Text
 
 _OF_THE_GATEWAY = frozenset(
@@ -19,7 +20,7 @@ _OF_THE_GATEWAY = frozenset(
 _CHAT_PATH = "/chat/completions"
 
 
-class TextEndpoint(Endpoint):
+class TextEndpoint(HttpEndpoint):
     """An upstream for chat completions or messages, and for responses if it has these, too."""
 
     responses_url: Text | None = Field(
@@ -27,7 +28,6 @@ class TextEndpoint(Endpoint):
         description="of its responses; absent: beside its chat completions at OpenAI's own host, "
         "elsewhere requests for responses are translated",
     )
-    default_model: Text | None = None
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
@@ -47,9 +47,6 @@ class TextEndpoint(Endpoint):
         "thoughts",
     )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
-    allow: list[Text] = Field(
-        [], description="members and betas that may change what a call costs or what is kept of it"
-    )
     force: dict[str, Any] = Field(
         {}, description="members of its requests, whatever a client says; null: none"
     )
@@ -61,10 +58,6 @@ class TextEndpoint(Endpoint):
         path = re.split("[?#]", self.url or "")[0]
         is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
         return "anthropic" if is_anthropic else "openai"
-
-    @property
-    def first_model(self) -> str | None:
-        return self.default_model
 
     def known(self, model: str) -> str | None:
         known = super().known(model)
