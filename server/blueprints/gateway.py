@@ -65,13 +65,13 @@ blueprint = Blueprint("gateway", url_prefix="/v1")
 
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-_REFUSALS = [
+REFUSALS = [
     *(Unsupported, NotAllowed, NoModel, PaymentRequired),
     *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
-_COST = f"""\
+COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
 times the model's weights. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
@@ -82,7 +82,8 @@ At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, n
 An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""
 
 
-def _streamed(event: Any) -> Answer:
+def streamed(event: Any) -> Answer:
+    """That of a call which asks for it, of such events."""
     when = "with `stream`, server-sent events as they come, of which a failure is the last"
     return Answer(when, event, headers=RATE, media_type="text/event-stream")
 
@@ -99,17 +100,17 @@ def _streamed(event: Any) -> Answer:
         "A chat completion, in OpenAI's shape",
         [
             Answer("the completion", ChatCompletion, headers=(*RATE, *SPENT)),
-            _streamed(ChatCompletionEvent),
+            streamed(ChatCompletionEvent),
         ],
-        about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
+        about=f"{COST} All members: `platform.openai.com/docs/api-reference/chat`.",
         credential="any key",
         body=NewChatCompletion,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, WIRES["openai"])
+    return call_provider(request, WIRES["openai"])
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -120,20 +121,22 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     ctx_doc=Doc(
         "Gateway",
         "A message, in Anthropic's shape",
-        [Answer("the message", Message, headers=(*RATE, *SPENT)), _streamed(MessageEvent)],
-        about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
+        [Answer("the message", Message, headers=(*RATE, *SPENT)), streamed(MessageEvent)],
+        about=f"{COST} All members: `platform.claude.com/docs/en/api/messages`.",
         credential="any key",
         parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
         body=NewMessage,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, WIRES["anthropic"])
+    return call_provider(request, WIRES["anthropic"])
 
 
-async def _call(request: Request, wire: Wire) -> Reply | None:
+async def call_provider(request: Request, wire: Wire) -> Reply | None:
+    """The reply of a call that a client of this kind has made; None if it is sent already. Raises
+    Refusal."""
     services, who = request.services, await request.who(any_key=True)
     config = request.tenant.config
     endpoints = config.providers.text

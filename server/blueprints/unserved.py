@@ -8,9 +8,11 @@ from server.errors import Refusal
 from server.providers.wire import ProtocolName
 
 _CHAT, _MESSAGES, _MODELS = "POST {}/chat/completions", "POST {}/messages", "GET {}/models"
+_RESPONSES = "POST {}/responses"
 _INSTEAD = {
-    **dict.fromkeys(("chat", "completions", "engines", "responses"), _CHAT),
+    **dict.fromkeys(("chat", "completions", "engines"), _CHAT),
     **dict.fromkeys(("complete", "messages"), _MESSAGES),
+    "responses": _RESPONSES,
     "models": _MODELS,
 }
 """By what the path begins with, after tenant and version."""

@@ -77,6 +77,8 @@ class Wire(Protocol):
     operation: ClassVar[Operation]
     turns: ClassVar[str]
     """The member that has what was said."""
+    least_limit: ClassVar[int]
+    """Less is no output limit, for providers; in tokens."""
     tally: ClassVar[type[Tally]]
 
     def url(self, configured: str) -> str:
@@ -109,6 +111,7 @@ class ChatCompletions:
 
     operation: ClassVar[Operation] = "chat"
     turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = ChatTally
 
     def url(self, configured: str) -> str:
@@ -158,6 +161,7 @@ class Messages:
 
     operation: ClassVar[Operation] = "messages"
     turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = MessageTally
 
     def url(self, configured: str) -> str:
