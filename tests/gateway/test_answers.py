@@ -17,7 +17,7 @@ from tests.processes import Server
 
 CHAT, MESSAGES, MODELS = "POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models"
 RESPONSES = "POST /v1/responses"
-ALL = f"{CHAT}, {MESSAGES} or {MODELS}"
+ALL = f"{CHAT}, {RESPONSES}, {MESSAGES}, POST /v1/embeddings or {MODELS}"
 VOICE = "GET /v1/realtime, a WebSocket, and POST /v1/realtime/client_secrets"
 # Method and path under a tenant, the shape of the answer, what it says to use instead.
 UNSERVED = [
@@ -28,9 +28,9 @@ UNSERVED = [
     ("GET", "/v1/chat/completions", "openai", CHAT),
     ("POST", "/v1/chat/completions/chat/completions", "openai", CHAT),
     ("DELETE", "/v1/chat/completions/chatcmpl-1", "openai", CHAT),
-    ("GET", "/v1/models/gpt-4o", "openai", MODELS),
+    ("DELETE", "/v1/models/gpt-4o", "openai", MODELS),
     ("POST", "/v1/models", "openai", MODELS),
-    ("POST", "/v1/embeddings", "openai", ALL),
+    ("GET", "/v1/embeddings", "openai", "POST /v1/embeddings"),
     ("POST", "/v1/audio/speech", "openai", ALL),
     ("POST", "/v1/images/generations", "openai", ALL),
     ("POST", "/v1/realtime/sessions", "openai", VOICE),
@@ -45,13 +45,14 @@ UNSERVED = [
 ]
 # The header says whose SDK asks where the path does not.
 OF_ANTHROPIC = {"anthropic-version": "2023-06-01"}
-BY_HEADER = [("GET", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
+BY_HEADER = [("POST", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
 # The base URL lacks its /v1.
 WITHOUT_VERSION = [
     ("/chat/completions", {}, "openai", "POST /<tenantId>/v1/chat/completions"),
     ("/responses", {}, "openai", "POST /<tenantId>/v1/responses"),
     ("/messages", {}, "anthropic", "POST /<tenantId>/v1/messages"),
-    ("/embeddings", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
+    ("/embeddings", {}, "openai", "POST /<tenantId>/v1/embeddings"),
+    ("/files", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
     ("/beta/x", OF_ANTHROPIC, "anthropic", "POST /<tenantId>/v1/chat/completions, "),
 ]
 
