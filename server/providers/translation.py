@@ -17,6 +17,17 @@ from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.request import renamed_tools, to_chat
 from server.providers.for_messages.state import origin_in
 from server.providers.for_messages.stream import MessageStream
+from server.providers.for_responses.history import for_openai
+from server.providers.for_responses.passing import (
+    OfChunks,
+    OfMessage,
+    asked_of,
+    response_of_completion,
+    response_of_message,
+)
+from server.providers.for_responses.request import to_chat as responses_to_chat
+from server.providers.for_responses.request import to_messages as responses_to_messages
+from server.providers.for_responses.state import origin_in as origin_in_responses
 from server.providers.halves import ESCAPE, Halves
 from server.providers.response_events import ResponseEvents
 from server.providers.wire import NOT_BEGUN, Begun, Operation
@@ -44,11 +55,12 @@ class Stream(Protocol):
 
 
 class Source(NamedTuple):
-    """Of a reply: the endpoint's name; and the client's names of tools, by those that the endpoint
-    was told instead, as it would not take them."""
+    """Of a reply: the endpoint's name; and what of the request it is made with. For clients of
+    messages that are their names of tools, by those that the endpoint was told instead, as it would
+    not take them; for those of responses see for_responses/passing.py."""
 
     endpoint: str
-    tools: Mapping[str, str] = {}
+    asked: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,14 +73,14 @@ class Translation:
     parsed one. `stream`: makes the Stream of one reply; its first argument says whether a client of
     chat completions asked for usage. A request is told the endpoint's name, replies and streams
     their source; `origin` says what of the name a request depends on, in a body as the client sent
-    it, and `tools` are those of the source.
+    it, and `asked` is that of the source.
     """
 
     request: Callable[[dict[str, Any], str], dict[str, Any]]
     reply: Callable[[bytes, dict[str, Any], Source], bytes]
     stream: Callable[[bool, Source], Stream]
     origin: Callable[[dict[str, Any], str], str] = lambda _, __: ""
-    tools: Callable[[dict[str, Any]], Mapping[str, str]] = lambda _: {}
+    asked: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda _: {}
 
     @property
     def passes_replies_on(self) -> bool:
@@ -154,7 +166,7 @@ class _EventsOfChunks:
     begun: Begun = NOT_BEGUN
 
     def __init__(self, _: bool, source: Source) -> None:
-        self._stream = MessageStream(source.endpoint, source.tools)
+        self._stream = MessageStream(source.endpoint, source.asked)
         self._halves = Halves()
 
     @property
@@ -177,6 +189,14 @@ class _EventsOfChunks:
 
 def _response_events(_: bool, __: Source) -> Stream:
     return ResponseEvents()
+
+
+def _response_of_messages(_: bool, source: Source) -> Stream:
+    return OfMessage(*source)
+
+
+def _response_of_chunks(_: bool, source: Source) -> Stream:
+    return OfChunks(*source)
 
 
 def _member(spent: Mapping[str, int]) -> dict[str, Any]:
@@ -205,8 +225,20 @@ def _messages_request(body: dict[str, Any], _: str) -> dict[str, Any]:
     return for_anthropic(body)
 
 
+def _responses_request(body: dict[str, Any], _: str) -> dict[str, Any]:
+    return for_openai(body)
+
+
 def _to_messages(body: dict[str, Any], _: str) -> dict[str, Any]:
     return to_messages(body)
+
+
+def _response_of_message(raw: bytes, message: dict[str, Any], source: Source) -> bytes:
+    return response_of_message(message, *source)
+
+
+def _response_of_completion(raw: bytes, completion: dict[str, Any], source: Source) -> bytes:
+    return response_of_completion(completion, *source)
 
 
 def _same_reply(raw: bytes, value: dict[str, Any], _: Source) -> bytes:
@@ -218,7 +250,7 @@ def _completion_of_message(raw: bytes, message: dict[str, Any], _: Source) -> by
 
 
 def _message_of_completion(raw: bytes, completion: dict[str, Any], source: Source) -> bytes:
-    return orjson.dumps(from_completion(completion, source.endpoint, source.tools))
+    return orjson.dumps(from_completion(completion, source.endpoint, source.asked))
 
 
 TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
@@ -228,6 +260,20 @@ TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
     ("messages", "chat"): Translation(
         to_chat, _message_of_completion, _EventsOfChunks, origin_in, renamed_tools
     ),
-    ("responses", "responses"): Translation(_same_request, _same_reply, _response_events),
+    ("responses", "chat"): Translation(
+        responses_to_chat,
+        _response_of_completion,
+        _response_of_chunks,
+        origin_in_responses,
+        asked_of,
+    ),
+    ("responses", "messages"): Translation(
+        responses_to_messages,
+        _response_of_message,
+        _response_of_messages,
+        origin_in_responses,
+        asked_of,
+    ),
+    ("responses", "responses"): Translation(_responses_request, _same_reply, _response_events),
 }
 """By what the client asks for, and what the endpoint is asked for."""
