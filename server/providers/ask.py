@@ -35,7 +35,6 @@ class Ask:
 
 def of_chat(body: dict[str, Any]) -> Ask:
     """Raises Unsupported."""
-    require_messages(body)
     newer, limit = _count(body, "max_completion_tokens", 1), _count(body, "max_tokens", 1)
     if newer is not None:
         limit = newer
@@ -49,16 +48,17 @@ def of_chat(body: dict[str, Any]) -> Ask:
     logprobs = 0
     if body.get("logprobs") or body.get("top_logprobs"):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
+    _require_messages(body)
     return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
 
 
 def of_messages(body: dict[str, Any]) -> Ask:
     """Raises Unsupported."""
-    require_messages(body)
     thinking = body.get("thinking")
     budget = _count(thinking, "budget_tokens", 0) if isinstance(thinking, dict) else None
     # 0 is legal: it warms the provider's cache.
     limit = _count(body, "max_tokens", 0)
+    _require_messages(body)
     return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
@@ -80,7 +80,7 @@ def _model(body: dict[str, Any]) -> str:
     return model or ""
 
 
-def require_messages(body: dict[str, Any]) -> None:
+def _require_messages(body: dict[str, Any]) -> None:
     """Raises Unsupported."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:

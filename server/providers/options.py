@@ -3,8 +3,8 @@
 They are the tenant's to allow, as it pays. A member that differs from one of ours in its letters
 alone is none of its own: there are servers that read names in any case, or without their dashes.
 
-Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages; those of
-OpenRouter, LiteLLM, xAI, Alibaba and vLLM for their members.
+Sources: the OpenAI API reference, chat completions and responses; the Anthropic API reference,
+messages; those of OpenRouter, LiteLLM, xAI, Alibaba and vLLM for their members.
 """
 
 import re

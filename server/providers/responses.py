@@ -13,6 +13,7 @@ import orjson
 from server.errors import Refusal
 from server.providers import ask, refusals, sse
 from server.providers.ask import Ask
+from server.providers.kept import refuse_kept
 from server.providers.models import answers_at_once
 from server.providers.reading import an_object
 from server.providers.tally import Tally
@@ -25,12 +26,14 @@ _BUSY, _FAILED = "rate_limit_exceeded", "server_error"
 
 class Responses:
     operation: ClassVar[Operation] = "responses"
+    turns: ClassVar[str] = "input"
     tally: ClassVar[type[Tally]] = ResponseTally
 
     def url(self, configured: str) -> str:
         return configured
 
     def ask(self, body: dict[str, Any]) -> Ask:
+        refuse_kept(body)
         return ask.of_responses(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:

@@ -75,6 +75,8 @@ class Wire(Protocol):
     """One operation, for clients that ask for it and endpoints that are asked for it."""
 
     operation: ClassVar[Operation]
+    turns: ClassVar[str]
+    """The member that has what was said."""
     tally: ClassVar[type[Tally]]
 
     def url(self, configured: str) -> str:
@@ -106,6 +108,7 @@ class ChatCompletions:
     """Chat completions, of OpenAI's protocol."""
 
     operation: ClassVar[Operation] = "chat"
+    turns: ClassVar[str] = "messages"
     tally: ClassVar[type[Tally]] = ChatTally
 
     def url(self, configured: str) -> str:
@@ -115,7 +118,10 @@ class ChatCompletions:
         return ask.of_chat(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
+        sent = {"content-type": "application/json"}
+        if api_key:  # else a header of the endpoint's own may say who asks
+            sent["authorization"] = f"Bearer {api_key}"
+        return sent
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = body.copy()
@@ -151,6 +157,7 @@ class Messages:
     """Messages, of Anthropic's protocol."""
 
     operation: ClassVar[Operation] = "messages"
+    turns: ClassVar[str] = "messages"
     tally: ClassVar[type[Tally]] = MessageTally
 
     def url(self, configured: str) -> str:
@@ -162,10 +169,11 @@ class Messages:
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
         version = client.get("anthropic-version", "")
         sent = {
-            "x-api-key": api_key,
             "content-type": "application/json",
             "anthropic-version": version if _VERSION.fullmatch(version) else ANTHROPIC_VERSION,
         }
+        if api_key:
+            sent["x-api-key"] = api_key
         betas = client.get("anthropic-beta", "")
         if _BETAS.fullmatch(betas):
             sent["anthropic-beta"] = betas
