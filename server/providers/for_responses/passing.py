@@ -61,8 +61,7 @@ class OfMessage:
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         events = self._response.finish()
-        if spent:
-            events[-1] |= {cost.MEMBER: spent}
+        events[-1] |= cost.member(spent)
         return _framed(events)
 
     def _made_of(self, event: dict[str, Any]) -> list[Event]:
