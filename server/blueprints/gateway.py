@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -19,7 +19,7 @@ from server.errors import (
     TooManyRequests,
     Unsupported,
 )
-from server.gateway.attempts import Attempt, plan
+from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
@@ -62,6 +62,9 @@ from server.tenants.config import TenantConfig
 log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
+
+Plan = Callable[[bytearray, Caller, TenantConfig], tuple[Asked, list[Attempt]]]
+"""What is asked with a body, which is emptied, and of whom. Raises Refusal."""
 
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
@@ -134,46 +137,6 @@ def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     return call_provider(request, WIRES["anthropic"])
 
 
-async def call_provider(request: Request, wire: Wire) -> Reply | None:
-    """The reply of a call that a client of this kind has made; None if it is sent already. Raises
-    Refusal."""
-    services, who = request.services, await request.who(any_key=True)
-    config = request.tenant.config
-    endpoints = config.providers.text
-
-    async def ask() -> None:
-        try:
-            await services.meter.check(who, "hold", endpoints.least_cost if endpoints else 2)
-        except PaymentRequired as refusal:
-            if not refusal.is_held:  # else the hold waits for it
-                raise
-
-    with services.request_room.portion(who.tenant_id, who.user_id) as portion:
-        text = await body.read(request.http, body.OF_CALLS, portion, ask)
-        caller = Caller(who, request.ref, request.headers, wire)
-        if len(text) <= body.ASIDE_BYTES:
-            portion.grow_to(body.weigh(text, body.OF_CALLS))
-            asked, attempts = _plan(text, caller, config)
-        else:
-            portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            asked, attempts = await aside(portion.owners, _plan, text, caller, config)
-        if asked.ask.prompt:
-            caller.headers = NO_HEADERS
-            portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
-        meter = request.meter(asked.ask.stream)
-        fault = None
-        if who.restricted is not None:
-            attempts, fault = for_key(who.restricted, endpoints, attempts)
-        judged = judge(config.policies, attempts, fault)
-        services.places.take(who.tenant_id)
-        upstream, bodies = services.upstream, Bodies(asked, portion.keep())
-        call = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
-    try:
-        return await _metered(request, call, asked.ask.stream)
-    finally:
-        services.places.leave(who.tenant_id)
-
-
 def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
     """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
     length: float = len(text)
@@ -194,7 +157,49 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
         asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
-    return asked, plan(asked, targets)
+    return asked, plan_attempts(asked, targets)
+
+
+async def call_provider(
+    request: Request, wire: Wire, plan: Plan = _plan, bounds: body.Bounds = body.OF_CALLS
+) -> Reply | None:
+    """The reply of a call that a client of this kind has made; None if it is sent already. `bounds`
+    are its body's. Raises Refusal."""
+    services, who = request.services, await request.who(any_key=True)
+    config = request.tenant.config
+    endpoints = config.providers.asked_for(wire.operation)
+
+    async def ask() -> None:
+        try:
+            await services.meter.check(who, "hold", endpoints.least_cost if endpoints else 2)
+        except PaymentRequired as refusal:
+            if not refusal.is_held:  # else the hold waits for it
+                raise
+
+    with services.request_room.portion(who.tenant_id, who.user_id) as portion:
+        text = await body.read(request.http, bounds, portion, ask)
+        caller = Caller(who, request.ref, request.headers, wire)
+        if len(text) <= body.ASIDE_BYTES:
+            portion.grow_to(body.weigh(text, bounds))
+            asked, attempts = plan(text, caller, config)
+        else:
+            portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
+            asked, attempts = await aside(portion.owners, plan, text, caller, config)
+        if asked.ask.prompt:
+            caller.headers = NO_HEADERS
+            portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
+        meter = request.meter(asked.ask.stream)
+        fault = None
+        if who.restricted is not None:
+            attempts, fault = for_key(who.restricted, endpoints, attempts)
+        judged = judge(config.policies, attempts, fault)
+        services.places.take(who.tenant_id)
+        upstream, bodies = services.upstream, Bodies(asked, portion.keep())
+        made = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
+    try:
+        return await _metered(request, made, asked.ask.stream)
+    finally:
+        services.places.leave(who.tenant_id)
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:

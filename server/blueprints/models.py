@@ -1,5 +1,6 @@
 """The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
 
+from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Annotated, Literal, NotRequired
 
@@ -9,6 +10,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.gateway import endpoints
+from server.gateway.endpoints import Endpoints
 from server.gateway.prompts import find_prompts
 from server.gateway.restricted import is_for_prompt, models_of
 from server.gateway.room import SMALL_REPLY_BYTES
@@ -20,7 +22,7 @@ from server.openapi.values import TenantId
 from server.replies import JsonReply, Reply
 from server.tenants.config import TenantConfig
 from server.tenants.models import THOUSAND, Weights
-from server.tenants.policies import Policy
+from server.tenants.policies import Allowed, Policy
 from server.who import RestrictedKey
 
 blueprint = Blueprint("models", url_prefix="/v1")
@@ -114,12 +116,25 @@ def _usable(
     config: TenantConfig, policy: Policy, key: RestrictedKey | None
 ) -> list[endpoints.Model]:
     """The first MOST_MODELS; prompts come first, as they are few."""
-    text = config.providers.text
+    providers = config.providers
     prompts = (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
-    models = endpoints.find_models(text, policy)
-    if text is not None and key is not None and (own := models_of(key, text)) is not None:
-        models = (one for one in models if text.offered[one.name] in own)
-    return list(islice(chain(prompts, models), endpoints.MOST_MODELS))
+    found: list[Iterator[endpoints.Model]] = [prompts]
+    if not policy.prompts_only:
+        if policy.has_text:
+            found.append(_usable_of(providers.text, policy.text, key))
+        if policy.has_embeddings:
+            found.append(_usable_of(providers.embeddings, policy.embeddings, key))
+    each = {one.name: one for one in reversed(list(islice(chain(*found), endpoints.MOST_MODELS)))}
+    return list(reversed(each.values()))
+
+
+def _usable_of(
+    of_kind: Endpoints | None, allowed: Allowed, key: RestrictedKey | None
+) -> Iterator[endpoints.Model]:
+    models = endpoints.find_models(of_kind, allowed)
+    if of_kind is None or key is None or (own := models_of(key, of_kind)) is None:
+        return models
+    return (one for one in models if of_kind.offered[one.name] in own)
 
 
 def _of_openai(found: list[endpoints.Model]) -> ModelList:

@@ -47,7 +47,7 @@ class Attempt:
         return min(limit, affordable // (self.weights.output * self.ask.choices))
 
 
-def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
+def plan_attempts(asked: Asked, targets: list[Target]) -> list[Attempt]:
     """An attempt for each target that may serve it, as far as that can be told without translating
     the request.
 

@@ -225,6 +225,7 @@ TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
     ("chat", "chat"): Translation(_same_request, _same_reply, _Chunks),
     ("chat", "messages"): Translation(_to_messages, _completion_of_message, _ChunksOfMessage),
     ("messages", "messages"): Translation(_messages_request, _same_reply, _Events),
+    ("embeddings", "embeddings"): Translation(_same_request, _same_reply, _Chunks),
     ("messages", "chat"): Translation(
         to_chat, _message_of_completion, _EventsOfChunks, origin_in, renamed_tools
     ),

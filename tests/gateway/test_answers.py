@@ -17,7 +17,7 @@ from tests.processes import Server
 
 CHAT, MESSAGES, MODELS = "POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models"
 RESPONSES = "POST /v1/responses"
-ALL = f"{CHAT}, {MESSAGES} or {MODELS}"
+ALL = f"{CHAT}, {MESSAGES}, POST /v1/embeddings or {MODELS}"
 VOICE = "GET /v1/realtime, a WebSocket, and POST /v1/realtime/client_secrets"
 # Method and path under a tenant, the shape of the answer, what it says to use instead.
 UNSERVED = [
@@ -30,7 +30,7 @@ UNSERVED = [
     ("DELETE", "/v1/chat/completions/chatcmpl-1", "openai", CHAT),
     ("GET", "/v1/models/gpt-4o", "openai", MODELS),
     ("POST", "/v1/models", "openai", MODELS),
-    ("POST", "/v1/embeddings", "openai", ALL),
+    ("GET", "/v1/embeddings", "openai", "POST /v1/embeddings"),
     ("POST", "/v1/audio/speech", "openai", ALL),
     ("POST", "/v1/images/generations", "openai", ALL),
     ("POST", "/v1/realtime/sessions", "openai", VOICE),
@@ -51,7 +51,8 @@ WITHOUT_VERSION = [
     ("/chat/completions", {}, "openai", "POST /<tenantId>/v1/chat/completions"),
     ("/responses", {}, "openai", "POST /<tenantId>/v1/responses"),
     ("/messages", {}, "anthropic", "POST /<tenantId>/v1/messages"),
-    ("/embeddings", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
+    ("/embeddings", {}, "openai", "POST /<tenantId>/v1/embeddings"),
+    ("/files", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
     ("/beta/x", OF_ANTHROPIC, "anthropic", "POST /<tenantId>/v1/chat/completions, "),
 ]
 
