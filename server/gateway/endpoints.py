@@ -20,11 +20,6 @@ MOST_FALLBACKS = 10
 MOST_REMEMBERED = 100
 """Names of models and operations, of a config: what is found by them is the same for each call."""
 
-MOST_MODELS = 1_000
-"""In a list: whoever has a key may ask for it as often as it likes, and a config has room for ten
-times as many."""
-
-
 Endpoints = TextEndpoints | EmbeddingsEndpoints
 _NO_FORMS = (Form("", False, False),) * 2
 """Of what has no output limit and no stream."""
@@ -112,10 +107,8 @@ def find_embedder(embeddings: EmbeddingsEndpoints | None, model: str) -> Target:
     return _target_at(name, endpoint, endpoint.url, EMBEDDINGS, wanted, _NO_FORMS)
 
 
-def find_models(endpoints: Endpoints | None, allowed: Allowed) -> Iterator[Model]:
+def find_models(endpoints: Endpoints, allowed: Allowed) -> Iterator[Model]:
     """The configured models that users may ask for."""
-    if endpoints is None:
-        return
     for shown, (name, model) in endpoints.offered.items():
         if allowed.may_use(name, model):
             yield Model(shown, name, endpoints.endpoints[name].weights(model))

@@ -28,7 +28,7 @@ UNSERVED = [
     ("GET", "/v1/chat/completions", "openai", CHAT),
     ("POST", "/v1/chat/completions/chat/completions", "openai", CHAT),
     ("DELETE", "/v1/chat/completions/chatcmpl-1", "openai", CHAT),
-    ("GET", "/v1/models/gpt-4o", "openai", MODELS),
+    ("DELETE", "/v1/models/gpt-4o", "openai", MODELS),
     ("POST", "/v1/models", "openai", MODELS),
     ("GET", "/v1/embeddings", "openai", "POST /v1/embeddings"),
     ("POST", "/v1/audio/speech", "openai", ALL),
@@ -45,7 +45,7 @@ UNSERVED = [
 ]
 # The header says whose SDK asks where the path does not.
 OF_ANTHROPIC = {"anthropic-version": "2023-06-01"}
-BY_HEADER = [("GET", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
+BY_HEADER = [("POST", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
 # The base URL lacks its /v1.
 WITHOUT_VERSION = [
     ("/chat/completions", {}, "openai", "POST /<tenantId>/v1/chat/completions"),
