@@ -66,8 +66,8 @@ PASSING: dict[_Operation, frozenset[str]] = {
     },
     "responses": frozenset(
         {
-            *("context_management", "include", "input", "instructions", "max_output_tokens"),
-            *("max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls"),
+            *("client_metadata", "context_management", "include", "input", "instructions"),
+            *("max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls"),
             *("prompt_cache_key", "reasoning", "safety_identifier", "stream", "stream_options"),
             *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p"),
             *("truncation", "user"),
