@@ -55,7 +55,7 @@ from server.providers.errors import (
 )
 from server.providers.estimate import measure
 from server.providers.identifiers import user_of_tenant
-from server.providers.wire import WIRES, ProtocolName
+from server.providers.wire import WIRES, Wire
 from server.replies import Reply
 from server.tenants.config import TenantConfig
 
@@ -109,7 +109,7 @@ def _streamed(event: Any) -> Answer:
     ),
 )
 def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, "openai")
+    return _call(request, WIRES["openai"])
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -130,10 +130,10 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     ),
 )
 def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, "anthropic")
+    return _call(request, WIRES["anthropic"])
 
 
-async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
+async def _call(request: Request, wire: Wire) -> Reply | None:
     services, who = request.services, await request.who(any_key=True)
     config = request.tenant.config
     endpoints = config.providers.text
@@ -147,7 +147,7 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
 
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, body.OF_CALLS, portion, ask)
-        caller = Caller(who, request.ref, request.headers, WIRES[speaks])
+        caller = Caller(who, request.ref, request.headers, wire)
         if len(text) <= body.ASIDE_BYTES:
             portion.grow_to(body.weigh(text, body.OF_CALLS))
             asked, attempts = _plan(text, caller, config)
@@ -178,15 +178,17 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
     sent, wire, who = body.parse(text), caller.wire, caller.who
     try:
         ask = wire.ask(sent)
-        targets = find_targets(config.providers.text, ask.model)
+        targets = find_targets(config.providers.text, ask.model, wire.operation)
     except (NoModel, Unsupported):
         if (filled := fill(config, sent, wire)) is None:
             raise
         sent, ask, targets = filled
         length = math.inf  # of what the tenant has written, too
     user = user_of_tenant(who.tenant_id, who.user_id)
+    # A prompt is a chat, whatever the client speaks.
+    turns = "messages" if ask.prompt else wire.turns
     try:
-        asked = Asked(sent, wire, ask, measure(sent, length), caller.headers, user, is_long)
+        asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
     return asked, plan(asked, targets)

@@ -218,6 +218,8 @@ class Call:
         """The response, if its status may be an answer's. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         headers = target.wire.headers(target.api_key, self.caller.headers)
+        if target.headers:
+            headers |= target.headers
         try:
             # Without a name here the body is gone as soon as it is sent.
             response = await self._upstream.post(
@@ -233,7 +235,7 @@ class Call:
             raw = await response.read(MOST_ERROR_BYTES)
         except (TimedOut, Failed):
             raw = b""  # the status says enough
-        refusal = refusals.of_reply(response.status, response.headers, raw, target.api_key)
+        refusal = refusals.of_reply(response.status, response.headers, raw, *target.secrets)
         refusal.reason = f"status {response.status}"
         raise refusal
 

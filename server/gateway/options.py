@@ -9,6 +9,7 @@ from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
 from server.providers.estimate import Prompt
+from server.providers.kept import without_kept
 from server.providers.options import PASSING, refuse_betas, refuse_priced
 from server.providers.wire import Wire
 
@@ -49,6 +50,11 @@ def refuse_options(asked: Asked, target: Target) -> None:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
 
 
+def _keeping_nothing(body: dict[str, Any]) -> dict[str, Any]:
+    turns = body["input"]
+    return {"store": False, "input": without_kept(turns) if isinstance(turns, list) else turns}
+
+
 def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]:
     """With what is not the client's to choose; a new one, as `body` may be other attempts', too."""
     endpoint, sent = target.endpoint, dict(body)
@@ -59,6 +65,8 @@ def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]
         ours, other = _OF_OPENAI if endpoint.is_of_openai else _USUAL
         sent.pop(other, None)
         sent[ours] = user
+    if target.wire.operation == "responses" and "store" not in endpoint.allow:
+        sent |= _keeping_nothing(sent)
     if force := endpoint.force:
         sent |= force
         no_user = () if force.get("user", user) is not None else (ours,)

@@ -143,7 +143,7 @@ class Relay:
                 # Raised on, it would end the client's stream as if it had been cut.
                 log.exception("The end of a stream could not be passed on")
                 failure = ProviderError()
-        return comment(spent) + self._client.error_frame(failure)
+        return comment(spent) + self._client.error_frame(failure, self._stream.begun)
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""

@@ -14,6 +14,7 @@ LONGEST_MODEL = 16_384
 """Far beyond any. What a model can do is read off its name, which takes time by its length."""
 LOGPROB_BYTES = 120
 """Of a reply, for a token and again for each of its alternatives; 110 on average."""
+_LOGPROBS = "message.output_text.logprobs"
 
 
 @dataclass(slots=True)
@@ -47,6 +48,7 @@ def of_chat(body: dict[str, Any]) -> Ask:
     logprobs = 0
     if body.get("logprobs") or body.get("top_logprobs"):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
+    _require_messages(body)
     return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
 
 
@@ -56,11 +58,21 @@ def of_messages(body: dict[str, Any]) -> Ask:
     budget = _count(thinking, "budget_tokens", 0) if isinstance(thinking, dict) else None
     # 0 is legal: it warms the provider's cache.
     limit = _count(body, "max_tokens", 0)
+    _require_messages(body)
     return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
+def of_responses(body: dict[str, Any]) -> Ask:
+    """Raises Unsupported."""
+    turns, limit, logprobs = body.get("input"), _count(body, "max_output_tokens", 1), 0
+    if not isinstance(turns, str) and (not isinstance(turns, list) or not turns):
+        raise Unsupported("input", "input must be a string, or a list with at least one item")
+    if body.get("top_logprobs") or _LOGPROBS in _listed(body.get("include")):
+        logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
+    return Ask(_model(body), limit, 1, _stream(body), True, 0, logprobs)
+
+
 def _model(body: dict[str, Any]) -> str:
-    require_messages(body)
     model = body.get("model")
     if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
         message = f"model must be a string of at most {LONGEST_MODEL} characters"
@@ -68,11 +80,15 @@ def _model(body: dict[str, Any]) -> str:
     return model or ""
 
 
-def require_messages(body: dict[str, Any]) -> None:
+def _require_messages(body: dict[str, Any]) -> None:
     """Raises Unsupported."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Unsupported("messages", "messages must be a list with at least one message")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _stream(body: dict[str, Any]) -> bool:

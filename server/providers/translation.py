@@ -18,7 +18,8 @@ from server.providers.for_messages.request import renamed_tools, to_chat
 from server.providers.for_messages.state import origin_in
 from server.providers.for_messages.stream import MessageStream
 from server.providers.halves import ESCAPE, Halves
-from server.providers.wire import Operation
+from server.providers.response_events import ResponseEvents
+from server.providers.wire import NOT_BEGUN, Begun, Operation
 
 _DONE = sse.frame(b"[DONE]")
 
@@ -29,6 +30,10 @@ class Stream(Protocol):
     @property
     def kept(self) -> int:
         """About how many bytes of memory it takes until its end."""
+
+    @property
+    def begun(self) -> Begun:
+        """What a last event that tells of a failure must tell again."""
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         """What the client gets for an event of the provider; `event` is `data` parsed."""
@@ -72,6 +77,8 @@ class Translation:
 
 
 class _Chunks:
+    begun: Begun = NOT_BEGUN
+
     def __init__(self, include_usage: bool, _: Source) -> None:
         self._include_usage = include_usage
         self._usage = b""
@@ -101,6 +108,7 @@ class _Chunks:
 
 class _Events:
     kept = 0
+    begun: Begun = NOT_BEGUN
 
     def __init__(self, _: bool, __: Source) -> None:
         self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
@@ -118,6 +126,8 @@ class _Events:
 
 
 class _ChunksOfMessage:
+    begun: Begun = NOT_BEGUN
+
     def __init__(self, include_usage: bool, _: Source) -> None:
         self._stream = ChatStream(int(time()), include_usage)
         self._halves = Halves()
@@ -141,6 +151,8 @@ class _ChunksOfMessage:
 
 
 class _EventsOfChunks:
+    begun: Begun = NOT_BEGUN
+
     def __init__(self, _: bool, source: Source) -> None:
         self._stream = MessageStream(source.endpoint, source.tools)
         self._halves = Halves()
@@ -161,6 +173,10 @@ class _EventsOfChunks:
             if event["type"] == "message_delta":
                 event |= _member(spent)
         return _framed(events)
+
+
+def _response_events(_: bool, __: Source) -> Stream:
+    return ResponseEvents()
 
 
 def _member(spent: Mapping[str, int]) -> dict[str, Any]:
@@ -212,5 +228,6 @@ TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
     ("messages", "chat"): Translation(
         to_chat, _message_of_completion, _EventsOfChunks, origin_in, renamed_tools
     ),
+    ("responses", "responses"): Translation(_same_request, _same_reply, _response_events),
 }
 """By what the client asks for, and what the endpoint is asked for."""

@@ -90,8 +90,8 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return {name: self.endpoints[name].speaks(name) for name in self.in_order}
 
     @cached_property
-    def remembered(self) -> dict[str, Any]:
-        """What has been found by a model's name, for whoever finds it."""
+    def remembered(self) -> dict[tuple[str, str], Any]:
+        """What has been found for an operation and a model's name, for whoever finds it."""
         return {}
 
     @field_validator("fallback")
@@ -147,8 +147,9 @@ class Providers(Strict):
         found: dict[str, str] = {}
         if self.text:
             for name, text in self.text.endpoints.items():
-                if text.url is not None:
-                    found[f"providers.text.endpoints.{name}.url"] = text.url
+                for member in ("url", "responses_url"):
+                    if (url := getattr(text, member)) is not None:
+                        found[f"providers.text.endpoints.{name}.{member}"] = url
         if self.realtime:
             for name, realtime in self.realtime.endpoints.items():
                 if realtime.url is not None:

@@ -10,18 +10,24 @@ from pydantic import Field, field_validator
 from server.providers.estimate import measure
 from server.providers.options import is_search_model
 from server.providers.wire import ProtocolName
-from server.tenants.endpoint import Endpoint, is_host
+from server.tenants.endpoint import is_host
+from server.tenants.http_endpoint import HttpEndpoint
 from server.tenants.strict import Text
 
 _OF_THE_GATEWAY = frozenset(
     {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
 )
+_CHAT_PATH = "/chat/completions"
 
 
-class TextEndpoint(Endpoint):
-    """An upstream for chat completions or messages."""
+class TextEndpoint(HttpEndpoint):
+    """An upstream for chat completions or messages, and for responses if it has these, too."""
 
-    default_model: Text | None = None
+    responses_url: Text | None = Field(
+        None,
+        description="of its responses; absent: beside its chat completions at OpenAI's own host, "
+        "elsewhere requests for responses are translated",
+    )
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
@@ -41,9 +47,6 @@ class TextEndpoint(Endpoint):
         "thoughts",
     )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
-    allow: list[Text] = Field(
-        [], description="members and betas that may change what a call costs or what is kept of it"
-    )
     force: dict[str, Any] = Field(
         {}, description="members of its requests, whatever a client says; null: none"
     )
@@ -55,10 +58,6 @@ class TextEndpoint(Endpoint):
         path = re.split("[?#]", self.url or "")[0]
         is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
         return "anthropic" if is_anthropic else "openai"
-
-    @property
-    def first_model(self) -> str | None:
-        return self.default_model
 
     def known(self, model: str) -> str | None:
         known = super().known(model)
@@ -74,7 +73,15 @@ class TextEndpoint(Endpoint):
 
     @cached_property
     def is_of_openai(self) -> bool:
-        return is_host(self.url, "api.openai.com")
+        return any(is_host(url, "api.openai.com") for url in (self.url, self.responses_url))
+
+    @cached_property
+    def url_of_responses(self) -> str | None:
+        """None if it does not speak them."""
+        base = (self.url or "").removesuffix(_CHAT_PATH)
+        if self.responses_url is not None or base == self.url or not self.is_of_openai:
+            return self.responses_url
+        return f"{base}/responses"
 
     @cached_property
     def is_own_host(self) -> bool:

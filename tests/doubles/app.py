@@ -38,7 +38,7 @@ def _handler(wire: Wire, script: Script, kept: StoredResponses | None = None) ->
     async def handle(request: web.Request) -> web.StreamResponse:
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = _json(await request.read())
-        call = Call(key_of(body), wire.PROTOCOL, request.path, headers, body)
+        call = Call(key_of(body), wire.PROTOCOL, request.path, headers, body, request.query_string)
         number, answer = script.record(call)
         try:
             refusal = _refusal(wire, call, answer, kept)
