@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -19,10 +19,10 @@ from server.errors import (
     TooManyRequests,
     Unsupported,
 )
-from server.gateway.attempts import Attempt, plan
+from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
-from server.gateway.endpoints import find_targets
+from server.gateway.endpoints import Endpoints, find_targets
 from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
@@ -63,15 +63,18 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
+Plan = Callable[[bytearray, Caller, TenantConfig], tuple[Asked, list[Attempt]]]
+"""What is asked with a body, which is emptied, and of whom. Raises Refusal."""
+
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-_REFUSALS = [
+REFUSALS = [
     *(Unsupported, NotAllowed, NoModel, PaymentRequired),
     *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
-_COST = f"""\
+COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
 times the model's weights. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
@@ -82,7 +85,8 @@ At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, n
 An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""
 
 
-def _streamed(event: Any) -> Answer:
+def streamed(event: Any) -> Answer:
+    """That of a call which asks for it, of such events."""
     when = "with `stream`, server-sent events as they come, of which a failure is the last"
     return Answer(when, event, headers=RATE, media_type="text/event-stream")
 
@@ -99,17 +103,17 @@ def _streamed(event: Any) -> Answer:
         "A chat completion, in OpenAI's shape",
         [
             Answer("the completion", ChatCompletion, headers=(*RATE, *SPENT)),
-            _streamed(ChatCompletionEvent),
+            streamed(ChatCompletionEvent),
         ],
-        about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
+        about=f"{COST} All members: `platform.openai.com/docs/api-reference/chat`.",
         credential="any key",
         body=NewChatCompletion,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, WIRES["openai"])
+    return call(request, WIRES["openai"], request.tenant.config.providers.text, plan_text)
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -120,23 +124,29 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     ctx_doc=Doc(
         "Gateway",
         "A message, in Anthropic's shape",
-        [Answer("the message", Message, headers=(*RATE, *SPENT)), _streamed(MessageEvent)],
-        about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
+        [Answer("the message", Message, headers=(*RATE, *SPENT)), streamed(MessageEvent)],
+        about=f"{COST} All members: `platform.claude.com/docs/en/api/messages`.",
         credential="any key",
         parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
         body=NewMessage,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, WIRES["anthropic"])
+    return call(request, WIRES["anthropic"], request.tenant.config.providers.text, plan_text)
 
 
-async def _call(request: Request, wire: Wire) -> Reply | None:
+async def call(
+    request: Request,
+    wire: Wire,
+    endpoints: Endpoints | None,
+    plan: Plan,
+    bounds: body.Bounds = body.OF_CALLS,
+) -> Reply | None:
+    """The reply; None where it was streamed. `bounds` are the body's."""
     services, who = request.services, await request.who(any_key=True)
     config = request.tenant.config
-    endpoints = config.providers.text
 
     async def ask() -> None:
         try:
@@ -146,14 +156,14 @@ async def _call(request: Request, wire: Wire) -> Reply | None:
                 raise
 
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
-        text = await body.read(request.http, body.OF_CALLS, portion, ask)
+        text = await body.read(request.http, bounds, portion, ask)
         caller = Caller(who, request.ref, request.headers, wire)
         if len(text) <= body.ASIDE_BYTES:
-            portion.grow_to(body.weigh(text, body.OF_CALLS))
-            asked, attempts = _plan(text, caller, config)
+            portion.grow_to(body.weigh(text, bounds))
+            asked, attempts = plan(text, caller, config)
         else:
-            portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            asked, attempts = await aside(portion.owners, _plan, text, caller, config)
+            portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
+            asked, attempts = await aside(portion.owners, plan, text, caller, config)
         if asked.ask.prompt:
             caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
@@ -164,14 +174,14 @@ async def _call(request: Request, wire: Wire) -> Reply | None:
         judged = judge(config.policies, attempts, fault)
         services.places.take(who.tenant_id)
         upstream, bodies = services.upstream, Bodies(asked, portion.keep())
-        call = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
+        made = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
     try:
-        return await _metered(request, call, asked.ask.stream)
+        return await _metered(request, made, asked.ask.stream)
     finally:
         services.places.leave(who.tenant_id)
 
 
-def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
+def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
     """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
     length: float = len(text)
     is_long = length > body.ASIDE_BYTES
@@ -191,7 +201,7 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
         asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("messages", "The request is nested too deeply") from None
-    return asked, plan(asked, targets)
+    return asked, plan_attempts(asked, targets)
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:

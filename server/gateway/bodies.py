@@ -94,10 +94,10 @@ def _sent(asked: Asked, target: Target, shared: "_Translated | None") -> Sent:
     else:
         translation = TRANSLATIONS[asked.client.operation, wire.operation]
     if shared is None:
-        source = Source(target.name, translation.tools(body))
+        source = Source(target.name, translation.asked(body))
         body = translation.request(body, translation.origin(body, name))
     else:
-        source = Source(target.name, shared.tools(translation))
+        source = Source(target.name, shared.asked(translation))
         body = shared.by(translation, name)
     body = with_ours(body, target, asked.user)
     return Sent(translation, source, body, wire.may_reason(body, target.model, endpoint.reasoning))
@@ -112,12 +112,12 @@ class _Translated:
         self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
         self._origins: set[str] = set()
-        self._tools: dict[Translation, Mapping[str, str]] = {}
+        self._asked: dict[Translation, Mapping[str, Any]] = {}
 
-    def tools(self, translation: Translation) -> Mapping[str, str]:
-        if translation not in self._tools:
-            self._tools[translation] = translation.tools(self.body)
-        return self._tools[translation]
+    def asked(self, translation: Translation) -> Mapping[str, Any]:
+        if translation not in self._asked:
+            self._asked[translation] = translation.asked(self.body)
+        return self._asked[translation]
 
     def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""

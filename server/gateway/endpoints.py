@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from server.errors import NoModel, Unsupported
+from server.providers.embeddings import EMBEDDINGS
 from server.providers.responses import RESPONSES
 from server.providers.wire import WIRES, Form, Operation, Wire
-from server.tenants.endpoints import TextEndpoints
+from server.tenants.embeddings import EmbeddingsEndpoint
+from server.tenants.endpoints import EmbeddingsEndpoints, TextEndpoints
 from server.tenants.models import Weights
-from server.tenants.policies import Policy
+from server.tenants.policies import Allowed
 from server.tenants.text import TextEndpoint
 
 MOST_FALLBACKS = 10
@@ -18,9 +20,9 @@ MOST_FALLBACKS = 10
 MOST_REMEMBERED = 100
 """Names of models and operations, of a config: what is found by them is the same for each call."""
 
-MOST_MODELS = 1_000
-"""In a list: whoever has a key may ask for it as often as it likes, and a config has room for ten
-times as many."""
+Endpoints = TextEndpoints | EmbeddingsEndpoints
+_NO_FORMS = (Form("", False, False),) * 2
+"""Of what has no output limit and no stream."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Target:
     """
 
     name: str
-    endpoint: TextEndpoint
+    endpoint: TextEndpoint | EmbeddingsEndpoint
     url: str
     wire: Wire
     model: str
@@ -91,21 +93,33 @@ def _find_targets(text: TextEndpoints, model: str, operation: Operation) -> list
     return targets
 
 
-def find_models(text: TextEndpoints | None, policy: Policy) -> Iterator[Model]:
-    """The configured models that users of this policy may ask for."""
-    if text is None or not policy.has_text or policy.prompts_only:
-        return
-    for shown, (name, model) in text.offered.items():
-        if policy.may_use(name, model):
-            yield Model(shown, name, text.endpoints[name].weights(model))
+def find_embedder(embeddings: EmbeddingsEndpoints | None, model: str) -> Target:
+    """As find_targets, for embeddings."""
+    if embeddings is None or not embeddings.endpoints:
+        raise NoModel("This tenant has no provider of embeddings")
+    found = embeddings.find(model) if model else _default(embeddings)
+    if found is None:
+        raise NoModel(f"The embeddings model {model[:100]!r} is not offered here")
+    name, wanted = found
+    endpoint = embeddings.endpoints[name]
+    if endpoint.url is None:
+        raise NoModel(f"The endpoint {name!r} has no url")
+    return _target_at(name, endpoint, endpoint.url, EMBEDDINGS, wanted, _NO_FORMS)
 
 
-def _default(text: TextEndpoints) -> tuple[str, str]:
+def find_models(endpoints: Endpoints, allowed: Allowed) -> Iterator[Model]:
+    """The configured models that users may ask for."""
+    for shown, (name, model) in endpoints.offered.items():
+        if allowed.may_use(name, model):
+            yield Model(shown, name, endpoints.endpoints[name].weights(model))
+
+
+def _default(endpoints: Endpoints) -> tuple[str, str]:
     """For a request that names no model."""
-    name = text.in_order[0]
-    if text.default is None and len(text.endpoints) > 1:
+    name = endpoints.in_order[0]
+    if endpoints.default is None and len(endpoints.endpoints) > 1:
         raise NoModel("The request names no model, and no endpoint is the default")
-    wanted = text.endpoints[name].default_model
+    wanted = endpoints.endpoints[name].default_model
     if not wanted:
         raise Unsupported("model", "model is required: the endpoint has no default_model")
     return name, wanted
@@ -120,6 +134,18 @@ def _target(text: TextEndpoints, name: str, model: str, operation: Operation) ->
     if url is None:
         return None
     limit_field, has_options = endpoint.effective_limit_field, endpoint.takes_stream_options
+    forms = (Form(limit_field, False, has_options), Form(limit_field, True, has_options))
+    return _target_at(name, endpoint, url, wire, model, forms)
+
+
+def _target_at(
+    name: str,
+    endpoint: TextEndpoint | EmbeddingsEndpoint,
+    url: str,
+    wire: Wire,
+    model: str,
+    forms: tuple[Form, Form],
+) -> Target:
     return Target(
         name,
         endpoint,
@@ -131,5 +157,5 @@ def _target(text: TextEndpoints, name: str, model: str, operation: Operation) ->
         endpoint.secrets,
         endpoint.weights(model),
         endpoint.limit(model),
-        (Form(limit_field, False, has_options), Form(limit_field, True, has_options)),
+        forms,
     )

@@ -8,13 +8,14 @@ from typing import Any
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
+from server.providers.embeddings import refuse_others
 from server.providers.estimate import Prompt
 from server.providers.kept import without_kept
 from server.providers.options import PASSING, refuse_betas, refuse_priced
 from server.providers.wire import Wire
 
 _USUAL = "user", "safety_identifier"
-"""What chat completions call the user, and what they do not."""
+"""What embeddings, and chat completions, call the user, and what they do not."""
 _OF_OPENAI = "safety_identifier", "user"
 
 
@@ -36,6 +37,9 @@ def refuse_options(asked: Asked, target: Target) -> None:
     """Raises Unsupported for what only the tenant may allow. What will be translated has nothing of
     it: there are no words for that; a server prompt is the tenant's own."""
     endpoint, operation, prompt = target.endpoint, target.wire.operation, asked.prompt
+    if operation == "embeddings":
+        refuse_others(asked.body, endpoint.allowed)
+        return
     if prompt.unbounded_paths and not endpoint.unbounded:
         for path in prompt.unbounded_paths:
             if path.partition(".")[0] not in endpoint.allowed:
@@ -62,7 +66,8 @@ def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]
         ours = "metadata"
         sent[ours] = {"user_id": user}
     else:
-        ours, other = _OF_OPENAI if endpoint.is_of_openai else _USUAL
+        is_usual = not endpoint.is_of_openai or target.wire.operation == "embeddings"
+        ours, other = _USUAL if is_usual else _OF_OPENAI
         sent.pop(other, None)
         sent[ours] = user
     if target.wire.operation == "responses" and "store" not in endpoint.allow:

@@ -49,7 +49,7 @@ def of_chat(body: dict[str, Any]) -> Ask:
     if body.get("logprobs") or body.get("top_logprobs"):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
     _require_messages(body)
-    return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
+    return Ask(model_of(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
 
 
 def of_messages(body: dict[str, Any]) -> Ask:
@@ -59,7 +59,7 @@ def of_messages(body: dict[str, Any]) -> Ask:
     # 0 is legal: it warms the provider's cache.
     limit = _count(body, "max_tokens", 0)
     _require_messages(body)
-    return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
+    return Ask(model_of(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
 def of_responses(body: dict[str, Any]) -> Ask:
@@ -69,10 +69,11 @@ def of_responses(body: dict[str, Any]) -> Ask:
         raise Unsupported("input", "input must be a string, or a list with at least one item")
     if body.get("top_logprobs") or _LOGPROBS in _listed(body.get("include")):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
-    return Ask(_model(body), limit, 1, _stream(body), True, 0, logprobs)
+    return Ask(model_of(body), limit, 1, _stream(body), True, 0, logprobs)
 
 
-def _model(body: dict[str, Any]) -> str:
+def model_of(body: dict[str, Any]) -> str:
+    """'' if it names none. Raises Unsupported."""
     model = body.get("model")
     if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
         message = f"model must be a string of at most {LONGEST_MODEL} characters"

@@ -27,6 +27,7 @@ _BUSY, _FAILED = "rate_limit_exceeded", "server_error"
 class Responses:
     operation: ClassVar[Operation] = "responses"
     turns: ClassVar[str] = "input"
+    least_limit: ClassVar[int] = 16
     tally: ClassVar[type[Tally]] = ResponseTally
 
     def url(self, configured: str) -> str:

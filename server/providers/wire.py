@@ -3,7 +3,7 @@
 A new operation needs a class here, its readers in ask.py, estimate.py, texts.py, tally.py and
 usage.py, its rows in translation.py (made in a folder for_...), a choice in gateway/endpoints.py,
 and a route in blueprints/gateway.py with its bodies in openapi/provider_bodies.py. The class for
-responses is in responses.py.
+responses is in responses.py, that of embeddings in embeddings.py with all that it needs.
 
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 """
@@ -21,7 +21,7 @@ from server.providers.models import answers_at_once
 from server.providers.tally import ChatTally, MessageTally, Tally
 
 ProtocolName = Literal["openai", "anthropic"]
-Operation = Literal["chat", "messages", "responses"]
+Operation = Literal["chat", "messages", "responses", "embeddings"]
 """What a protocol can be asked for; each has a Wire."""
 
 ANTHROPIC_VERSION = "2023-06-01"
@@ -77,6 +77,8 @@ class Wire(Protocol):
     operation: ClassVar[Operation]
     turns: ClassVar[str]
     """The member that has what was said."""
+    least_limit: ClassVar[int]
+    """Less is no output limit, for providers; in tokens."""
     tally: ClassVar[type[Tally]]
 
     def url(self, configured: str) -> str:
@@ -109,6 +111,7 @@ class ChatCompletions:
 
     operation: ClassVar[Operation] = "chat"
     turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = ChatTally
 
     def url(self, configured: str) -> str:
@@ -158,6 +161,7 @@ class Messages:
 
     operation: ClassVar[Operation] = "messages"
     turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = MessageTally
 
     def url(self, configured: str) -> str:

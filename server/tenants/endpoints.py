@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from server.errors import NoModel
 from server.providers.ask import PROMPT
 from server.providers.wire import ProtocolName
+from server.tenants.embeddings import EmbeddingsEndpoint
 from server.tenants.endpoint import Endpoint
 from server.tenants.realtime import RealtimeEndpoint, RealtimeProtocol, of_http
 from server.tenants.strict import TO_BE_STORED, Name, Strict
@@ -103,6 +104,11 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return fallback
 
 
+class EmbeddingsEndpoints(_Endpoints[EmbeddingsEndpoint]):
+    """The embeddings endpoints by name, and the name of the default one. There is none to fall back
+    on: vectors of different models cannot be compared."""
+
+
 class RealtimeEndpoints(_Endpoints[RealtimeEndpoint]):
     """The realtime endpoints by name, and the name of the default one."""
 
@@ -140,6 +146,7 @@ class Providers(Strict):
     """The endpoints by what they are for."""
 
     text: TextEndpoints | None = None
+    embeddings: EmbeddingsEndpoints | None = None
     realtime: RealtimeEndpoints | None = None
 
     def urls(self) -> dict[str, str]:
@@ -150,6 +157,10 @@ class Providers(Strict):
                 for member in ("url", "responses_url"):
                     if (url := getattr(text, member)) is not None:
                         found[f"providers.text.endpoints.{name}.{member}"] = url
+        if self.embeddings:
+            for name, embeddings in self.embeddings.endpoints.items():
+                if embeddings.url is not None:
+                    found[f"providers.embeddings.endpoints.{name}.url"] = embeddings.url
         if self.realtime:
             for name, realtime in self.realtime.endpoints.items():
                 if realtime.url is not None:
@@ -157,4 +168,5 @@ class Providers(Strict):
         return found
 
     def count_endpoints(self) -> int:
-        return sum(len(kind.endpoints) for kind in (self.text, self.realtime) if kind)
+        kinds = (self.text, self.embeddings, self.realtime)
+        return sum(len(kind.endpoints) for kind in kinds if kind)

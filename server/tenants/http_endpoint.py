@@ -2,15 +2,20 @@
 
 from collections import Counter
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from orjson import JSONEncodeError
 from pydantic import Field, StringConstraints, field_validator
 
+from server.providers.estimate import measure
 from server.tenants.endpoint import Endpoint, Sendable, is_host
 from server.tenants.strict import Text
 
-_OURS = frozenset(
+_OF_THE_GATEWAY = frozenset(
+    {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
+)
+_OUR_HEADERS = frozenset(
     {
         # What each request has, or says how it is sent (upstream/client.py), and what is the
         # protocols' own (providers/wire.py).
@@ -32,6 +37,9 @@ class HttpEndpoint(Endpoint):
     default_model: Text | None = None
     allow: list[Text] = Field(
         [], description="members and betas that may change what a call costs or what is kept of it"
+    )
+    force: dict[str, Any] = Field(
+        {}, description="members of its requests, whatever a client says; null: none"
     )
     headers: dict[_HeaderName, Sendable] = Field(
         {}, max_length=_MOST, description="further headers of its requests"
@@ -62,11 +70,37 @@ class HttpEndpoint(Endpoint):
     def is_of_openai(self) -> bool:
         return is_host(self.url, "api.openai.com")
 
+    @cached_property
+    def allowed(self) -> frozenset[str]:
+        """Members that are not the client's to be refused: what is forced is not the client's."""
+        return frozenset({*self.allow, *self.force})
+
+    @cached_property
+    def is_own_host(self) -> bool:
+        """Is it one of those who made the protocols?"""
+        return self.is_of_openai or is_host(self.url, "api.anthropic.com")
+
+    @cached_property
+    def forced_size(self) -> int:
+        """Bytes of prompt."""
+        return measure(self.force).size
+
+    @field_validator("force")
+    @classmethod
+    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
+        if ours := _OF_THE_GATEWAY & force.keys():
+            raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
+        try:
+            measure(force)
+        except JSONEncodeError:  # what others have stored may be nested more deeply than is sent
+            raise ValueError("is nested too deeply") from None
+        return force
+
     @field_validator("headers")
     @classmethod
     def _are_not_ours(cls, headers: dict[str, str]) -> dict[str, str]:
         names = Counter(name.lower() for name in headers)
-        if ours := _OURS & names.keys():
+        if ours := _OUR_HEADERS & names.keys():
             raise ValueError(f"{min(ours)} is set for each call")
         if twice := [name for name, count in names.items() if count > 1]:
             raise ValueError(f"{twice[0]} comes twice")

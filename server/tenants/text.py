@@ -2,21 +2,16 @@
 
 import re
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from orjson import JSONEncodeError
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from server.providers.estimate import measure
 from server.providers.options import is_search_model
 from server.providers.wire import ProtocolName
 from server.tenants.endpoint import is_host
 from server.tenants.http_endpoint import HttpEndpoint
 from server.tenants.strict import Text
 
-_OF_THE_GATEWAY = frozenset(
-    {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
-)
 _CHAT_PATH = "/chat/completions"
 
 
@@ -47,9 +42,6 @@ class TextEndpoint(HttpEndpoint):
         "thoughts",
     )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
-    force: dict[str, Any] = Field(
-        {}, description="members of its requests, whatever a client says; null: none"
-    )
 
     def speaks(self, name: str) -> ProtocolName:
         """The protocol of the endpoint of this name."""
@@ -67,11 +59,6 @@ class TextEndpoint(HttpEndpoint):
         return known
 
     @cached_property
-    def allowed(self) -> frozenset[str]:
-        """Members that are not the client's to be refused: what is forced is not the client's."""
-        return frozenset({*self.allow, *self.force})
-
-    @cached_property
     def is_of_openai(self) -> bool:
         return any(is_host(url, "api.openai.com") for url in (self.url, self.responses_url))
 
@@ -82,27 +69,6 @@ class TextEndpoint(HttpEndpoint):
         if self.responses_url is not None or base == self.url or not self.is_of_openai:
             return self.responses_url
         return f"{base}/responses"
-
-    @cached_property
-    def is_own_host(self) -> bool:
-        """Is it one of those who made the protocols?"""
-        return self.is_of_openai or is_host(self.url, "api.anthropic.com")
-
-    @cached_property
-    def forced_size(self) -> int:
-        """Bytes of prompt."""
-        return measure(self.force).size
-
-    @field_validator("force")
-    @classmethod
-    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
-        if ours := _OF_THE_GATEWAY & force.keys():
-            raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
-        try:
-            measure(force)
-        except JSONEncodeError:  # what others have stored may be nested more deeply than is sent
-            raise ValueError("is nested too deeply") from None
-        return force
 
     @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:

@@ -24,7 +24,7 @@ NOT_ALLOWED = (403, {"error": "Key not allowed here"})
 UNKNOWN = (401, {"error": "Invalid API key"})
 FOR_ANY_KEY = {
     *("/balance", "/v1/models", "/v1/chat/completions", "/v1/messages"),
-    *("/v1/realtime", "/v1/realtime/client_secrets"),
+    *("/v1/realtime", "/v1/realtime/client_secrets", "/v1/responses"),
     *("/realtime/calls", "/realtime/calls/{callId}"),
 }
 

@@ -10,9 +10,13 @@ _NAMES = ("system", "tools", "messages")
 
 
 def key_of(body: dict[str, Any]) -> str:
-    """The key in the last user message that has one: `#<key>` anywhere in its text."""
+    """The key in the last user message that has one, or in the texts of embeddings: `#<key>`
+    anywhere in its text."""
     messages = body["messages"] if has_messages(body) else items_of_input(body)
-    for message in reversed(messages or []):
+    if messages is None:
+        found = _KEY.search(json.dumps(body["input"]))
+        return found[1] if found else ""
+    for message in reversed(messages):
         if message.get("role") == "user" and (found := _KEY.search(text_of(message))):
             return found[1]
     return ""

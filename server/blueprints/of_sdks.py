@@ -1,0 +1,10 @@
+"""The routes of the providers' own SDKs, as they are documented."""
+
+from server.blueprints import embeddings, gateway, models, responses
+
+BLUEPRINTS = (
+    gateway.blueprint,
+    responses.blueprint,
+    embeddings.blueprint,
+    models.blueprint,
+)
