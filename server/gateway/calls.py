@@ -244,9 +244,10 @@ class Call:
         log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
 
     def _report(self, exchange: Exchange, outcome: str, tokens: int) -> None:
-        endpoint, seconds = exchange.attempt.target.name, exchange.seconds
+        target, seconds = exchange.attempt.target, exchange.seconds
+        of_call = self.caller.who.tenant_id, target.name, target.wire.operation
         try:
-            metrics.call_ended(self.caller.who.tenant_id, endpoint, outcome, seconds, tokens)
+            metrics.call_ended(*of_call, outcome, seconds, tokens)
         except Exception:
             # Raised on, it would make the call free.
             log.exception("A call could not be counted")

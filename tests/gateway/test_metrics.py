@@ -115,6 +115,20 @@ def test_streams_and_holds_that_are_open(
     assert outcomes(client, user.api.tenant_id, TOKENS) == {("main", "client_gone"): used(user)}
 
 
+def test_which_operation_an_endpoint_was_asked_for(client: httpx.Client, double: Double) -> None:
+    """Whatever the client has asked for."""
+    speaking = {"responses_url": f"{double.url}/v1/responses"}
+    user = user_of(client, {"both": endpoint(double.url, **speaking), "main": endpoint(double.url)})
+    for model in ("both/openai-model", "main/openai-model"):
+        assert ask(user, "Hi", "responses", model=model).status_code == 200
+    assert ask(user, "Hi", model="both/openai-model").status_code == 200
+    found = scrape(client)
+    tenant = {"tenant": user.api.tenant_id}
+    for endpoint_, api in (("both", "responses"), ("both", "chat"), ("main", "chat")):
+        assert found.value(CALLS, endpoint=endpoint_, api=api, **tenant) == 1
+        assert found.value(TOKENS, endpoint=endpoint_, api=api, **tenant) == 25
+
+
 def test_no_answer_in_time(hasty_client: httpx.Client, double: Double) -> None:
     double.script("whole", Answer(stop_at=0))
     double.script("stream", Answer(stop_at=3))
