@@ -1,6 +1,6 @@
 // OpenAI's Agents SDK.
 import OpenAI from "openai";
-import { Agent, run as ask, setDefaultOpenAIClient, setTracingDisabled, tool as asTool } from "@openai/agents";
+import { Agent, OpenAIProvider, Runner, setTracingDisabled, tool as asTool } from "@openai/agents";
 import { z } from "zod";
 import { WEATHER, degreesIn, gather, run } from "./acting.mjs";
 
@@ -13,21 +13,24 @@ const weather = asTool({
   execute: async (input) => degreesIn(input),
 });
 
-function agent({ url, key, model }, settings) {
-  setDefaultOpenAIClient(new OpenAI({ baseURL: url, apiKey: key }));
-  return new Agent({ name: "App", model, ...settings });
+function ask({ url, key, model }, prompt, settings, options) {
+  const openAIClient = new OpenAI({ baseURL: url, apiKey: key });
+  const runner = new Runner({ modelProvider: new OpenAIProvider({ openAIClient }) });
+  return runner.run(new Agent({ name: "App", model, ...settings }), prompt, options);
 }
 
-const text = async (call, prompt) => (await ask(agent(call), prompt)).finalOutput;
+const text = async (call, prompt) => (await ask(call, prompt)).finalOutput;
 
 async function stream(call, prompt) {
-  const events = await ask(agent(call), prompt, { stream: true });
+  const events = await ask(call, prompt, {}, { stream: true });
   const said = await gather(events.toTextStream());
   await events.completed;
   return said;
 }
 
-const tool = async (call, prompt) => (await ask(agent(call, { tools: [weather] }), prompt)).finalOutput;
-const schema = async (call, prompt) => (await ask(agent(call, { outputType: Weather }), prompt)).finalOutput;
+const tool = async (call, prompt) => (await ask(call, prompt, { tools: [weather] })).finalOutput;
+const schema = async (call, prompt) => (
+  (await ask(call, prompt, { outputType: Weather })).finalOutput
+);
 
 await run({ text, stream, tool, schema });

@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from acting import Call, run
 
+# The command itself is put in its place by a script of the package, and those are not run.
+PROGRAM = Path("../node_modules/@anthropic-ai/claude-code/cli-wrapper.cjs").resolve()
 SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "degrees": {"type": "integer"}},
@@ -25,7 +28,7 @@ def ask(call: Call, *words: str) -> str:
             # It would ask hosts that are neither ours nor the gateway.
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         }
-        command = ["claude", "--model", call.model, "-p", *words]
+        command = ["node", str(PROGRAM), "--model", call.model, "-p", *words]
         done = subprocess.run(
             command, cwd=home, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
