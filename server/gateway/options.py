@@ -51,7 +51,10 @@ def refuse_options(asked: Asked, target: Target) -> None:
         refuse_betas("" if asked.ask.prompt else betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
         if not PASSING[operation].issuperset(asked.body) and not asked.ask.prompt:  # seldom
-            refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
+            allowed = endpoint.allowed
+            if "store" in endpoint.allow and operation == "responses":
+                allowed |= {"previous_response_id"}  # whose that is, is asked (kept.py)
+            refuse_priced(asked.body, operation, endpoint.is_own_host, allowed)
         if prompt.has_long_cache and "cache_control" not in endpoint.allowed:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
 
@@ -68,6 +71,12 @@ def _as_response(body: dict[str, Any], endpoint: TextEndpoint) -> dict[str, Any]
     if isinstance(tools, list) and not endpoint.unbounded:
         ours["tools"] = [tool for tool in tools if not is_offline_search(tool)]
     return ours
+
+
+def are_kept(body: dict[str, Any], target: Target) -> bool:
+    """Does the endpoint keep the reply to what it is sent?"""
+    is_allowed = target.wire.operation == "responses" and "store" in target.endpoint.allow
+    return is_allowed and body.get("store") is not False
 
 
 def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]:
