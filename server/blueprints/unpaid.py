@@ -52,7 +52,7 @@ _MODERATION: Json = {
 }
 
 
-class _Estimated(TypedDict):
+class Estimated(TypedDict):
     """by us, as its provider has not counted it"""
 
     estimated: Literal[True]
@@ -60,7 +60,7 @@ class _Estimated(TypedDict):
 
 class TokenCount(TypedDict):
     input_tokens: Annotated[Tokens, Field(description="of the prompt", examples=[14])]
-    vibe: NotRequired[_Estimated]
+    vibe: NotRequired[Estimated]
 
 
 @with_config(ConfigDict(extra="forbid", json_schema_extra={"examples": [_MODERATED]}))
