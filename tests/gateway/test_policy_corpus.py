@@ -144,7 +144,11 @@ def bodies() -> list[bytes]:
 BODIES = bodies()
 
 
-OF_OTHERS = {f"{again}/v1/embeddings" for again in ("", "/v1")} | {"/v1/realtime/client_secrets"}
+OF_OTHERS = {
+    f"{again}/v1/{path}"
+    for again in ("", "/v1")
+    for path in ("embeddings", "messages/count_tokens", "moderations", "realtime/client_secrets")
+}
 
 
 def test_these_are_all_routes() -> None:
