@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from sanic import Blueprint
 
 from server.blueprints import body
-from server.blueprints.gateway import REFUSALS, call
+from server.blueprints.gateway import REFUSALS, call_provider
 from server.blueprints.request import Request
 from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.calls import Caller
@@ -49,8 +49,7 @@ a quarter of numbers. All members: `platform.openai.com/docs/api-reference/embed
     ),
 )
 def embed(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    endpoints = request.tenant.config.providers.embeddings
-    return call(request, EMBEDDINGS, endpoints, _plan, body.OF_EMBEDDINGS)
+    return call_provider(request, EMBEDDINGS, _plan, body.OF_EMBEDDINGS)
 
 
 def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:

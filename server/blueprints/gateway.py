@@ -22,7 +22,7 @@ from server.errors import (
 from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
-from server.gateway.endpoints import Endpoints, find_targets
+from server.gateway.endpoints import find_targets
 from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
@@ -113,7 +113,7 @@ def streamed(event: Any) -> Answer:
     ),
 )
 def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return call(request, WIRES["openai"], request.tenant.config.providers.text, plan_text)
+    return call_provider(request, WIRES["openai"])
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -134,19 +134,40 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     ),
 )
 def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return call(request, WIRES["anthropic"], request.tenant.config.providers.text, plan_text)
+    return call_provider(request, WIRES["anthropic"])
 
 
-async def call(
-    request: Request,
-    wire: Wire,
-    endpoints: Endpoints | None,
-    plan: Plan,
-    bounds: body.Bounds = body.OF_CALLS,
+def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
+    """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
+    length: float = len(text)
+    is_long = length > body.ASIDE_BYTES
+    sent, wire, who = body.parse(text), caller.wire, caller.who
+    try:
+        ask = wire.ask(sent)
+        targets = find_targets(config.providers.text, ask.model, wire.operation)
+    except (NoModel, Unsupported):
+        if (filled := fill(config, sent, wire)) is None:
+            raise
+        sent, ask, targets = filled
+        length = math.inf  # of what the tenant has written, too
+    user = user_of_tenant(who.tenant_id, who.user_id)
+    # A prompt is a chat, whatever the client speaks.
+    turns = "messages" if ask.prompt else wire.turns
+    try:
+        asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Unsupported("messages", "The request is nested too deeply") from None
+    return asked, plan_attempts(asked, targets)
+
+
+async def call_provider(
+    request: Request, wire: Wire, plan: Plan = _plan, bounds: body.Bounds = body.OF_CALLS
 ) -> Reply | None:
-    """The reply; None where it was streamed. `bounds` are the body's."""
+    """The reply of a call that a client of this kind has made; None if it is sent already. `bounds`
+    are its body's. Raises Refusal."""
     services, who = request.services, await request.who(any_key=True)
     config = request.tenant.config
+    endpoints = config.providers.asked_for(wire.operation)
 
     async def ask() -> None:
         try:
@@ -179,29 +200,6 @@ async def call(
         return await _metered(request, made, asked.ask.stream)
     finally:
         services.places.leave(who.tenant_id)
-
-
-def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
-    """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
-    length: float = len(text)
-    is_long = length > body.ASIDE_BYTES
-    sent, wire, who = body.parse(text), caller.wire, caller.who
-    try:
-        ask = wire.ask(sent)
-        targets = find_targets(config.providers.text, ask.model, wire.operation)
-    except (NoModel, Unsupported):
-        if (filled := fill(config, sent, wire)) is None:
-            raise
-        sent, ask, targets = filled
-        length = math.inf  # of what the tenant has written, too
-    user = user_of_tenant(who.tenant_id, who.user_id)
-    # A prompt is a chat, whatever the client speaks.
-    turns = "messages" if ask.prompt else wire.turns
-    try:
-        asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("messages", "The request is nested too deeply") from None
-    return asked, plan_attempts(asked, targets)
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:

@@ -4,7 +4,7 @@ from collections.abc import Awaitable
 
 from sanic import Blueprint
 
-from server.blueprints.gateway import COST, REFUSALS, call, plan_text, streamed
+from server.blueprints.gateway import COST, REFUSALS, call_provider, streamed
 from server.blueprints.request import Request
 from server.openapi.headers import RATE, SPENT
 from server.openapi.response_bodies import NewResponse, Response, ResponseEvent
@@ -35,4 +35,4 @@ blueprint = Blueprint("responses", url_prefix="/v1")
     ),
 )
 def respond(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return call(request, RESPONSES, request.tenant.config.providers.text, plan_text)
+    return call_provider(request, RESPONSES)

@@ -35,8 +35,14 @@ _LITTLE_BYTES = UNREAD_BYTES // 8
 # Members of any operation that no model reads. Of others we cannot know.
 _NOT_READ = frozenset(
     {
-        *("client_metadata", "frequency_penalty", "include", "logit_bias", "logprobs", "max_completion_tokens"),
-        *("max_output_tokens", "max_tokens", "max_tool_calls", "truncation"),
+        *("client_metadata", "frequency_penalty", "include", "logit_bias", "logprobs"),
+        *(
+            "max_completion_tokens",
+            "max_output_tokens",
+            "max_tokens",
+            "max_tool_calls",
+            "truncation",
+        ),
         *("metadata", "modalities", "model", "n", "parallel_tool_calls", "presence_penalty"),
         *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
         *("safety_identifier", "seed", "service_tier", "stop", "stop_sequences", "store"),

@@ -27,6 +27,7 @@ _PRICED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("best_of", "n", "num_return_sequences", "candidate_count"), (1,)),
     # What some servers read as the output limit, which is ours to send.
     **dict.fromkeys(("max_completion_tokens", "max_output_tokens", "max_new_tokens"), ()),
+    "max_tokens": (),
     **dict.fromkeys(("max_tokens_to_sample", "n_predict", "num_predict", "max_length"), ()),
     **dict.fromkeys(("search_parameters", "search_options", "search_settings"), ({},)),
     **dict.fromkeys(("enable_search", "web_search", "online"), (False,)),
@@ -67,9 +68,23 @@ PASSING: dict[_Operation, frozenset[str]] = {
     "responses": frozenset(
         {
             *("client_metadata", "context_management", "include", "input", "instructions"),
-            *("max_output_tokens", "max_tool_calls", "metadata", "model", "moderation", "parallel_tool_calls"),
-            *("prompt_cache_key", "reasoning", "safety_identifier", "stream", "stream_options"),
-            *("temperature", "text", "tool_choice", "tools", "top_logprobs", "top_p"),
+            *("max_output_tokens", "max_tool_calls", "metadata", "model", "moderation"),
+            *(
+                "parallel_tool_calls",
+                "prompt_cache_key",
+                "reasoning",
+                "safety_identifier",
+                "stream",
+            ),
+            *(
+                "stream_options",
+                "temperature",
+                "text",
+                "tool_choice",
+                "tools",
+                "top_logprobs",
+                "top_p",
+            ),
             *("truncation", "user"),
         }
     ),

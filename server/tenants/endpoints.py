@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from server.errors import NoModel
 from server.providers.ask import PROMPT
-from server.providers.wire import ProtocolName
+from server.providers.wire import Operation, ProtocolName
 from server.tenants.embeddings import EmbeddingsEndpoint
 from server.tenants.endpoint import Endpoint
 from server.tenants.realtime import RealtimeEndpoint, RealtimeProtocol, of_http
@@ -148,6 +148,9 @@ class Providers(Strict):
     text: TextEndpoints | None = None
     embeddings: EmbeddingsEndpoints | None = None
     realtime: RealtimeEndpoints | None = None
+
+    def asked_for(self, operation: Operation) -> TextEndpoints | EmbeddingsEndpoints | None:
+        return self.embeddings if operation == "embeddings" else self.text
 
     def urls(self) -> dict[str, str]:
         """The configured URLs by their paths in the config, as they are of HTTP."""

@@ -45,6 +45,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_output_tokens": 0}, "max_output_tokens"),
     ({"max_output_tokens": "9"}, "max_output_tokens"),
     ({"max_completion_tokens": 9}, "max_completion_tokens"),
+    ({"max_tokens": 9}, "max_tokens"),
     ({"Max_Output_Tokens": 9}, "Max_Output_Tokens"),
     ({"stream": "yes"}, "stream"),
     ({"service_tier": "priority"}, "service_tier"),
