@@ -55,8 +55,10 @@ class Items:
 
     def add(self, given: Any) -> None:
         """Raises Unsupported."""
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-        for number, item in enumerate(typed(items, list, "input")):
+        if isinstance(given, str):
+            self.append({"role": "user", "content": given}, "input")
+            return
+        for number, item in enumerate(typed(given, list, "input")):
             path = f"input.{number}"
             kind = typed(item, dict, path).get("type", "message" if "role" in item else None)
             if kind not in _ITEMS:
