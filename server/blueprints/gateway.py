@@ -23,11 +23,12 @@ from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
+from server.gateway.kept import continuing, note
 from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
 from server.gateway.restricted import for_key
-from server.gateway.room import SMALL_REPLY_BYTES
+from server.gateway.room import SMALL_REPLY_BYTES, Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
@@ -188,6 +189,8 @@ async def call_provider(
         if asked.ask.prompt:
             caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
+        if asked.ask.previous:
+            attempts = await continuing(services.kept_responses, who, asked, attempts)
         meter = request.meter(asked.ask.stream)
         fault = None
         if who.restricted is not None:
@@ -207,7 +210,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
     portion = request.services.reply_room.portion(who.tenant_id, who.user_id)
     if is_stream:
         try:
-            await _stream(request, StreamedCall(call, portion))
+            await _stream(request, call, portion)
         finally:
             call.forget_bodies()
             portion.leave()
@@ -217,6 +220,8 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
     connection.on_loss = call.go_on_alone
     try:
         body, headers = await complete(call, portion)
+        if call.kept is not None:
+            await note(request.services.kept_responses, who, call.kept)
         # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
         headers["request-id"] = str(request.id)
         if len(body) <= SMALL_REPLY_BYTES or call.is_alone:
@@ -235,11 +240,11 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             raise asyncio.CancelledError  # as all whose client has gone
 
 
-async def _stream(request: Request, call: StreamedCall) -> None:
-    refusal = None
-    async with call.hold() as hold:
+async def _stream(request: Request, call: Call, portion: Portion) -> None:
+    streamed, refusal = StreamedCall(call, portion), None
+    async with streamed.hold() as hold:
         try:
-            relay = await call.open(hold.held)
+            relay = await streamed.open(hold.held)
         except Refusal as error:
             refusal = error
         else:
@@ -253,6 +258,8 @@ async def _stream(request: Request, call: StreamedCall) -> None:
     if refusal is not None:
         refusal.headers |= settled.headers() if settled else {}
         raise refusal
+    if call.kept is not None:
+        await note(request.services.kept_responses, call.caller.who, call.kept)
     await response.send(relay.end(settled.told() if settled else {}), end_stream=True)
 
 

@@ -13,7 +13,7 @@ from server.aside import aside
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.gateway.endpoints import Target
-from server.gateway.options import Asked, with_ours
+from server.gateway.options import Asked, are_kept, with_ours
 from server.gateway.room import Portion
 from server.providers.concealed import concealed
 from server.providers.translation import TRANSLATIONS, Source, Translation
@@ -35,6 +35,8 @@ class Sent:
     source: Source
     body: dict[str, Any]
     may_reason: bool
+    is_kept: bool
+    """The endpoint keeps the reply, and what was said."""
 
 
 Planned = tuple[Attempt, int, Sent]
@@ -100,7 +102,8 @@ def _sent(asked: Asked, target: Target, shared: "_Translated | None") -> Sent:
         source = Source(target.name, shared.asked(translation))
         body = shared.by(translation, name)
     body = with_ours(body, target, asked.user)
-    return Sent(translation, source, body, wire.may_reason(body, target.model, endpoint.reasoning))
+    may_reason = wire.may_reason(body, target.model, endpoint.reasoning)
+    return Sent(translation, source, body, may_reason, are_kept(body, target))
 
 
 class _Translated:

@@ -80,6 +80,12 @@ class Call:
         self._ref = ref_of(attempts[0], caller.ref)
         self._hold: Hold | None = None
 
+    @property
+    def kept(self) -> Exchange | None:
+        """The one whose reply its endpoint keeps."""
+        exchange = self.exchange
+        return exchange if exchange is not None and exchange.sent.is_kept else None
+
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
         judged, least, who = self._judged, self._attempts[0].least, self.caller.who

@@ -49,7 +49,10 @@ def refuse_options(asked: Asked, target: Target) -> None:
         refuse_betas("" if asked.ask.prompt else betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
         if not PASSING[operation].issuperset(asked.body) and not asked.ask.prompt:  # seldom
-            refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
+            allowed = endpoint.allowed
+            if "store" in endpoint.allow and operation == "responses":
+                allowed |= {"previous_response_id"}  # whose that is, is asked (kept.py)
+            refuse_priced(asked.body, operation, endpoint.is_own_host, allowed)
         if prompt.has_long_cache and "cache_control" not in endpoint.allowed:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
 
@@ -57,6 +60,12 @@ def refuse_options(asked: Asked, target: Target) -> None:
 def _keeping_nothing(body: dict[str, Any]) -> dict[str, Any]:
     turns = body["input"]
     return {"store": False, "input": without_kept(turns) if isinstance(turns, list) else turns}
+
+
+def are_kept(body: dict[str, Any], target: Target) -> bool:
+    """Does the endpoint keep the reply to what it is sent?"""
+    is_allowed = target.wire.operation == "responses" and "store" in target.endpoint.allow
+    return is_allowed and body.get("store") is not False
 
 
 def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]:

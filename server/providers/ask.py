@@ -31,6 +31,8 @@ class Ask:
     thinking_budget: int
     logprob_bytes: int
     prompt: str = ""
+    previous: str = ""
+    """The ID of the response that it goes on with."""
 
 
 def of_chat(body: dict[str, Any]) -> Ask:
@@ -69,7 +71,11 @@ def of_responses(body: dict[str, Any]) -> Ask:
         raise Unsupported("input", "input must be a string, or a list with at least one item")
     if body.get("top_logprobs") or _LOGPROBS in _listed(body.get("include")):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
-    return Ask(model_of(body), limit, 1, _stream(body), True, 0, logprobs)
+    previous = body.get("previous_response_id")
+    if previous is not None and not isinstance(previous, str):
+        raise Unsupported("previous_response_id", "previous_response_id must be a string")
+    stream = _stream(body)
+    return Ask(model_of(body), limit, 1, stream, True, 0, logprobs, previous=previous or "")
 
 
 def model_of(body: dict[str, Any]) -> str:

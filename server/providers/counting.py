@@ -42,6 +42,8 @@ class Tally:
         self.output = Output()
         self.is_unsure = False
         """As long as it waits: what has come may be of an answer, or of none."""
+        self.reply_id = ""
+        """Of a response, which its endpoint may keep."""
         self._choices = choices
         self._secrets = secrets
 

@@ -41,6 +41,7 @@ class ResponseTally(Tally):
         return "output" in reply and not reply["output"] and not reply.get("usage")
 
     def _count_reply(self, reply: dict[str, Any]) -> None:
+        self.reply_id = string(reply.get("id"))
         if (usage := of_completion(reply.get("usage"))) is not None:
             self.progress.report(usage)
         for item in objects(reply.get("output")):
@@ -58,6 +59,7 @@ class ResponseTally(Tally):
             self._break(an_object(event.get("response")))
             return None
         elif kind in ANNOUNCED:
+            self.reply_id = string(an_object(event.get("response")).get("id"))
             return False  # it may fail at once, and then others can be asked
         elif kind == "error":
             raise NoAnswer(event)
