@@ -22,12 +22,12 @@ class Node:
     `source` is a folder with a package-lock.json; `folder` has its packages, and its files.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, least: tuple[int, int] = _LEAST) -> None:
         self.env = dict(os.environ)
         self.folder = _BUILD / source.name
         shutil.copytree(source, self.folder, dirs_exist_ok=True)
         self._npm = [shutil.which("npm") or ""]
-        if not self._npm[0] or _version() < _LEAST:
+        if not self._npm[0] or _version() < least:
             self._take_from_pypi()
         self._install()
 

@@ -12,7 +12,9 @@ from server.providers.embeddings import refuse_others
 from server.providers.estimate import Prompt
 from server.providers.kept import without_kept
 from server.providers.options import PASSING, refuse_betas, refuse_priced
+from server.providers.tools import is_offline_search
 from server.providers.wire import Wire
+from server.tenants.text import TextEndpoint
 
 _USUAL = "user", "safety_identifier"
 """What embeddings, and chat completions, call the user, and what they do not."""
@@ -57,9 +59,18 @@ def refuse_options(asked: Asked, target: Target) -> None:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
 
 
-def _keeping_nothing(body: dict[str, Any]) -> dict[str, Any]:
-    turns = body["input"]
-    return {"store": False, "input": without_kept(turns) if isinstance(turns, list) else turns}
+def _as_response(body: dict[str, Any], endpoint: TextEndpoint) -> dict[str, Any]:
+    """Members of a request for a response, with nothing that the provider has kept or would have
+    to look for."""
+    turns, tools = body["input"], body.get("tools")
+    ours: dict[str, Any] = {}
+    if "store" not in endpoint.allow:
+        ours["store"] = False
+    if isinstance(turns, list):
+        ours["input"] = without_kept(turns)
+    if isinstance(tools, list) and not endpoint.unbounded:
+        ours["tools"] = [tool for tool in tools if not is_offline_search(tool)]
+    return ours
 
 
 def are_kept(body: dict[str, Any], target: Target) -> bool:
@@ -79,8 +90,8 @@ def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]
         ours, other = _USUAL if is_usual else _OF_OPENAI
         sent.pop(other, None)
         sent[ours] = user
-    if target.wire.operation == "responses" and "store" not in endpoint.allow:
-        sent |= _keeping_nothing(sent)
+    if target.wire.operation == "responses" and isinstance(endpoint, TextEndpoint):
+        sent |= _as_response(sent, endpoint)
     if force := endpoint.force:
         sent |= force
         no_user = () if force.get("user", user) is not None else (ours,)

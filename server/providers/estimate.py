@@ -144,7 +144,7 @@ def measure(body: dict[str, Any], length: float = math.inf, turns: str = "messag
     is_plain = _SELDOM.isdisjoint(body)  # as most are, and of text alone
     if length > _LITTLE_BYTES or not is_plain:
         size += _size_apart(body)
-    unbounded = [] if is_plain else _unbounded_members(body)
+    unbounded = [] if is_plain else _unbounded_members(body, turns == "input")
     has_objects = b'":{' in text or "cache_control" in body
     may_cache = has_objects and b"ttl" in text.lower()
     attachments, of_part = 0, ""
@@ -184,7 +184,7 @@ def _size_apart(body: dict[str, Any]) -> int:
     return size + max(unread - UNREAD_BYTES, 0)
 
 
-def _unbounded_members(body: dict[str, Any]) -> list[str]:
+def _unbounded_members(body: dict[str, Any], of_response: bool) -> list[str]:
     found = [name for name in _UNBOUNDED if body.get(name) not in (None, [])]
-    hosted = first_hosted(body.get("tools"), "tools")
+    hosted = first_hosted(body.get("tools"), "tools", spares_offline=of_response)
     return [*found, hosted] if hosted else found

@@ -8,14 +8,22 @@ from server.providers.reading import an_object
 _OF_CLIENTS = ("function", "custom", "bash_", "text_editor_", "computer_2", "memory_")
 
 
-def first_hosted(tools: Any, path: str) -> str:
-    """The path of the first that runs at the provider, '' if none does."""
+def first_hosted(tools: Any, path: str, *, spares_offline: bool = False) -> str:
+    """The path of the first that runs at the provider, '' if none does; `spares_offline`: but for
+    what `is_offline_search` knows."""
     if not isinstance(tools, list | None):
         return path
     for number, tool in enumerate(tools or ()):
-        if not is_of_client(tool):
+        if not is_of_client(tool) and not (spares_offline and is_offline_search(tool)):
             return f"{path}.{number}"
     return ""
+
+
+def is_offline_search(tool: Any) -> bool:
+    """A search of nothing but what the provider has of the web anyway. Codex offers it with each
+    response, asked to or not: left out, it is missed by nobody, and refused, Codex cannot be used.
+    """
+    return isinstance(tool, dict) and tool == {"type": "web_search", "external_web_access": False}
 
 
 def is_of_client(tool: Any) -> bool:

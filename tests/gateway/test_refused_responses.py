@@ -59,6 +59,7 @@ HOSTED: list[dict[str, Any]] = [
     {"type": "shell", "environment": {"type": "container_auto"}},
     {"type": "namespace", "name": "a", "description": "", "tools": [{"type": "web_search"}]},
 ]
+OFFLINE = {"type": "web_search", "external_web_access": False}
 OF_CLIENTS: list[dict[str, Any]] = [
     *({"type": kind, "name": "a"} for kind in ("function", "custom")),
     *({"type": kind} for kind in ("local_shell", "apply_patch")),
@@ -143,10 +144,36 @@ def test_reasoning_that_only_the_provider_could_look_up_is_left_out(
 ) -> None:
     answer = {"type": "message", "role": "assistant", "content": "Hello"}
     mere = {"type": "reasoning", "id": "rs_1", "summary": []}
-    given = [*BETWEEN, mere, answer, BETWEEN[0]]
+    referred = {"type": "item_reference", "id": "rs_1"}
+    given = [*BETWEEN, mere, answer, referred, BETWEEN[0]]
     assert post(user, input=given).status_code == 200
     [call] = double.calls()
     assert call.body["input"] == [*BETWEEN, answer, BETWEEN[0]]
+
+
+@pytest.mark.parametrize("protocol", ["openai", "anthropic"])
+def test_what_clients_send_unasked_is_left_out_of_a_translation(
+    client: httpx.Client, double: Double, protocol: str
+) -> None:
+    """The AI SDK its references to reasoning, Codex its search."""
+    user = user_of(client, {"main": endpoint(double.url, protocol)})
+    given = [*BETWEEN, {"type": "item_reference", "id": "rs_1"}]
+    assert post(user, input=given, tools=[OF_CLIENTS[0], OFFLINE]).status_code == 200
+    [call] = double.calls()
+    assert (len(call.body["messages"]), len(call.body["tools"])) == (1, 1)
+
+
+def test_a_search_without_the_web_is_left_out_unless_all_tools_are_taken(
+    client: httpx.Client, user: User, double: Double
+) -> None:
+    assert post(user, tools=[OF_CLIENTS[0], OFFLINE]).status_code == 200
+    unbounded = user_of(client, {"main": speaking(double, unbounded=True)})
+    assert post(unbounded, tools=[OFFLINE]).status_code == 200
+    assert [call.body["tools"] for call in double.calls()] == [[OF_CLIENTS[0]], [OFFLINE]]
+    refused = post(user, tools=[OFFLINE, HOSTED[0]])
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "tools.1")
+    other = ask(user, "Hi", tools=[OFFLINE])
+    assert (other.status_code, other.json()["error"]["param"]) == (400, "tools.0")
 
 
 def test_whose_call_it_is_a_client_cannot_say(user: User, double: Double) -> None:

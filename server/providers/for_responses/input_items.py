@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from server.providers.for_responses.tools import INPUT, sent_name
+from server.providers.kept import refers_to_reasoning
 from server.providers.members import fault, members, required_string, typed
 from server.providers.reading import string
 
@@ -60,6 +61,8 @@ class Items:
             return
         for number, item in enumerate(typed(given, list, "input")):
             path = f"input.{number}"
+            if refers_to_reasoning(item):
+                continue
             kind = typed(item, dict, path).get("type", "message" if "role" in item else None)
             if kind not in _ITEMS:
                 raise fault(f"{path}.type", f"must be one of {', '.join(_ITEMS)} with this model")

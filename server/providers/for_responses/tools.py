@@ -4,7 +4,7 @@
   grammar of such a text stands in its description: the model is told it, but not held to it.
 - Those of a namespace become functions with its name before theirs.
 - With `allowed_tools` the others are not sent.
-- Tools that run at the provider are refused.
+- Tools that run at the provider are refused, but for a search without the web, which is left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,6 +17,7 @@ from server.providers.identifiers import tool_for_openai
 from server.providers.members import fault, members, required_string, typed
 from server.providers.reading import an_object, objects, string
 from server.providers.tool_schema import completed
+from server.providers.tools import is_offline_search
 
 INPUT = "input"
 """The argument of a custom tool."""
@@ -81,6 +82,8 @@ def _each(tools: Any) -> Iterator[tuple[str, Tool]]:
     """Each with its path, those of namespaces by themselves."""
     for number, tool in enumerate(typed(tools, list, "tools")):
         path = f"tools.{number}"
+        if is_offline_search(tool):
+            continue
         if typed(tool, dict, path).get("type") != "namespace":
             yield path, tool
             continue
