@@ -119,6 +119,22 @@ def parse(text: bytearray) -> dict[str, Any]:
     return value
 
 
+async def read_object(
+    stream: StrictHttp,
+    bounds: Bounds,
+    portion: Portion,
+    ask: Callable[[], Awaitable[None]] | None = None,
+) -> dict[str, Any]:
+    """The object that a body is; `ask` as `read` has it. Raises Overloaded, TooComplex,
+    InvalidJson."""
+    text = await read(stream, bounds, portion, ask)
+    if len(text) <= ASIDE_BYTES:
+        portion.grow_to(weigh(text, bounds))
+        return parse(text)
+    portion.grow_to(await aside(portion.owners, weigh, text, bounds))
+    return await aside(portion.owners, parse, text)
+
+
 async def read_small(
     stream: StrictHttp, room: Room, who: Who, most: int = OF_OTHERS.size
 ) -> dict[str, Any]:

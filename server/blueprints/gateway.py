@@ -138,7 +138,7 @@ def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     return call_provider(request, WIRES["anthropic"])
 
 
-def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
+def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
     """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
     length: float = len(text)
     is_long = length > body.ASIDE_BYTES
@@ -161,8 +161,24 @@ def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked,
     return asked, plan_attempts(asked, targets)
 
 
+async def planned(
+    text: bytearray,
+    caller: Caller,
+    config: TenantConfig,
+    portion: Portion,
+    plan: Plan = plan_text,
+    bounds: body.Bounds = body.OF_CALLS,
+) -> tuple[Asked, list[Attempt]]:
+    """As `plan`, within the `bounds` of a body and with room for it. Raises Refusal."""
+    if len(text) <= body.ASIDE_BYTES:
+        portion.grow_to(body.weigh(text, bounds))
+        return plan(text, caller, config)
+    portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
+    return await aside(portion.owners, plan, text, caller, config)
+
+
 async def call_provider(
-    request: Request, wire: Wire, plan: Plan = _plan, bounds: body.Bounds = body.OF_CALLS
+    request: Request, wire: Wire, plan: Plan = plan_text, bounds: body.Bounds = body.OF_CALLS
 ) -> Reply | None:
     """The reply of a call that a client of this kind has made; None if it is sent already. `bounds`
     are its body's. Raises Refusal."""
@@ -180,12 +196,7 @@ async def call_provider(
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, bounds, portion, ask)
         caller = Caller(who, request.ref, request.headers, wire)
-        if len(text) <= body.ASIDE_BYTES:
-            portion.grow_to(body.weigh(text, bounds))
-            asked, attempts = plan(text, caller, config)
-        else:
-            portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
-            asked, attempts = await aside(portion.owners, plan, text, caller, config)
+        asked, attempts = await planned(text, caller, config, portion, plan, bounds)
         if asked.ask.prompt:
             caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)

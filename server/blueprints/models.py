@@ -7,20 +7,18 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypeAliasType, TypedDict
 
+from server.blueprints.policies import policy_of
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.errors import NoModel
 from server.gateway.endpoints import Model as Listed
 from server.gateway.listing import MOST_MODELS, find_usable, list_usable
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
-from server.metering.rules import UNKNOWN_GROUP
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
 from server.replies import JsonReply, Reply
 from server.tenants.models import THOUSAND, Weights
-from server.tenants.policies import Policy
-from server.who import Who
 
 blueprint = Blueprint("models", url_prefix="/v1")
 
@@ -94,7 +92,7 @@ ModelId = Annotated[str, Field(description="its name, which may have slashes")]
 )
 async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     who = await request.who(any_key=True)
-    found = list_usable(request.tenant.config, await _policy_of(request, who), who.restricted)
+    found = list_usable(request.tenant.config, await policy_of(request, who), who.restricted)
     models = _list_of_anthropic if _is_of_anthropic(request) else _list_of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""
@@ -126,21 +124,12 @@ async def see_model(
     request: Request, tenant_id: TenantId, model_id: ModelId
 ) -> JsonReply[OneModel]:
     who = await request.who(any_key=True)
-    policy = await _policy_of(request, who)
+    policy = await policy_of(request, who)
     name = unquote(model_id)
     found = find_usable(request.tenant.config, policy, who.restricted, name)
     if found is None:
         raise NoModel(f"The model {name[:100]!r} is not offered here")
     return reply(_of_anthropic(found) if _is_of_anthropic(request) else _of_openai(found))
-
-
-async def _policy_of(request: Request, who: Who) -> Policy:
-    """Raises InvalidApiKey, NotAllowed."""
-    balance = await request.services.accounts.balance(who)
-    policy = request.tenant.config.policies.find(balance.group)
-    if policy is None:
-        raise NotAllowed(*UNKNOWN_GROUP)
-    return policy
 
 
 def _is_of_anthropic(request: Request) -> bool:

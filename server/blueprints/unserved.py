@@ -9,12 +9,13 @@ from server.providers.wire import ProtocolName
 
 _CHAT, _MESSAGES, _MODELS = "POST {}/chat/completions", "POST {}/messages", "GET {}/models"
 _RESPONSES = "POST {}/responses"
-_EMBEDDINGS = "POST {}/embeddings"
+_EMBEDDINGS, _MODERATIONS = "POST {}/embeddings", "POST {}/moderations"
 _INSTEAD = {
     **dict.fromkeys(("chat", "completions", "engines"), _CHAT),
     **dict.fromkeys(("complete", "messages"), _MESSAGES),
     "responses": _RESPONSES,
     "embeddings": _EMBEDDINGS,
+    "moderations": _MODERATIONS,
     "models": _MODELS,
 }
 """By what the path begins with, after tenant and version."""

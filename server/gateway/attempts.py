@@ -6,7 +6,7 @@ from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.gateway.options import Asked, refuse_options
 from server.providers.ask import Ask
-from server.providers.bounds import MOST_REPLY_BYTES
+from server.providers.bounds import MOST_PARSED_BYTES, MOST_REPLY_BYTES
 from server.tenants.models import THOUSAND, Weights
 
 _TOO_MANY_LOGPROBS = (
@@ -68,7 +68,10 @@ def _attempt(asked: Asked, target: Target) -> Attempt:
     prompt = asked.prompt.tokens(endpoint.image_tokens, endpoint.forced_size)
     limit = target.limit if ask.limit is None else ask.limit
     budget, choices = ask.thinking_budget, ask.choices
-    if not ask.stream and limit * choices * ask.logprob_bytes > MOST_REPLY_BYTES:
+    # The last event of a response has all of it.
+    is_whole = not ask.stream or asked.client.operation == "responses"
+    most_bytes = MOST_PARSED_BYTES if ask.stream else MOST_REPLY_BYTES
+    if is_whole and limit * choices * ask.logprob_bytes > most_bytes:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
     least_limit = min(max(budget + 1 if budget < limit else 1, target.wire.least_limit), limit)
     least = weights.most(prompt, least_limit * choices)

@@ -69,7 +69,7 @@ def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None],
     limits: list[int | None] = []
     held, most_output = 0, policy.max_output
     for attempt in attempts:
-        fault = _fault(policy, attempt)
+        fault = fault_of(policy, attempt)
         if fault is not None:
             if not limits:
                 return limits, 0, fault
@@ -85,7 +85,8 @@ def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None],
     return limits, held, None
 
 
-def _fault(policy: Policy, attempt: Attempt) -> Fault | None:
+def fault_of(policy: Policy, attempt: Attempt) -> Fault | None:
+    """What it refuses such a call with."""
     target, most_input, most_output = attempt.target, policy.max_input, policy.max_output
     kind, is_there, allowed = "text", policy.has_text, policy.text
     if target.wire.operation == "embeddings":

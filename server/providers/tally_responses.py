@@ -1,10 +1,13 @@
 """Tally of OpenAI's responses. Their stream says everything several times: deltas, what they make,
 and at last the whole response; what counts is the deltas, and of the last event the usage."""
 
+import re
 from typing import Any
 
+from server.providers.bounds import MOST_EVENT_VALUES, can_be_parsed
 from server.providers.counting import NoAnswer, Tally
 from server.providers.reading import an_object, objects, string
+from server.providers.skim import find_usage
 from server.providers.texts import count_item
 from server.providers.usage import Counts, of_completion
 
@@ -23,11 +26,27 @@ _DOUBTFUL_TEXTS = frozenset(
         *("response.shell_call_command.delta", "response.reasoning_summary_text.delta"),
     }
 )
+# What an event begins with that has the probabilities of all tokens once more, and so too many
+# values to be parsed.
+_LARGE = re.compile(rb'\{"type": ?"(response\.[a-z_.]{0,100}(?:done|completed|incomplete))"')
 _NO_ANSWERS = ("failed", "cancelled", "queued", "in_progress")
 
 
 class ResponseTally(Tally):
     """Of one response, which has one choice."""
+
+    def see(self, data: bytes) -> dict[str, Any] | None:
+        if len(data) > MOST_EVENT_VALUES and not can_be_parsed(data, MOST_EVENT_VALUES):
+            large = _LARGE.match(data)
+            if large is not None and type(data) is bytes:
+                return self._see_large(data, large[1].decode())
+        return super().see(data)
+
+    def _see_large(self, data: bytes, kind: str) -> dict[str, Any]:
+        self.progress.answer()
+        if kind in LAST:
+            self._end({}, find_usage(data, self._read_usage))
+        return {"type": kind}
 
     def _read_usage(self, value: Any) -> Counts | None:
         return of_completion(value)
@@ -54,7 +73,8 @@ class ResponseTally(Tally):
         elif kind in _DOUBTFUL_TEXTS:
             self.output.add_doubtful(event.get("delta"))
         elif kind in LAST:
-            self._end(an_object(event.get("response")))
+            response = an_object(event.get("response"))
+            self._end(response, of_completion(response.get("usage")))
         elif kind == FAILED:
             self._break(an_object(event.get("response")))
             return None
@@ -68,10 +88,9 @@ class ResponseTally(Tally):
             return None if self._has_secrets(event) else False
         return True
 
-    def _end(self, response: dict[str, Any]) -> None:
+    def _end(self, response: dict[str, Any], usage: Counts | None) -> None:
         self.progress.answer()
         self.progress.finish()
-        usage = of_completion(response.get("usage"))
         if usage is not None:
             self.progress.report(usage)
         if not self.output.size:  # some have no deltas

@@ -157,7 +157,7 @@ class Providers(Strict):
         found: dict[str, str] = {}
         if self.text:
             for name, text in self.text.endpoints.items():
-                for member in ("url", "responses_url"):
+                for member in ("url", "responses_url", "moderations_url"):
                     if (url := getattr(text, member)) is not None:
                         found[f"providers.text.endpoints.{name}.{member}"] = url
         if self.embeddings:

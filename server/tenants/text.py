@@ -23,6 +23,11 @@ class TextEndpoint(HttpEndpoint):
         description="of its responses; absent: beside its chat completions at OpenAI's own host, "
         "elsewhere requests for responses are translated",
     )
+    moderations_url: Text | None = Field(
+        None,
+        description="of its moderations, which cost nothing; absent: beside its chat completions "
+        "at OpenAI's own host, elsewhere it has none",
+    )
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
@@ -65,10 +70,19 @@ class TextEndpoint(HttpEndpoint):
     @cached_property
     def url_of_responses(self) -> str | None:
         """None if it does not speak them."""
-        base = (self.url or "").removesuffix(_CHAT_PATH)
-        if self.responses_url is not None or base == self.url or not self.is_of_openai:
-            return self.responses_url
-        return f"{base}/responses"
+        return self.responses_url or self._beside_chat("responses")
+
+    @cached_property
+    def url_of_moderations(self) -> str | None:
+        """None if it has none."""
+        return self.moderations_url or self._beside_chat("moderations")
+
+    def _beside_chat(self, path: str) -> str | None:
+        """What OpenAI's own host has there."""
+        url = self.url or ""
+        if not url.endswith(_CHAT_PATH) or not is_host(url, "api.openai.com"):
+            return None
+        return f"{url.removesuffix(_CHAT_PATH)}/{path}"
 
     @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:

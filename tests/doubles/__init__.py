@@ -6,9 +6,10 @@
         [call] = double.calls("long")
         assert call.finished and call.used == 80
 
-A double serves POST /v1/chat/completions, /v1/responses and /v1/messages, and GET /v1/models at
-`double.url`, in a thread of its own: for synchronous tests, SDKs and asyncio tests alike. Responses
-that are stored can be had and deleted by their IDs.
+A double serves POST /v1/chat/completions, /v1/responses, /v1/messages and its count_tokens,
+/v1/embeddings and /v1/moderations, and GET /v1/models at `double.url`, in a thread of its own: for
+synchronous tests, SDKs and asyncio tests alike. Responses that are stored can be had and deleted by
+their IDs. servers.py has doubles of other servers of OpenAI's protocol.
 
 The **key** is in the last user message that has one, as `#<key>`, so it survives a translation
 between the protocols. `script(key, first, second)` answers the calls of a key in turn, and all

@@ -8,7 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.doubles import anthropic_wire, embeddings_wire, openai_wire, responses_wire
+from tests.doubles import (
+    anthropic_wire,
+    count_wire,
+    embeddings_wire,
+    moderation_wire,
+    openai_wire,
+    responses_wire,
+)
 from tests.doubles.answer import Answer
 from tests.doubles.call import Call, Script
 from tests.doubles.plan import Plan
@@ -27,7 +34,9 @@ def create_app(script: Script) -> web.Application:
     app = web.Application(client_max_size=LARGEST_BODY)
     app.router.add_post("/v1/chat/completions", _handler(openai_wire, script))
     app.router.add_post("/v1/messages", _handler(anthropic_wire, script))
+    app.router.add_post("/v1/messages/count_tokens", _handler(count_wire, script))
     app.router.add_post("/v1/embeddings", _handler(embeddings_wire, script))
+    app.router.add_post("/v1/moderations", _handler(moderation_wire, script))
     app.router.add_get("/v1/models", _models)
     kept = StoredResponses()
     app.router.add_post("/v1/responses", _handler(responses_wire, script, kept))

@@ -123,7 +123,7 @@ def text_of(events: Iterable[dict[str, Any]]) -> str:
     found = ""
     for event in events:
         for choice in event.get("choices") or []:
-            found += choice["delta"].get("content") or ""
+            found += choice.get("delta", {}).get("content") or ""
         delta = event.get("delta") or {}
         if isinstance(delta, dict):
             found += delta.get("text") or ""

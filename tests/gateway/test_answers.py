@@ -36,9 +36,9 @@ UNSERVED = [
     ("POST", "/v1/realtime/sessions", "openai", VOICE),
     ("POST", "/v1/realtime/transcription_sessions", "openai", VOICE),
     ("POST", "/v1/files", "openai", ALL),
-    ("POST", "/v1/moderations", "openai", ALL),
+    ("GET", "/v1/moderations", "openai", "POST /v1/moderations"),
     ("GET", "/v1", "openai", ALL),
-    ("POST", "/v1/messages/count_tokens", "anthropic", MESSAGES),
+    ("GET", "/v1/messages/count_tokens", "anthropic", MESSAGES),
     ("POST", "/v1/messages/batches", "anthropic", MESSAGES),
     ("GET", "/v1/messages", "anthropic", MESSAGES),
     ("POST", "/v1/complete", "anthropic", MESSAGES),
@@ -262,8 +262,6 @@ def test_the_sdks_give_an_app_all_of_it(gateway: Server, client: httpx.Client) -
                 model="openai-model", max_tokens=5, messages=[{"role": "user", "content": "Hi"}]
             )
         assert "; 3 are left" in due.value.message
-        with pytest.raises(anthropic.NotFoundError) as uncounted:
-            of_anthropic.messages.count_tokens(
-                model="openai-model", messages=[{"role": "user", "content": "Hi"}]
-            )
-        assert f"use {MESSAGES}" in uncounted.value.message
+        with pytest.raises(anthropic.NotFoundError) as unlisted:
+            of_anthropic.messages.batches.list()
+        assert f"use {MESSAGES}" in unlisted.value.message

@@ -148,11 +148,11 @@ def bodies() -> list[bytes]:
 BODIES = bodies()
 
 
-OF_OTHERS = {f"{again}/v1/embeddings" for again in ("", "/v1")} | {
-    "/v1/realtime/client_secrets",
-    f"/v1{RESPONSES}",  # the same handler, and time is short
-}
-
+OF_OTHERS = {
+    f"{again}/v1/{path}"
+    for again in ("", "/v1")
+    for path in ("embeddings", "messages/count_tokens", "moderations", "realtime/client_secrets")
+} | {f"/v1{RESPONSES}"}  # the same handler, and time is short
 
 # Of responses the one group that closes all: what they share with chats is tried with those.
 CASES = [

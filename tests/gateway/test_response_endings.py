@@ -185,6 +185,39 @@ def test_one_that_may_have_reasoned_unseen_costs_the_hold(
     assert (abs(used(user) - hold) <= 2) == (reasoning["effort"] != "none")
 
 
+def test_the_probabilities_of_all_tokens_pass(client: httpx.Client) -> None:
+    """Too many values to be parsed, in the last events."""
+    one = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
+    text = {"type": "output_text", "text": "aaaa", "annotations": [], "logprobs": [one] * 5_000}
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed"}
+    said = {**item, "content": [text]}
+    ending = [
+        {
+            "type": "response.output_item.done",
+            "sequence_number": 2,
+            "output_index": 0,
+            "item": said,
+        },
+        last("completed", 3, output=[said], usage=USAGE),
+    ]
+    with RawProvider(sending(HEAD + framed(CREATED, delta("aaaa"), *ending))) as provider:
+        user = user_at_responses(client, provider.url)
+        events = ended(user, "Hi")
+    assert events[-1]["response"]["output"] == [said]
+    assert events[-1]["vibe"]["tokensCharged"] == used(user) == 27
+    assert "estimated" not in ledger(user)[0]["ref"]
+
+
+def test_more_probabilities_than_an_event_can_have_are_refused(
+    client: httpx.Client, double: Double
+) -> None:
+    user = user_at_responses(client, double.url)
+    members: Any = {"top_logprobs": 20, "max_output_tokens": 2_000}
+    reply = ask(user, "Hi", "responses", stream=True, **members)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "top_logprobs")
+    assert ask(user, "Hi", "responses", **members).status_code == 200
+
+
 def test_one_beyond_its_limit_is_cut_off(client: httpx.Client, double: Double) -> None:
     user = user_at_responses(client, double.url)
     prompt = double.script("x", Answer(pieces=["abcdefgh" * 8] * 9, ignore_limit=True))
