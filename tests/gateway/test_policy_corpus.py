@@ -154,6 +154,7 @@ OF_OTHERS = {
     for path in ("embeddings", "messages/count_tokens", "moderations", "realtime/client_secrets")
 } | {f"/v1{RESPONSES}"}  # the same handler, and time is short
 
+
 # Of responses the one group that closes all: what they share with chats is tried with those.
 CASES = [
     (name, route) for name in GROUPS for route in ROUTES if name == "all" or route != RESPONSES
