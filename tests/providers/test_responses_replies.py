@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from openai.types.responses import Response
 
 from server.providers.bounds import MOST_CALLS_OF_TOOLS, MOST_KEPT_BYTES, TooLarge
@@ -380,17 +380,20 @@ def test_what_was_spent_is_told_with_the_end() -> None:
 EVENTS = stream_of(reply_of(THINKING, HIDDEN, SAID, WEATHER, TIME, stop_reason="tool_use"))
 
 
+@settings(max_examples=40)
 @given(st.lists(json_objects | st.sampled_from(EVENTS).flatmap(damaged), max_size=8))
 def test_any_events_of_a_message_make_a_response(given: list[Json]) -> None:
     streamed("messages", [*EVENTS[:1], *given], HI)
     streamed("messages", given, HI)
 
 
+@settings(max_examples=40)
 @given(st.lists(json_objects | st.sampled_from(WHOLE_STREAM).flatmap(damaged), max_size=8))
 def test_any_chunks_make_a_response(given: list[Json]) -> None:
     streamed("chat", given, HI)
 
 
+@settings(max_examples=40)
 @given(damaged(WHOLE))
 def test_any_completion_makes_a_response(reply: Json) -> None:
     Response.model_validate(whole("chat", reply, HI))

@@ -56,8 +56,10 @@ class Items:
 
     def add(self, given: Any) -> None:
         """Raises Unsupported."""
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-        for number, item in enumerate(typed(items, list, "input")):
+        if isinstance(given, str):
+            self.append({"role": "user", "content": given}, "input")
+            return
+        for number, item in enumerate(typed(given, list, "input")):
             path = f"input.{number}"
             if refers_to_reasoning(item):
                 continue

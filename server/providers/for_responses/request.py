@@ -42,7 +42,9 @@ _PLACES = (
     ("response_format.json_schema", "text.format"),
     ("response_format", "text.format"),
     ("reasoning_effort", "reasoning.effort"),
+    ("messages", "input"),
 )
+_OF_CALLS = "tool_calls.0.function."
 
 
 def to_chat(responses: dict[str, Any], origin: str) -> dict[str, Any]:
@@ -71,7 +73,7 @@ def to_messages(responses: dict[str, Any], origin: str) -> dict[str, Any]:
     try:
         return for_chat.to_messages(chat, has_signed=True)
     except Unsupported as refusal:
-        raise _in_words_of_responses(refusal, items.paths) from None
+        raise _in_words_of_responses(refusal, items) from None
 
 
 def _chat(responses: dict[str, Any], items: Items) -> dict[str, Any]:
@@ -122,16 +124,22 @@ def _format(given: Any) -> dict[str, Any]:
     return {"response_format": {"type": kind, kind: form}}
 
 
-def _in_words_of_responses(refusal: Unsupported, paths: list[str]) -> Unsupported:
-    """It names the place in a chat completion; `paths` are those of its messages."""
-    param, message = refusal.param or "", refusal.message
-    place, _, rest = param.removeprefix("messages.").partition(".")
-    if param.startswith("messages.") and place.isdecimal():
-        named = paths[int(place)] + (f".{rest}" if rest else "")
-    else:
-        named = "input" if param == "messages" else param
-        for ours, theirs in _PLACES:
-            if param.startswith(ours):
-                named = theirs + param.removeprefix(ours)
-                break
-    return Unsupported(named, message.replace(param, named, 1) if param else message)
+def _in_words_of_responses(refusal: Unsupported, items: Items) -> Unsupported:
+    """It names a place in the chat completion that was made of them."""
+    param = refusal.param or ""
+    named = _place_of_message(param, items) if param.startswith("messages.") else param
+    for ours, theirs in _PLACES:
+        if named.startswith(ours):
+            named = theirs + named.removeprefix(ours)
+            break
+    message = refusal.message.replace(param, named, 1) if param else refusal.message
+    return Unsupported(named, message)
+
+
+def _place_of_message(param: str, items: Items) -> str:
+    number, _, rest = param.removeprefix("messages.").partition(".")
+    place, role = items.paths[int(number)], items.messages[int(number)]["role"]
+    rest = rest.removeprefix(_OF_CALLS)
+    if role == "tool" and rest.startswith("content"):
+        rest = rest.replace("content", "output", 1)
+    return f"{place}.{rest}" if rest and "." in place else place  # else it is all of a member
