@@ -1,7 +1,5 @@
 """Responses, of OpenAI's protocol: as gateway.py, of which they are the third operation."""
 
-from collections.abc import Awaitable
-
 from sanic import Blueprint
 
 from server.blueprints.gateway import COST, REFUSALS, call_provider, streamed
@@ -34,6 +32,10 @@ from server.who import Who
 
 blueprint = Blueprint("responses", url_prefix="/v1")
 
+_NO_MORE = "usage_limit_reached"
+"""Codex ends with an error of this type. With any other of status 429 it waits in silence for as
+long as `Retry-After` says, be it a day, whatever `x-should-retry` says."""
+
 
 # A second address, as in gateway.py.
 @blueprint.post("/v1/responses", stream=True, ctx_speaks="openai", name="respond_again")
@@ -53,8 +55,13 @@ blueprint = Blueprint("responses", url_prefix="/v1")
         rated=True,
     ),
 )
-def respond(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return call_provider(request, RESPONSES)
+async def respond(request: Request, tenant_id: TenantId) -> Reply | None:
+    try:
+        return await call_provider(request, RESPONSES)
+    except TooManyRequests as refused:
+        if refused.is_final:
+            refused.kind = _NO_MORE
+        raise
 
 
 _REFUSALS = [

@@ -141,10 +141,9 @@ def without_words(refusal: Refusal) -> Refusal:
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:
     """As OpenAI's SDKs read it, which keep `error` alone."""
-    kind = getattr(refusal, "kind", "")
     error = {
         "message": refusal.told(),
-        "type": kind or _OPENAI_TYPES.get(refusal.status, "invalid_request_error"),
+        "type": refusal.kind or _OPENAI_TYPES.get(refusal.status, "invalid_request_error"),
         "param": refusal.param,
         "code": refusal.code,
         **refusal.extra,
@@ -154,7 +153,7 @@ def openai_error(refusal: Refusal) -> dict[str, Any]:
 
 def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     """As Anthropic's SDKs read it; `code` is ours."""
-    kind = getattr(refusal, "kind", "")
+    kind = refusal.kind
     if kind == "invalid_request_error":  # OpenAI's for nearly any status
         kind = _ANTHROPIC_TYPES.get(refusal.status, kind)
     if kind not in _ANTHROPIC_TYPES.values() and kind != "overloaded_error":

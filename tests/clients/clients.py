@@ -33,6 +33,10 @@ class Client:
     """The function that a structured output is asked for by; '' where it is a format."""
     models: Mapping[Kind, str] = field(default_factory=lambda: MODELS)
     """Some clients refuse a model that they do not know."""
+    attempts: int = 1
+    """How often it asks at most that is told 401 or 402."""
+    said: Mapping[int, str] = field(default_factory=dict)
+    """What its user sees of a status, where that is not our message."""
 
     def answers(self, act: str) -> list[Answer]:
         """What the double answers to each call of an act."""
@@ -67,7 +71,14 @@ CLIENTS = (
     Client("with_ai_anthropic.mjs", "node"),
     Client("with_agents.mjs", "node"),
     Client("with_langchain.mjs", "node"),
-    Client("with_codex.py", "ours", tool=Tool("exec_command", {"cmd": "echo 20"})),
+    # It asks six times within ten seconds, whatever a server says.
+    Client(
+        "with_codex.py",
+        "ours",
+        tool=Tool("exec_command", {"cmd": "echo 20"}),
+        attempts=6,
+        said={429: "You’ve hit your usage limit"},
+    ),
     Client(
         "with_claude_code.py",
         "ours",

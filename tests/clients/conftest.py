@@ -1,5 +1,6 @@
 """A server, a double as its provider, and what runs the apps."""
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -13,9 +14,10 @@ from tests.clients.clients import Client
 from tests.doubles import Double
 from tests.node import Node
 from tests.own_python import environment
-from tests.processes import Server, Valkey
+from tests.processes import ROOT, Server, Valkey
 
 _HERE = Path(__file__).parent
+_LOCK = ROOT / "build" / "clients.lock"
 _SECONDS = 240
 
 
@@ -23,9 +25,12 @@ class Apps:
     """Runs a client's app."""
 
     def __init__(self, home: Path) -> None:
-        node = Node(_HERE, least=(22, 0))
+        _LOCK.parent.mkdir(exist_ok=True)
+        with _LOCK.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes that test one installs
+            node = Node(_HERE, least=(22, 0))
+            frameworks = environment(_HERE / "frameworks.txt") / "python"
         self._folder = node.folder / "apps"
-        frameworks = environment(_HERE / "frameworks.txt") / "python"
         commands = node.folder / "node_modules" / ".bin"
         self._programs = {"ours": sys.executable, "frameworks": str(frameworks), "node": "node"}
         self._env = {"HOME": str(home), "PATH": f"{commands}:{node.env['PATH']}"}

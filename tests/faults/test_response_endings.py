@@ -11,8 +11,8 @@ from tests.faults.endings import Case, Outcome
 from tests.faults.kinds_of_endings import ENDINGS, UNDER_WAY, Way, make_cases
 from tests.processes import Server, Valkey
 
-TIMES = int(os.environ.get("RESPONSE_ENDINGS", "10"))
-"""Of each ending in each way. `RESPONSE_ENDINGS=100 make test-faults` takes some minutes more."""
+TIMES = int(os.environ.get("ENDINGS", "10"))
+"""Of each ending in each way."""
 KILLED = 10 * TIMES
 """Calls, at the least."""
 WAYS: list[Way] = [

@@ -5,9 +5,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api import User
+from tests.api import Api, User
 from tests.doubles import Answer, Double
-from tests.endpoints import endpoint
+from tests.endpoints import endpoint, text_config
 from tests.gateway.asking import PATHS, ask, used, user_of
 
 BETWEEN: list[Any] = [{"role": "user", "content": "Hi"}]
@@ -198,6 +198,23 @@ def test_members_that_nobody_knows_pass_elsewhere_than_at_openai(
     assert post(user, x_unknown=[1]).status_code == 200
     [call] = double.calls()
     assert call.body["x_unknown"] == [1]
+
+
+@pytest.mark.parametrize(
+    ("window", "kind"), [(60, "rate_limit_error"), (3600, "usage_limit_reached")]
+)
+def test_a_wait_that_is_long_is_an_end(
+    client: httpx.Client, double: Double, window: int, kind: str
+) -> None:
+    """Codex would wait for it in silence, an hour too."""
+    group = {"tokens": 1000, "rate_limit": 1, "rate_limit_window": window}
+    value = text_config({"main": speaking(double)}, anonymous=group)
+    user = Api.new_tenant(client, value).login()
+    assert post(user).status_code == 200
+    reply = post(user)
+    assert (reply.status_code, reply.json()["error"]["type"]) == (429, kind)
+    assert int(reply.headers["retry-after"]) <= window
+    assert ask(user, "Hi").json()["error"]["type"] == "rate_limit_error"
 
 
 def test_a_model_that_is_not_offered(user: User) -> None:
