@@ -7,7 +7,7 @@ UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hash
 export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
-	test-generators test-browsers test-identity test-voice load soak check image bench lock clean
+	test-generators test-browsers test-identity test-voice test-clients load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,7 +17,7 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
-test: .venv/development ## run the tests; those of the next eight commands are not among them
+test: .venv/development ## run the tests; those of the next nine commands are not among them
 	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/development ## kill, stop and cut everything: it goes on, and the money is right
@@ -48,6 +48,9 @@ test-identity: .venv/development ## attack sign-ins, many at once while workers 
 
 test-voice: .venv/development ## voice: sessions, calls billed by time, others' clients, every ending (needs Chromium)
 	.venv/bin/python -m pytest tests/voice tests/timed tests/voice_clients tests/voice_endings -n 2 --dist loadfile
+
+test-clients: .venv/development ## what apps use today asks and is refused: SDKs, frameworks, Claude Code, Codex
+	.venv/bin/python -m pytest tests/clients -n 2
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

@@ -27,12 +27,11 @@ from server.blueprints import (
     client_secrets,
     docs,
     exchange,
-    gateway,
     health,
     keys,
     me,
     metering,
-    models,
+    of_sdks,
     realtime,
     sign_in,
     start,
@@ -69,6 +68,7 @@ from server.identity.wrong_tokens import WrongTokens
 from server.login_providers.login_providers import LoginProviders
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
+from server.metering.kept_responses import KeptResponses
 from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.metering.renewal import Renewal
@@ -103,8 +103,7 @@ OF_TENANT = Blueprint.group(
     billing.blueprint,
     stripe_events.blueprint,
     metering.blueprint,
-    gateway.blueprint,
-    models.blueprint,
+    *of_sdks.BLUEPRINTS,
     realtime.blueprint,
     client_secrets.blueprint,
     calls.blueprint,
@@ -159,6 +158,7 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         meter=meter,
         accounts=Accounts(store, ledger_size, settings.user_ttl_ms, renewal),
         leases=leases,
+        kept_responses=KeptResponses(store),
         holding=holding,
         request_room=Room(REQUESTS_BYTES, SMALL_REQUEST_BYTES),
         reply_room=reply_room,

@@ -70,6 +70,7 @@ class Refusal(Exception):
     """Has this body on the providers' routes too, instead of one in the shape of their SDKs."""
     is_final: bool = False
     """The providers' SDKs are told not to repeat the request, which some do at any status."""
+    kind: str = ""  # the error's type in the words of a provider; by default that of its status
     reason: str = ""
     """For the log alone."""
 

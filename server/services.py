@@ -22,6 +22,7 @@ from server.identity.wrong_tokens import WrongTokens
 from server.login_providers.login_providers import LoginProviders
 from server.metering.accounts import Accounts
 from server.metering.holding import Holding
+from server.metering.kept_responses import KeptResponses
 from server.metering.leases import Leases
 from server.metering.meter import Meter
 from server.places import Places
@@ -39,6 +40,7 @@ class Services:
     meter: Meter
     accounts: Accounts
     leases: Leases
+    kept_responses: KeptResponses
     holding: Holding
     request_room: Room
     reply_room: Room

@@ -44,6 +44,8 @@ class Timeouts:
     """For the heads of the replies of all endpoints that a call tries, together."""
     idle: float = 300
     """For each further part of a reply."""
+    unpaid: float = 10
+    """For the answer to a question that costs nothing."""
     session: float = 10
     """For a session of voice to begin, from the look-up of the provider's name on."""
     whole: float = 900

@@ -22,7 +22,7 @@ class Node:
     `source` is a folder with a package-lock.json; `folder` has its packages, and its files.
     """
 
-    def __init__(self, source: Path) -> None:
+    def __init__(self, source: Path, least: tuple[int, int] = _LEAST) -> None:
         self.env = dict(os.environ)
         self.folder = BUILD / source.name
         self._npm = [shutil.which("npm") or ""]
@@ -31,7 +31,7 @@ class Node:
             shutil.copytree(
                 source, self.folder, dirs_exist_ok=True, copy_function=_copy_what_is_new
             )
-            if not self._npm[0] or _version() < _LEAST:
+            if not self._npm[0] or _version() < least:
                 self._take_from_pypi()
             self._install()
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from server.blueprints import client_secrets, sign_in
-from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_OTHERS, SMALL_BYTES
+from server.blueprints.body import LARGE_BYTES, MIB, OF_CALLS, OF_EMBEDDINGS, OF_OTHERS, SMALL_BYTES
 from server.blueprints.form import MOST_FIELDS
 from server.blueprints.keys import (
     LEAST_SECONDS,
@@ -106,6 +106,8 @@ STATED = {
         f"from {SMALL_REPLY_BYTES // KIB} KiB a call on: {REPLIES_BYTES // MIB} MiB together",
         f"may have {OF_CALLS.size // MIB} MiB, {OF_CALLS.values:,} values",
         f"nested {OF_CALLS.depth} deep",
+        f"may have {OF_EMBEDDINGS.size // MIB} MiB and {OF_EMBEDDINGS.values:,} values",
+        f"{Timeouts().unpaid:.0f} s are waited for an answer",
         f"more than {LARGE_BYTES // KIB} KiB are read",
         f"room for {REQUESTS_BYTES // MIB} MiB",
         f"{LEAST_SECONDS} to {MOST_SECONDS:,} s, by default {USUAL_SECONDS:,}",

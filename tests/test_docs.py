@@ -18,10 +18,10 @@ DOCS = ROOT / "docs"
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
 MOST_SVG_BYTES = 60_000
 _CODE = re.compile(r"^ *```\w*\n(.*?)^ *```|^ {4}([^\n]*)$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
-# Of an SDK, of Docker's build, and of the addresses that a reader puts in.
+# Of clients, of Docker's build, and of the addresses that a reader puts in.
 _NOT_OURS = {
     *("OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
-    "SSL_CERT_FILE",
+    *("ANTHROPIC_AUTH_TOKEN", "SSL_CERT_FILE"),
     "CHECKOUT_SESSION_ID",
 }
 

@@ -39,6 +39,8 @@ class Bounds(NamedTuple):
 
 # A conversation of 1,000 messages with calls of tools has 20,000 values, and 100 tools 5,000.
 OF_CALLS = Bounds(10 * MIB, 50_000, 128)
+# Tokens of texts are a value each; as many as OpenAI takes in a request, in as many lists.
+OF_EMBEDDINGS = Bounds(10 * MIB, 310_000, 2_100)
 # A config of 64 KiB, which is the largest that there can be, has some 5,000.
 OF_OTHERS = Bounds(1 * MIB, 10_000, _READABLE_DEPTH)
 
@@ -117,6 +119,22 @@ def parse(text: bytearray) -> dict[str, Any]:
         raise InvalidJson
     text.clear()  # whoever still has it: it may be large, and the call long
     return value
+
+
+async def read_object(
+    stream: StrictHttp,
+    bounds: Bounds,
+    portion: Portion,
+    ask: Callable[[], Awaitable[None]],
+) -> dict[str, Any]:
+    """The object that a body is; `ask` as `read` has it. Raises Overloaded, TooComplex,
+    InvalidJson."""
+    text = await read(stream, bounds, portion, ask)
+    if len(text) <= ASIDE_BYTES:
+        portion.grow_to(weigh(text, bounds))
+        return parse(text)
+    portion.grow_to(await aside(portion.owners, weigh, text, bounds))
+    return await aside(portion.owners, parse, text)
 
 
 async def read_small(

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import orjson
@@ -19,15 +19,16 @@ from server.errors import (
     TooManyRequests,
     Unsupported,
 )
-from server.gateway.attempts import Attempt, plan
+from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.bodies import Bodies
 from server.gateway.calls import Call, Caller
 from server.gateway.endpoints import find_targets
+from server.gateway.kept import continuing, note
 from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
 from server.gateway.restricted import for_key
-from server.gateway.room import SMALL_REPLY_BYTES
+from server.gateway.room import SMALL_REPLY_BYTES, Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
@@ -55,7 +56,7 @@ from server.providers.errors import (
 )
 from server.providers.estimate import measure
 from server.providers.identifiers import user_of_tenant
-from server.providers.wire import WIRES, ProtocolName
+from server.providers.wire import WIRES, Wire
 from server.replies import Reply
 from server.tenants.config import TenantConfig
 
@@ -63,15 +64,18 @@ log = logging.getLogger(__name__)
 
 blueprint = Blueprint("gateway", url_prefix="/v1")
 
+Plan = Callable[[bytearray, Caller, TenantConfig], tuple[Asked, list[Attempt]]]
+"""What is asked with a body, which is emptied, and of whom. Raises Refusal."""
+
 _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 
-_REFUSALS = [
+REFUSALS = [
     *(Unsupported, NotAllowed, NoModel, PaymentRequired),
     *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
     *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
     ProviderTimeout,
 ]
-_COST = f"""\
+COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \
 times the model's weights. The output limit is cut to what the balance affords; 402 where that \
 is less than one token. Members that are not shown here are passed on, or translated where the \
@@ -82,7 +86,8 @@ At most {body.OF_CALLS.size // body.MIB} MiB, {body.OF_CALLS.values:,} values, n
 An answer that had begun, and is too large, cut or too slow, is charged for what is known of it."""
 
 
-def _streamed(event: Any) -> Answer:
+def streamed(event: Any) -> Answer:
+    """That of a call which asks for it, of such events."""
     when = "with `stream`, server-sent events as they come, of which a failure is the last"
     return Answer(when, event, headers=RATE, media_type="text/event-stream")
 
@@ -99,17 +104,17 @@ def _streamed(event: Any) -> Answer:
         "A chat completion, in OpenAI's shape",
         [
             Answer("the completion", ChatCompletion, headers=(*RATE, *SPENT)),
-            _streamed(ChatCompletionEvent),
+            streamed(ChatCompletionEvent),
         ],
-        about=f"{_COST} All members: `platform.openai.com/docs/api-reference/chat`.",
+        about=f"{COST} All members: `platform.openai.com/docs/api-reference/chat`.",
         credential="any key",
         body=NewChatCompletion,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, "openai")
+    return call_provider(request, WIRES["openai"])
 
 
 @blueprint.post("/v1/messages", stream=True, ctx_speaks="anthropic", name="message_again")
@@ -120,23 +125,66 @@ def chat(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
     ctx_doc=Doc(
         "Gateway",
         "A message, in Anthropic's shape",
-        [Answer("the message", Message, headers=(*RATE, *SPENT)), _streamed(MessageEvent)],
-        about=f"{_COST} All members: `platform.claude.com/docs/en/api/messages`.",
+        [Answer("the message", Message, headers=(*RATE, *SPENT)), streamed(MessageEvent)],
+        about=f"{COST} All members: `platform.claude.com/docs/en/api/messages`.",
         credential="any key",
         parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
         body=NewMessage,
-        refusals=_REFUSALS,
+        refusals=REFUSALS,
         rated=True,
     ),
 )
 def message(request: Request, tenant_id: TenantId) -> Awaitable[Reply | None]:
-    return _call(request, "anthropic")
+    return call_provider(request, WIRES["anthropic"])
 
 
-async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
+def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
+    """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
+    length: float = len(text)
+    is_long = length > body.ASIDE_BYTES
+    sent, wire, who = body.parse(text), caller.wire, caller.who
+    try:
+        ask = wire.ask(sent)
+        targets = find_targets(config.providers.text, ask.model, wire.operation)
+    except (NoModel, Unsupported):
+        if (filled := fill(config, sent, wire)) is None:
+            raise
+        sent, ask, targets = filled
+        length = math.inf  # of what the tenant has written, too
+    user = user_of_tenant(who.tenant_id, who.user_id)
+    # A prompt is a chat, whatever the client speaks.
+    turns = "messages" if ask.prompt else wire.turns
+    try:
+        asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise Unsupported(wire.turns, "The request is nested too deeply") from None
+    return asked, plan_attempts(asked, targets)
+
+
+async def planned(
+    text: bytearray,
+    caller: Caller,
+    config: TenantConfig,
+    portion: Portion,
+    plan: Plan = plan_text,
+    bounds: body.Bounds = body.OF_CALLS,
+) -> tuple[Asked, list[Attempt]]:
+    """As `plan`, within the `bounds` of a body and with room for it. Raises Refusal."""
+    if len(text) <= body.ASIDE_BYTES:
+        portion.grow_to(body.weigh(text, bounds))
+        return plan(text, caller, config)
+    portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
+    return await aside(portion.owners, plan, text, caller, config)
+
+
+async def call_provider(
+    request: Request, wire: Wire, plan: Plan = plan_text, bounds: body.Bounds = body.OF_CALLS
+) -> Reply | None:
+    """The reply of a call that a client of this kind has made; None if it is sent already. `bounds`
+    are its body's. Raises Refusal."""
     services, who = request.services, await request.who(any_key=True)
     config = request.tenant.config
-    endpoints = config.providers.text
+    endpoints = config.providers.asked_for(wire.operation)
 
     async def ask() -> None:
         try:
@@ -146,17 +194,14 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
                 raise
 
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
-        text = await body.read(request.http, body.OF_CALLS, portion, ask)
-        caller = Caller(who, request.ref, request.headers, WIRES[speaks])
-        if len(text) <= body.ASIDE_BYTES:
-            portion.grow_to(body.weigh(text, body.OF_CALLS))
-            asked, attempts = _plan(text, caller, config)
-        else:
-            portion.grow_to(await aside(portion.owners, body.weigh, text, body.OF_CALLS))
-            asked, attempts = await aside(portion.owners, _plan, text, caller, config)
+        text = await body.read(request.http, bounds, portion, ask)
+        caller = Caller(who, request.ref, request.headers, wire)
+        asked, attempts = await planned(text, caller, config, portion, plan, bounds)
         if asked.ask.prompt:
             caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)
+        if asked.ask.previous:
+            attempts = await continuing(services.kept_responses, who, asked, attempts)
         meter = request.meter(asked.ask.stream)
         fault = None
         if who.restricted is not None:
@@ -164,32 +209,11 @@ async def _call(request: Request, speaks: ProtocolName) -> Reply | None:
         judged = judge(config.policies, attempts, fault)
         services.places.take(who.tenant_id)
         upstream, bodies = services.upstream, Bodies(asked, portion.keep())
-        call = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
+        made = Call(services.holding, meter, upstream, caller, attempts, judged, bodies)
     try:
-        return await _metered(request, call, asked.ask.stream)
+        return await _metered(request, made, asked.ask.stream)
     finally:
         services.places.leave(who.tenant_id)
-
-
-def _plan(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[Asked, list[Attempt]]:
-    """What is asked with this body, which is emptied, and of whom. Raises Refusal."""
-    length: float = len(text)
-    is_long = length > body.ASIDE_BYTES
-    sent, wire, who = body.parse(text), caller.wire, caller.who
-    try:
-        ask = wire.ask(sent)
-        targets = find_targets(config.providers.text, ask.model)
-    except (NoModel, Unsupported):
-        if (filled := fill(config, sent, wire)) is None:
-            raise
-        sent, ask, targets = filled
-        length = math.inf  # of what the tenant has written, too
-    user = user_of_tenant(who.tenant_id, who.user_id)
-    try:
-        asked = Asked(sent, wire, ask, measure(sent, length), caller.headers, user, is_long)
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("messages", "The request is nested too deeply") from None
-    return asked, plan(asked, targets)
 
 
 async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | None:
@@ -197,7 +221,7 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
     portion = request.services.reply_room.portion(who.tenant_id, who.user_id)
     if is_stream:
         try:
-            await _stream(request, StreamedCall(call, portion))
+            await _stream(request, call, portion)
         finally:
             call.forget_bodies()
             portion.leave()
@@ -207,6 +231,8 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
     connection.on_loss = call.go_on_alone
     try:
         body, headers = await complete(call, portion)
+        if call.kept is not None:
+            await note(request.services.kept_responses, who, call.kept)
         # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
         headers["request-id"] = str(request.id)
         if len(body) <= SMALL_REPLY_BYTES or call.is_alone:
@@ -225,11 +251,11 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             raise asyncio.CancelledError  # as all whose client has gone
 
 
-async def _stream(request: Request, call: StreamedCall) -> None:
-    refusal = None
-    async with call.hold() as hold:
+async def _stream(request: Request, call: Call, portion: Portion) -> None:
+    streamed, refusal = StreamedCall(call, portion), None
+    async with streamed.hold() as hold:
         try:
-            relay = await call.open(hold.held)
+            relay = await streamed.open(hold.held)
         except Refusal as error:
             refusal = error
         else:
@@ -243,6 +269,8 @@ async def _stream(request: Request, call: StreamedCall) -> None:
     if refusal is not None:
         refusal.headers |= settled.headers() if settled else {}
         raise refusal
+    if call.kept is not None:
+        await note(request.services.kept_responses, call.caller.who, call.kept)
     await response.send(relay.end(settled.told() if settled else {}), end_stream=True)
 
 

@@ -1,27 +1,24 @@
 """The list of a tenant's models, which the SDKs of both protocols ask for at the same address."""
 
-from itertools import chain, islice
 from typing import Annotated, Literal, NotRequired
+from urllib.parse import unquote
 
 from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypeAliasType, TypedDict
 
+from server.blueprints.policies import policy_of
 from server.blueprints.request import Request, reply, send_in_pieces
-from server.gateway import endpoints
-from server.gateway.prompts import find_prompts
-from server.gateway.restricted import is_for_prompt, models_of
+from server.errors import NoModel
+from server.gateway.endpoints import Model as Listed
+from server.gateway.listing import MOST_MODELS, find_usable, list_usable
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
-from server.metering.rules import UNKNOWN_GROUP
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
 from server.replies import JsonReply, Reply
-from server.tenants.config import TenantConfig
 from server.tenants.models import THOUSAND, Weights
-from server.tenants.policies import Policy
-from server.who import RestrictedKey
 
 blueprint = Blueprint("models", url_prefix="/v1")
 
@@ -73,6 +70,8 @@ class AnthropicModelList(TypedDict):
 
 
 Models = TypeAliasType("Models", ModelList | AnthropicModelList)
+OneModel = TypeAliasType("OneModel", Model | AnthropicModel)
+ModelId = Annotated[str, Field(description="its name, which may have slashes")]
 
 
 # A second address, as in gateway.py.
@@ -85,7 +84,7 @@ Models = TypeAliasType("Models", ModelList | AnthropicModelList)
         "The models that the user may ask for",
         [Answer("the models; in Anthropic's shape with `anthropic-version`", Models)],
         about="Not rate limited, and answers at a balance of 0 too. "
-        f"The first {endpoints.MOST_MODELS:,} that the config names; prompts are `prompt/<name>`.",
+        f"The first {MOST_MODELS:,} that the config names; prompts are `prompt/<name>`.",
         credential="any key",
         parameters=[ANTHROPIC_VERSION],
         refusals=[NotAllowed],
@@ -93,12 +92,8 @@ Models = TypeAliasType("Models", ModelList | AnthropicModelList)
 )
 async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     who = await request.who(any_key=True)
-    balance = await request.services.accounts.balance(who)
-    policy = request.tenant.config.policies.find(balance.group)
-    if policy is None:
-        raise NotAllowed(*UNKNOWN_GROUP)
-    found = _usable(request.tenant.config, policy, who.restricted)
-    models = _of_anthropic if "anthropic-version" in request.headers else _of_openai
+    found = list_usable(request.tenant.config, await policy_of(request, who), who.restricted)
+    models = _list_of_anthropic if _is_of_anthropic(request) else _list_of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""
     if len(body) <= SMALL_REPLY_BYTES:
@@ -110,42 +105,62 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     return None
 
 
-def _usable(
-    config: TenantConfig, policy: Policy, key: RestrictedKey | None
-) -> list[endpoints.Model]:
-    """The first MOST_MODELS; prompts come first, as they are few."""
-    text = config.providers.text
-    prompts = (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
-    models = endpoints.find_models(text, policy)
-    if text is not None and key is not None and (own := models_of(key, text)) is not None:
-        models = (one for one in models if text.offered[one.name] in own)
-    return list(islice(chain(prompts, models), endpoints.MOST_MODELS))
+# Names may have slashes.
+@blueprint.get("/v1/models/<model_id:path>", ctx_speaks="openai", name="see_model_again")
+@blueprint.get(
+    "/models/<model_id:path>",
+    ctx_speaks="openai",
+    ctx_doc=Doc(
+        "Gateway",
+        "One of these models",
+        [Answer("the model; in Anthropic's shape with `anthropic-version`")],
+        about="Also one that an endpoint takes without naming it. Not rate limited.",
+        credential="any key",
+        parameters=[ANTHROPIC_VERSION],
+        refusals=[NotAllowed, NoModel],
+    ),
+)
+async def see_model(
+    request: Request, tenant_id: TenantId, model_id: ModelId
+) -> JsonReply[OneModel]:
+    who = await request.who(any_key=True)
+    policy = await policy_of(request, who)
+    name = unquote(model_id)
+    found = find_usable(request.tenant.config, policy, who.restricted, name)
+    if found is None:
+        raise NoModel(f"The model {name[:100]!r} is not offered here")
+    return reply(_of_anthropic(found) if _is_of_anthropic(request) else _of_openai(found))
 
 
-def _of_openai(found: list[endpoints.Model]) -> ModelList:
-    data: list[Model] = [
-        {"id": name, "object": "model", "created": 0, "owned_by": owner, **_priced(weights)}
-        for name, owner, weights in found
-    ]
-    return {"object": "list", "data": data}
+def _is_of_anthropic(request: Request) -> bool:
+    return "anthropic-version" in request.headers
 
 
-def _of_anthropic(found: list[endpoints.Model]) -> AnthropicModelList:
-    data: list[AnthropicModel] = [
-        {
-            "type": "model",
-            "id": name,
-            "display_name": name,
-            "created_at": "1970-01-01T00:00:00Z",
-            **_priced(weights),
-        }
-        for name, _, weights in found
-    ]
+def _list_of_openai(found: list[Listed]) -> ModelList:
+    return {"object": "list", "data": [_of_openai(one) for one in found]}
+
+
+def _list_of_anthropic(found: list[Listed]) -> AnthropicModelList:
     return {
-        "data": data,
+        "data": [_of_anthropic(one) for one in found],
         "has_more": False,
         "first_id": found[0].name if found else None,
         "last_id": found[-1].name if found else None,
+    }
+
+
+def _of_openai(found: Listed) -> Model:
+    name, owner, weights = found
+    return {"id": name, "object": "model", "created": 0, "owned_by": owner, **_priced(weights)}
+
+
+def _of_anthropic(found: Listed) -> AnthropicModel:
+    return {
+        "type": "model",
+        "id": found.name,
+        "display_name": found.name,
+        "created_at": "1970-01-01T00:00:00Z",
+        **_priced(found.weights),
     }
 
 

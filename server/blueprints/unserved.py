@@ -8,15 +8,20 @@ from server.errors import Refusal
 from server.providers.wire import ProtocolName
 
 _CHAT, _MESSAGES, _MODELS = "POST {}/chat/completions", "POST {}/messages", "GET {}/models"
+_RESPONSES = "POST {}/responses"
+_EMBEDDINGS, _MODERATIONS = "POST {}/embeddings", "POST {}/moderations"
 _INSTEAD = {
-    **dict.fromkeys(("chat", "completions", "engines", "responses"), _CHAT),
+    **dict.fromkeys(("chat", "completions", "engines"), _CHAT),
     **dict.fromkeys(("complete", "messages"), _MESSAGES),
+    "responses": _RESPONSES,
+    "embeddings": _EMBEDDINGS,
+    "moderations": _MODERATIONS,
     "models": _MODELS,
 }
 """By what the path begins with, after tenant and version."""
 _VOICE = "GET {}/realtime, a WebSocket, and POST {}/realtime/client_secrets"
 """Of what begins with `realtime`. Behind the tenant alone that is ours, and no SDK's."""
-_ALL = f"{_CHAT}, {_MESSAGES} or {_MODELS}"
+_ALL = f"{_CHAT}, {_RESPONSES}, {_MESSAGES}, {_EMBEDDINGS} or {_MODELS}"
 _PATH = re.compile(r"/[^/]*((?:/v1(?=/|$)){0,2})/?([^/]*).*")
 _OF_SDKS = ("anthropic-version", "x-stainless-lang")
 _LONGEST_PATH = 200
@@ -37,7 +42,7 @@ def explain(request: Request, refusal: Refusal) -> ProtocolName | None:
     # Without the version it is the base URL that is wrong.
     base, shown = ("/v1", path[found.start(1) :]) if version else ("/<tenantId>/v1", path)
     instead = _VOICE if version and first == "realtime" else _INSTEAD.get(first, _ALL)
-    instead = instead.format(*[base] * 3)
+    instead = instead.format(*[base] * 5)
     refusal.message = f"{request.method} {shown[:_LONGEST_PATH]} is not served here; use {instead}"
     refusal.code = "webrtc_unsupported" if path.endswith("/v1/realtime/calls") else "unknown_url"
     is_anthropics = "anthropic-version" in headers or first in ("complete", "messages")

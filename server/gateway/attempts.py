@@ -6,7 +6,7 @@ from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.gateway.options import Asked, refuse_options
 from server.providers.ask import Ask
-from server.providers.bounds import MOST_REPLY_BYTES
+from server.providers.bounds import MOST_PARSED_BYTES, MOST_REPLY_BYTES
 from server.tenants.models import THOUSAND, Weights
 
 _TOO_MANY_LOGPROBS = (
@@ -20,9 +20,9 @@ class Attempt:
     """A call as one endpoint would get it.
 
     `prompt` is an estimate in the endpoint's tokens, `limit` the asked for or configured output
-    limit of a choice, in tokens, and `least_limit` the one that makes sense: a token, and the
-    thinking that was asked for, which providers want to be below the limit. `least` tokens must be
-    held for that, and `most` is what it can cost with `limit`.
+    limit of a choice, in tokens, and `least_limit` the one that makes sense: what the operation
+    takes, and the thinking that was asked for, which providers want to be below the limit. `least`
+    tokens must be held for that, and `most` is what it can cost with `limit`.
     """
 
     target: Target
@@ -47,7 +47,7 @@ class Attempt:
         return min(limit, affordable // (self.weights.output * self.ask.choices))
 
 
-def plan(asked: Asked, targets: list[Target]) -> list[Attempt]:
+def plan_attempts(asked: Asked, targets: list[Target]) -> list[Attempt]:
     """An attempt for each target that may serve it, as far as that can be told without translating
     the request.
 
@@ -68,9 +68,12 @@ def _attempt(asked: Asked, target: Target) -> Attempt:
     prompt = asked.prompt.tokens(endpoint.image_tokens, endpoint.forced_size)
     limit = target.limit if ask.limit is None else ask.limit
     budget, choices = ask.thinking_budget, ask.choices
-    if not ask.stream and limit * choices * ask.logprob_bytes > MOST_REPLY_BYTES:
+    # The last event of a response has all of it.
+    is_whole = not ask.stream or asked.client.operation == "responses"
+    most_bytes = MOST_PARSED_BYTES if ask.stream else MOST_REPLY_BYTES
+    if is_whole and limit * choices * ask.logprob_bytes > most_bytes:
         raise Unsupported("top_logprobs", _TOO_MANY_LOGPROBS)
-    least_limit = min(budget + 1 if budget < limit else 1, limit)
+    least_limit = min(max(budget + 1 if budget < limit else 1, target.wire.least_limit), limit)
     least = weights.most(prompt, least_limit * choices)
     most = weights.most(prompt, limit * choices)
     return Attempt(target, prompt, weights, limit, least_limit, ask, least, most)

@@ -13,7 +13,7 @@ from server.aside import aside
 from server.errors import Unsupported
 from server.gateway.attempts import Attempt
 from server.gateway.endpoints import Target
-from server.gateway.options import Asked, with_ours
+from server.gateway.options import Asked, are_kept, with_ours
 from server.gateway.room import Portion
 from server.providers.concealed import concealed
 from server.providers.translation import TRANSLATIONS, Source, Translation
@@ -35,6 +35,8 @@ class Sent:
     source: Source
     body: dict[str, Any]
     may_reason: bool
+    is_kept: bool
+    """The endpoint keeps the reply, and what was said."""
 
 
 Planned = tuple[Attempt, int, Sent]
@@ -77,10 +79,10 @@ def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
         try:
             found.append((attempt, limit, _sent(asked, attempt.target, shared)))
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-            raise Unsupported("messages", "The request is nested too deeply") from None
+            raise Unsupported(asked.client.turns, "The request is nested too deeply") from None
         except Unsupported:
             if not found and asked.ask.prompt:  # it could quote the prompt
-                raise Unsupported("messages", _NOT_TAKEN) from None
+                raise Unsupported(asked.client.turns, _NOT_TAKEN) from None
             if not found:
                 raise
     return found
@@ -94,13 +96,14 @@ def _sent(asked: Asked, target: Target, shared: "_Translated | None") -> Sent:
     else:
         translation = TRANSLATIONS[asked.client.operation, wire.operation]
     if shared is None:
-        source = Source(target.name, translation.tools(body))
+        source = Source(target.name, translation.asked(body))
         body = translation.request(body, translation.origin(body, name))
     else:
-        source = Source(target.name, shared.tools(translation))
+        source = Source(target.name, shared.asked(translation))
         body = shared.by(translation, name)
     body = with_ours(body, target, asked.user)
-    return Sent(translation, source, body, wire.may_reason(body, target.model, endpoint.reasoning))
+    may_reason = wire.may_reason(body, target.model, endpoint.reasoning)
+    return Sent(translation, source, body, may_reason, are_kept(body, target))
 
 
 class _Translated:
@@ -112,12 +115,12 @@ class _Translated:
         self._found: dict[tuple[Translation, str], dict[str, Any]] = {}
         self._refused: dict[Translation, tuple[str, str]] = {}
         self._origins: set[str] = set()
-        self._tools: dict[Translation, Mapping[str, str]] = {}
+        self._asked: dict[Translation, Mapping[str, Any]] = {}
 
-    def tools(self, translation: Translation) -> Mapping[str, str]:
-        if translation not in self._tools:
-            self._tools[translation] = translation.tools(self.body)
-        return self._tools[translation]
+    def asked(self, translation: Translation) -> Mapping[str, Any]:
+        if translation not in self._asked:
+            self._asked[translation] = translation.asked(self.body)
+        return self._asked[translation]
 
     def by(self, translation: Translation, endpoint: str) -> dict[str, Any]:
         """Raises Unsupported."""

@@ -80,6 +80,12 @@ class Call:
         self._ref = ref_of(attempts[0], caller.ref)
         self._hold: Hold | None = None
 
+    @property
+    def kept(self) -> Exchange | None:
+        """The one whose reply its endpoint keeps."""
+        exchange = self.exchange
+        return exchange if exchange is not None and exchange.sent.is_kept else None
+
     def hold(self, end: Callable[[], Awaitable[Ending]]) -> Hold:
         """For what the costliest attempt can cost, at least for the first one to make sense."""
         judged, least, who = self._judged, self._attempts[0].least, self.caller.who
@@ -218,6 +224,8 @@ class Call:
         """The response, if its status may be an answer's. Raises Refusal."""
         target, tenant_id = exchange.attempt.target, self.caller.who.tenant_id
         headers = target.wire.headers(target.api_key, self.caller.headers)
+        if target.headers:
+            headers |= target.headers
         try:
             # Without a name here the body is gone as soon as it is sent.
             response = await self._upstream.post(
@@ -233,7 +241,7 @@ class Call:
             raw = await response.read(MOST_ERROR_BYTES)
         except (TimedOut, Failed):
             raw = b""  # the status says enough
-        refusal = refusals.of_reply(response.status, response.headers, raw, target.api_key)
+        refusal = refusals.of_reply(response.status, response.headers, raw, *target.secrets)
         refusal.reason = f"status {response.status}"
         raise refusal
 
@@ -242,9 +250,10 @@ class Call:
         log.warning("Endpoint %s of tenant %s: %s", name, tenant_id, refusal.reason or refusal)
 
     def _report(self, exchange: Exchange, outcome: str, tokens: int) -> None:
-        endpoint, seconds = exchange.attempt.target.name, exchange.seconds
+        target, seconds = exchange.attempt.target, exchange.seconds
+        of_call = self.caller.who.tenant_id, target.name, target.wire.operation
         try:
-            metrics.call_ended(self.caller.who.tenant_id, endpoint, outcome, seconds, tokens)
+            metrics.call_ended(*of_call, outcome, seconds, tokens)
         except Exception:
             # Raised on, it would make the call free.
             log.exception("A call could not be counted")

@@ -40,7 +40,7 @@ class Exchange:
         target, ask = attempt.target, attempt.ask
         self._forms = [target.forms[ask.stream]]
         """Those that it has been sent in; the last one is the present."""
-        self.tally = target.wire.tally(ask.choices, target.api_key)
+        self.tally = target.wire.tally(ask.choices, *target.secrets)
         if ask.prompt:
             self.tally.has_words = False
         self.progress = self.tally.progress

@@ -8,12 +8,16 @@ from typing import Any
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
+from server.providers.embeddings import refuse_others
 from server.providers.estimate import Prompt
+from server.providers.kept import without_kept
 from server.providers.options import PASSING, refuse_betas, refuse_priced
+from server.providers.tools import is_offline_search
 from server.providers.wire import Wire
+from server.tenants.text import TextEndpoint
 
 _USUAL = "user", "safety_identifier"
-"""What chat completions call the user, and what they do not."""
+"""What embeddings, and chat completions, call the user, and what they do not."""
 _OF_OPENAI = "safety_identifier", "user"
 
 
@@ -35,6 +39,9 @@ def refuse_options(asked: Asked, target: Target) -> None:
     """Raises Unsupported for what only the tenant may allow. What will be translated has nothing of
     it: there are no words for that; a server prompt is the tenant's own."""
     endpoint, operation, prompt = target.endpoint, target.wire.operation, asked.prompt
+    if operation == "embeddings":
+        refuse_others(asked.body, endpoint.allowed)
+        return
     if prompt.unbounded_paths and not endpoint.unbounded:
         for path in prompt.unbounded_paths:
             if path.partition(".")[0] not in endpoint.allowed:
@@ -44,9 +51,32 @@ def refuse_options(asked: Asked, target: Target) -> None:
         refuse_betas("" if asked.ask.prompt else betas, endpoint.is_own_host, endpoint.allowed)
     if operation == asked.client.operation:
         if not PASSING[operation].issuperset(asked.body) and not asked.ask.prompt:  # seldom
-            refuse_priced(asked.body, operation, endpoint.is_own_host, endpoint.allowed)
+            allowed = endpoint.allowed
+            if "store" in endpoint.allow and operation == "responses":
+                allowed |= {"previous_response_id"}  # whose that is, is asked (kept.py)
+            refuse_priced(asked.body, operation, endpoint.is_own_host, allowed)
         if prompt.has_long_cache and "cache_control" not in endpoint.allowed:
             raise Unsupported("cache_control", "cache_control can only have a ttl of 5m here")
+
+
+def _as_response(body: dict[str, Any], endpoint: TextEndpoint) -> dict[str, Any]:
+    """Members of a request for a response, with nothing that the provider has kept or would have
+    to look for."""
+    turns, tools = body["input"], body.get("tools")
+    ours: dict[str, Any] = {}
+    if "store" not in endpoint.allow:
+        ours["store"] = False
+    if isinstance(turns, list):
+        ours["input"] = without_kept(turns)
+    if isinstance(tools, list) and not endpoint.unbounded:
+        ours["tools"] = [tool for tool in tools if not is_offline_search(tool)]
+    return ours
+
+
+def are_kept(body: dict[str, Any], target: Target) -> bool:
+    """Does the endpoint keep the reply to what it is sent?"""
+    is_allowed = target.wire.operation == "responses" and "store" in target.endpoint.allow
+    return is_allowed and body.get("store") is not False
 
 
 def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]:
@@ -56,9 +86,12 @@ def with_ours(body: dict[str, Any], target: Target, user: str) -> dict[str, Any]
         ours = "metadata"
         sent[ours] = {"user_id": user}
     else:
-        ours, other = _OF_OPENAI if endpoint.is_of_openai else _USUAL
+        is_usual = not endpoint.is_of_openai or target.wire.operation == "embeddings"
+        ours, other = _USUAL if is_usual else _OF_OPENAI
         sent.pop(other, None)
         sent[ours] = user
+    if target.wire.operation == "responses" and isinstance(endpoint, TextEndpoint):
+        sent |= _as_response(sent, endpoint)
     if force := endpoint.force:
         sent |= force
         no_user = () if force.get("user", user) is not None else (ours,)

@@ -69,7 +69,7 @@ def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None],
     limits: list[int | None] = []
     held, most_output = 0, policy.max_output
     for attempt in attempts:
-        fault = _fault(policy, attempt)
+        fault = fault_of(policy, attempt)
         if fault is not None:
             if not limits:
                 return limits, 0, fault
@@ -85,13 +85,17 @@ def _bounded(policy: Policy, attempts: list[Attempt]) -> tuple[list[int | None],
     return limits, held, None
 
 
-def _fault(policy: Policy, attempt: Attempt) -> Fault | None:
+def fault_of(policy: Policy, attempt: Attempt) -> Fault | None:
+    """What it refuses such a call with."""
     target, most_input, most_output = attempt.target, policy.max_input, policy.max_output
-    if not policy.has_text:
-        return "endpoint_not_allowed", "The user's group may not use text endpoints"
+    kind, is_there, allowed = "text", policy.has_text, policy.text
+    if target.wire.operation == "embeddings":
+        kind, is_there, allowed = "embeddings", policy.has_embeddings, policy.embeddings
+    if not is_there:
+        return "endpoint_not_allowed", f"The user's group may not use {kind} endpoints"
     if policy.prompts_only and not attempt.ask.prompt:
         return PROMPTS_ONLY
-    if not policy.may_use(target.name, target.model) and not policy.may_fill(attempt.ask.prompt):
+    if not allowed.may_use(target.name, target.model) and not policy.may_fill(attempt.ask.prompt):
         return MODEL_NOT_ALLOWED
     if most_input is not None and attempt.prompt > most_input:
         return input_not_allowed(most_input, attempt.prompt)

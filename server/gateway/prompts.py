@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from server.errors import NoModel, Unsupported
 from server.gateway.endpoints import Model, Target, find_targets
-from server.providers.ask import PROMPT, Ask, require_messages
+from server.providers.ask import PROMPT, Ask
 from server.providers.members import fault, typed
 from server.providers.reading import string
 from server.providers.wire import Wire
@@ -21,11 +21,19 @@ from server.tenants.prompts import PLACEHOLDER, Prompt
 
 _READ = frozenset(
     {
-        *("messages", "metadata", "model", "stream", "stream_options", "variables"),
+        *("metadata", "model", "stream", "stream_options", "variables"),
         # What SDKs must say, or say of themselves; nothing comes of it.
-        *("max_completion_tokens", "max_tokens", "safety_identifier", "user"),
+        *("safety_identifier", "user"),
     }
 )
+_READ_OF: dict[str, frozenset[str]] = {
+    "messages": _READ | {"max_completion_tokens", "max_tokens", "messages"},
+    "input": _READ | {"input", "max_output_tokens", "store"},
+}
+"""By the member that has the turns."""
+_TEXTS = {"messages": ("text",), "input": ("input_text", "output_text")}
+_OF_AN_ANSWER = {"messages": (), "input": ("id", "phase", "status", "type")}
+"""What an answer has that a client sends back, besides its text."""
 _ROLES = ("assistant", "user")
 _LONGEST_NAME = 64
 _NOT_OFFERED = "The prompt {!r} is not offered here"
@@ -60,30 +68,30 @@ def fill(config: TenantConfig, body: dict[str, Any], client: Wire) -> Filled | N
     prompt = config.prompts.get(name)
     if prompt is None:
         raise NoModel(_NOT_OFFERED.format(name[:_LONGEST_NAME]))
-    asked = client.ask({**body, "messages": _ANY})
+    asked = client.ask({**body, client.turns: _ANY})
     for other in body:
-        if other not in _READ and body[other] is not None:
+        if other not in _READ_OF[client.turns] and body[other] is not None:
             raise fault(other[:_LONGEST_NAME], "cannot be set for a prompt")
     limit, stream, include_usage = prompt.max_output, asked.stream, asked.include_usage
     ask = Ask(model, limit, 1, stream, include_usage, 0, 0, name)
-    return Filled(_filled(prompt, body), ask, _targets(text, prompt.model, name))
+    return Filled(_filled(prompt, body, client.turns), ask, _targets(text, prompt.model, name))
 
 
 def _targets(text: TextEndpoints | None, model: str, name: str) -> list[Target]:
     """Raises NoModel, which does not tell the model."""
     try:
-        return find_targets(text, model)
+        return find_targets(text, model, "chat")
     except (NoModel, Unsupported):
         raise NoModel(_NOT_OFFERED.format(name)) from None
 
 
-def _filled(prompt: Prompt, body: dict[str, Any]) -> dict[str, Any]:
+def _filled(prompt: Prompt, body: dict[str, Any], turns: str) -> dict[str, Any]:
     """Raises Unsupported."""
     values = _values(prompt, body)
     messages = [_said(turn.role, _put(turn.content, values)) for turn in prompt.messages]
-    messages += _own_messages(prompt, body.get("messages"))
+    messages += _own_messages(prompt, body.get(turns), turns)
     if not messages:
-        require_messages(body)
+        raise Unsupported(turns, f"{turns} must be a list with at least one message")
     if prompt.system is not None:
         messages.insert(0, _said("system", _put(prompt.system, values)))
     return prompt.request(messages)
@@ -127,36 +135,41 @@ def _put(text: str, values: Mapping[str, str]) -> str:
     return PLACEHOLDER.sub(lambda found: values[found[1]], text) if values else text
 
 
-def _own_messages(prompt: Prompt, given: Any) -> list[Message]:
+def _own_messages(prompt: Prompt, given: Any, turns: str) -> list[Message]:
     """The client's. Raises Unsupported."""
-    messages = typed([] if given is None else given, list, "messages")
+    if turns == "input" and isinstance(given, str):
+        given = [_said("user", given)] if given else []
+    messages = typed([] if given is None else given, list, turns)
     if messages and not prompt.chat:
-        raise Unsupported("messages", "This prompt takes no messages of the user")
-    return [_own(message, f"messages.{number}") for number, message in enumerate(messages)]
+        raise Unsupported(turns, "This prompt takes no messages of the user")
+    return [_own(one, f"{turns}.{number}", turns) for number, one in enumerate(messages)]
 
 
-def _own(message: Any, path: str) -> Message:
+def _own(message: Any, path: str, turns: str) -> Message:
     """With nothing but its role and its text."""
     found = typed(message, dict, path)
     for name, value in found.items():
         # What SDKs have in an answer that a client sends back.
-        if name not in ("content", "role") and value not in (None, []):
+        is_known = name in ("content", "role") or name in _OF_AN_ANSWER[turns]
+        if not is_known and value not in (None, []):
             raise fault(f"{path}.{name[:_LONGEST_NAME]}", "cannot be set for a prompt")
     role = found.get("role")
     if role not in _ROLES:
         raise fault(f"{path}.role", "must be user or assistant")
-    return _said(role, _text(found.get("content"), f"{path}.content"))
+    if found.get("type", "message") != "message":  # a call of a tool, or its result
+        raise fault(f"{path}.type", "can only be message for a prompt")
+    return _said(role, _text(found.get("content"), f"{path}.content", _TEXTS[turns]))
 
 
-def _text(content: Any, path: str) -> str:
+def _text(content: Any, path: str, kinds: tuple[str, ...]) -> str:
     if isinstance(content, str):
         return content
     texts: list[str] = []
     for number, part in enumerate(typed(content, list, path)):
         here = f"{path}.{number}"
         found = typed(part, dict, here)
-        if found.get("type") != "text":
-            raise fault(f"{here}.type", "can only be text for a prompt")
+        if found.get("type") not in kinds:
+            raise fault(f"{here}.type", f"can only be {kinds[0]} for a prompt")
         for name, value in found.items():
             if name not in ("text", "type") and value not in (None, []):
                 raise fault(f"{here}.{name[:_LONGEST_NAME]}", "cannot be set for a prompt")

@@ -84,7 +84,7 @@ class Relay:
         loop = asyncio.get_running_loop()
         until, is_unsure = loop.time() + self._timeouts.last_usage, False
         while self._progress.goes_on and (not self._unsent or is_unsure):
-            self._unsent += await self._next()
+            self._unsent += await (self._next_until(until) if self._unsent else self._next())
             # What may be no answer is kept, but not much of it, nor long: it may be a sign of life.
             is_small = len(self._unsent) < SMALL_REPLY_BYTES and loop.time() < until
             is_unsure = self._tally.is_unsure and is_small
@@ -143,7 +143,7 @@ class Relay:
                 # Raised on, it would end the client's stream as if it had been cut.
                 log.exception("The end of a stream could not be passed on")
                 failure = ProviderError()
-        return comment(spent) + self._client.error_frame(failure)
+        return comment(spent) + self._client.error_frame(failure, self._stream.begun)
 
     async def read_on(self, seconds: float) -> None:
         """Counts what still comes until the usage has, for a client that has gone."""
@@ -192,6 +192,12 @@ class Relay:
             # Raised on, it would end the client's stream as if all was well.
             log.exception("A stream could not be passed on")
             self._progress.fail(ProviderError())
+        return b""
+
+    async def _next_until(self, until: float) -> bytes:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                return await self._next()
         return b""
 
     async def _flows(self) -> bool:

@@ -1,15 +1,15 @@
 """What a restricted key may ask for, of what its tenant offers."""
 
 from server.gateway.attempts import Attempt
+from server.gateway.endpoints import Endpoints
 from server.metering.rules import Fault
-from server.tenants.endpoints import TextEndpoints
 from server.who import RestrictedKey
 
 
-def models_of(key: RestrictedKey, text: TextEndpoints) -> set[tuple[str, str] | None] | None:
+def models_of(key: RestrictedKey, endpoints: Endpoints) -> set[tuple[str, str] | None] | None:
     """The endpoints and their models that this key may ask for, None for all. However a request has
     spelled that: what the key's own names stand for is compared with what would be asked."""
-    return None if key.models is None else {text.find(one) for one in key.models}
+    return None if key.models is None else {endpoints.find(one) for one in key.models}
 
 
 def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
@@ -18,18 +18,18 @@ def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
 
 
 def for_key(
-    key: RestrictedKey, text: TextEndpoints | None, attempts: list[Attempt]
+    key: RestrictedKey, endpoints: Endpoints | None, attempts: list[Attempt]
 ) -> tuple[list[Attempt], Fault | None]:
     """Those of a call's attempts that the key is for. If the first is not one of them, that is the
     fault, which is told when it is known that there still is such a key."""
-    if text is None:
+    if endpoints is None:
         return attempts, None
     if attempts[0].ask.prompt:
         shown = attempts[0].ask.model
         if is_for_prompt(key, shown):
             return attempts, None
         return attempts[:1], ("model_not_allowed", f"This key is not for {shown!r}")
-    models = models_of(key, text)
+    models = models_of(key, endpoints)
     if models is None:
         return attempts, None
     allowed = [one for one in attempts if (one.target.name, one.target.model) in models]

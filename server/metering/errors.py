@@ -3,6 +3,8 @@
 Refusal
 ├── PaymentRequired       402  the balance does not cover it
 ├── NotAllowed            403  a provider call that is not for the user's group, or its key
+├── NotFound              404
+│   └── NoResponse        404  none of this ID is kept for the user
 └── TooManyRequests       429
     ├── TokensHeld        429  not now: other calls of the user hold what is missing
     └── TooManyCalls      429  not now: as many as the group may have are under way
@@ -10,7 +12,7 @@ Refusal
 
 from collections.abc import Mapping
 
-from server.errors import Refusal, TooManyRequests
+from server.errors import NotFound, Refusal, TooManyRequests
 
 HELD_RETRY_MS = 5_000
 """When another call ends nobody knows."""
@@ -66,6 +68,19 @@ class TooManyCalls(TooManyRequests):
 
     def __init__(self, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(HELD_RETRY_MS, headers)
+
+
+class NoResponse(NotFound):
+    """`param`: the member that asks for it, if it was one."""
+
+    label = "no_response"
+    is_native = False
+    code = "response_not_found"
+
+    def __init__(self, response_id: str, param: str | None = None) -> None:
+        self.message = f"No response with the ID {response_id[:100]!r} is kept for this user"
+        self.param = param
+        super().__init__()
 
 
 class TokensHeld(TooManyRequests):

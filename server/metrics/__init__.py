@@ -101,17 +101,19 @@ _SETTLE_RETRIES = Counter(
 )
 _CALLS = Counter(
     "vibe_upstream_calls_total",
-    "Calls to providers, by outcome.",
+    "Calls to providers, by what the endpoint was asked for and by outcome.",
     "tenant",
     "endpoint",
+    "api",
     "outcome",
     bounded=2,
 )
 _CALL_TOKENS = Counter(
     "vibe_upstream_tokens_total",
-    "Tokens taken for calls to providers, by outcome.",
+    "Tokens taken for calls to providers, likewise.",
     "tenant",
     "endpoint",
+    "api",
     "outcome",
     bounded=2,
 )
@@ -238,12 +240,14 @@ def settle_repeated() -> None:
     _SETTLE_RETRIES.add()
 
 
-def call_ended(tenant_id: str, endpoint: str, outcome: str, seconds: float, tokens: int) -> None:
-    """One call to a provider; `tokens`: what was taken for it."""
-    _CALLS.add((tenant_id, endpoint, outcome))
+def call_ended(
+    tenant_id: str, endpoint: str, api: str, outcome: str, seconds: float, tokens: int
+) -> None:
+    """One call to a provider; `api`: which of its operations; `tokens`: what was taken for it."""
+    _CALLS.add((tenant_id, endpoint, api, outcome))
     _CALL_DURATION.observe(seconds, (endpoint,))
     if tokens:
-        _CALL_TOKENS.add((tenant_id, endpoint, outcome), tokens)
+        _CALL_TOKENS.add((tenant_id, endpoint, api, outcome), tokens)
         _TOKENS.add((tenant_id, "called"), tokens)
 
 

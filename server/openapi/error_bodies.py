@@ -21,7 +21,7 @@ from server.errors import (
 )
 from server.identity.errors import TooManyClientSecrets, TooManyKeys
 from server.login_providers.errors import InvalidIdToken, Reason
-from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld
+from server.metering.errors import NoResponse, NotAllowed, PaymentRequired, TokensHeld
 from server.openapi.provider_bodies import AnthropicError, OpenAiError
 from server.openapi.route import Route
 from server.openapi.schemas import Json, Schemas
@@ -34,6 +34,7 @@ _SHAPES: dict[ProtocolName, Any] = {"openai": OpenAiError, "anthropic": Anthropi
 _EXAMPLES: dict[type[Refusal], Refusal] = {
     Unsupported: Unsupported("n", f"n must be at most {MOST_CHOICES}"),
     NoModel: NoModel("The model 'o1-pro' is not offered here"),
+    NoResponse: NoResponse("resp_9f"),
     InvalidIdToken: InvalidIdToken("signature"),
     NotAllowed: NotAllowed("model_not_allowed", "The user's group may not use this model"),
     PaymentRequired: PaymentRequired(29_202, 2_000, 0, {}),

@@ -11,7 +11,7 @@ from server.openapi.schemas import Json
 from server.providers.ask import MOST_CHOICES
 
 
-def _open(*examples: Json) -> ConfigDict:
+def open_object(*examples: Json) -> ConfigDict:
     """The config of an object that may have any further members."""
     return ConfigDict(extra="allow", json_schema_extra={"examples": list(examples)})
 
@@ -23,12 +23,12 @@ def _said(role: str, content: str) -> Json:
 _CHAT = {"model": "gpt-4o", "messages": [_said("user", "Hello")], "max_tokens": 100}
 _MESSAGE = {**_CHAT, "model": "claude-3-opus-20240229"}
 
-_Limit = Annotated[
+Limit = Annotated[
     Annotated[Tokens, Field(ge=1)] | None, Field(description="the output limit, in tokens")
 ]
 
 
-class _Asked(TypedDict):
+class ModelAsked(TypedDict):
     model: NotRequired[
         Annotated[
             str | None,
@@ -39,23 +39,29 @@ class _Asked(TypedDict):
             ),
         ]
     ]
+
+
+class StreamAsked(TypedDict):
+    stream: NotRequired[Annotated[bool | None, Field(description="reply with events")]]
+
+
+class _Asked(ModelAsked, StreamAsked):
     messages: Annotated[
         list[Json],
         Field(min_length=1, description="for a prompt only if that is a chat; else left out"),
     ]
-    stream: NotRequired[Annotated[bool | None, Field(description="reply with events")]]
 
 
-@with_config(_open(_CHAT, {**_CHAT, "stream": True}))
+@with_config(open_object(_CHAT, {**_CHAT, "stream": True}))
 class NewChatCompletion(_Asked):
-    max_completion_tokens: NotRequired[_Limit]
-    max_tokens: NotRequired[_Limit]
+    max_completion_tokens: NotRequired[Limit]
+    max_tokens: NotRequired[Limit]
     n: NotRequired[
         Annotated[Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None, Field(description="choices")]
     ]
 
 
-@with_config(_open(_MESSAGE, {**_MESSAGE, "stream": True}))
+@with_config(open_object(_MESSAGE, {**_MESSAGE, "stream": True}))
 class NewMessage(_Asked):
     max_tokens: NotRequired[
         Annotated[Tokens | None, Field(description="the output limit, in tokens")]
@@ -63,7 +69,7 @@ class NewMessage(_Asked):
 
 
 @with_config(
-    _open(
+    open_object(
         {
             "id": "chatcmpl-9f",
             "object": "chat.completion",
@@ -81,7 +87,7 @@ class ChatCompletion(TypedDict):
 
 
 @with_config(
-    _open(
+    open_object(
         {
             "id": "msg_9f",
             "type": "message",

@@ -60,7 +60,7 @@ from server.login_providers.errors import (
     LoginProviderFailed,
     LoginProviderTimeout,
 )
-from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
+from server.metering.errors import NoResponse, NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
 from server.openapi.headers import LEFT, RATE, SPENT
 from server.openapi.route import Route
 from server.providers.errors import (
@@ -120,6 +120,7 @@ REFUSALS: dict[type[Refusal], tuple[str, Sequence[str]]] = {
     LoginRequired: ("only users who have signed in can buy", ()),
     NotFound: ("there is none in this tenant", ()),
     NoModel: ("no endpoint offers the model", ()),
+    NoResponse: ("no response of this ID is kept for the user", ()),
     LoginNotConfigured: ("the tenant has no logins of this kind", ()),
     BillingNotConfigured: ("the tenant sells nothing, or takes no events", ()),
     UnknownHold: ("it is unknown, expired, or was not made by this user here", ()),

@@ -56,6 +56,7 @@ CallId = Annotated[
     str,
     Field(description="the call", examples=["3c90c3cc-0d44-4b50-8888-8dd25736052a"]),
 ]
+ResponseId = Annotated[str, Field(description="the response", examples=["resp_9f"])]
 Group = Annotated[
     str, Field(description="a group of the tenant's config", examples=["stripe_basic"])
 ]

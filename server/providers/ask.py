@@ -14,6 +14,7 @@ LONGEST_MODEL = 16_384
 """Far beyond any. What a model can do is read off its name, which takes time by its length."""
 LOGPROB_BYTES = 120
 """Of a reply, for a token and again for each of its alternatives; 110 on average."""
+_LOGPROBS = "message.output_text.logprobs"
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Ask:
     thinking_budget: int
     logprob_bytes: int
     prompt: str = ""
+    previous: str = ""
+    """The ID of the response that it goes on with."""
 
 
 def of_chat(body: dict[str, Any]) -> Ask:
@@ -47,7 +50,8 @@ def of_chat(body: dict[str, Any]) -> Ask:
     logprobs = 0
     if body.get("logprobs") or body.get("top_logprobs"):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
-    return Ask(_model(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
+    _require_messages(body)
+    return Ask(model_of(body), limit, choices or 1, _stream(body), include_usage, 0, logprobs)
 
 
 def of_messages(body: dict[str, Any]) -> Ask:
@@ -56,11 +60,26 @@ def of_messages(body: dict[str, Any]) -> Ask:
     budget = _count(thinking, "budget_tokens", 0) if isinstance(thinking, dict) else None
     # 0 is legal: it warms the provider's cache.
     limit = _count(body, "max_tokens", 0)
-    return Ask(_model(body), limit, 1, _stream(body), True, budget or 0, 0)
+    _require_messages(body)
+    return Ask(model_of(body), limit, 1, _stream(body), True, budget or 0, 0)
 
 
-def _model(body: dict[str, Any]) -> str:
-    require_messages(body)
+def of_responses(body: dict[str, Any]) -> Ask:
+    """Raises Unsupported."""
+    turns, limit, logprobs = body.get("input"), _count(body, "max_output_tokens", 1), 0
+    if not isinstance(turns, str) and (not isinstance(turns, list) or not turns):
+        raise Unsupported("input", "input must be a string, or a list with at least one item")
+    if body.get("top_logprobs") or _LOGPROBS in _listed(body.get("include")):
+        logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
+    previous = body.get("previous_response_id")
+    if previous is not None and not isinstance(previous, str):
+        raise Unsupported("previous_response_id", "previous_response_id must be a string")
+    stream = _stream(body)
+    return Ask(model_of(body), limit, 1, stream, True, 0, logprobs, previous=previous or "")
+
+
+def model_of(body: dict[str, Any]) -> str:
+    """'' if it names none. Raises Unsupported."""
     model = body.get("model")
     if model is not None and not (isinstance(model, str) and len(model) <= LONGEST_MODEL):
         message = f"model must be a string of at most {LONGEST_MODEL} characters"
@@ -68,11 +87,15 @@ def _model(body: dict[str, Any]) -> str:
     return model or ""
 
 
-def require_messages(body: dict[str, Any]) -> None:
+def _require_messages(body: dict[str, Any]) -> None:
     """Raises Unsupported."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Unsupported("messages", "messages must be a list with at least one message")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _stream(body: dict[str, Any]) -> bool:

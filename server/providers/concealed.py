@@ -15,7 +15,7 @@ from server.providers.concealed_chat import ConcealedChat
 from server.providers.concealed_message import ConcealedMessage
 from server.providers.halves import ESCAPE, Halves
 from server.providers.translation import TRANSLATIONS, Source, Stream, Translation
-from server.providers.wire import Operation
+from server.providers.wire import Begun, Operation
 
 
 class Concealing(Protocol):
@@ -36,7 +36,7 @@ _CONCEALING: dict[Operation, Callable[[str, str], Concealing]] = {
     "chat": ConcealedChat,
     "messages": ConcealedMessage,
 }
-_IDS: dict[Operation, str] = {"chat": "chatcmpl-", "messages": "msg_"}
+_IDS: dict[Operation, str] = {"chat": "chatcmpl-", "messages": "msg_", "responses": "resp_"}
 """What IDs of answers begin with."""
 
 
@@ -53,6 +53,10 @@ class _ConcealedStream:
     @property
     def kept(self) -> int:
         return self._inner.kept + self._concealing.kept
+
+    @property
+    def begun(self) -> Begun:
+        return self._inner.begun
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         events = [event]

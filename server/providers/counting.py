@@ -31,19 +31,21 @@ class NoAnswer(Exception):
 class Tally:
     """What a call has used, as its reply or stream goes by, and whether that is an answer.
 
-    `api_key`: the endpoint's, which its errors must not tell.
+    `secrets`: the endpoint's, which its errors must not tell.
     """
 
     has_words = True
     """Of a failure the client is told what the provider says."""
 
-    def __init__(self, choices: int = 1, api_key: str = "") -> None:
+    def __init__(self, choices: int = 1, *secrets: str) -> None:
         self.progress = Progress()
         self.output = Output()
         self.is_unsure = False
         """As long as it waits: what has come may be of an answer, or of none."""
+        self.reply_id = ""
+        """Of a response, which its endpoint may keep."""
         self._choices = choices
-        self._api_key = api_key
+        self._secrets = secrets
 
     @property
     def is_complete(self) -> bool:
@@ -132,7 +134,7 @@ class Tally:
             self.progress.fail(failure)
 
     def _refusal(self, failure: Any) -> Refusal:
-        refusal = of_failure(failure, self._api_key)
+        refusal = of_failure(failure, *self._secrets)
         return refusal if self.has_words else without_words(refusal)
 
     def _see_other(self, data: bytes) -> None:
@@ -149,7 +151,7 @@ class Tally:
 
     def _has_secrets(self, value: dict[str, Any]) -> bool:
         """Then what is not understood must not be passed on."""
-        return has_secrets(value, self._api_key)
+        return has_secrets(value, *self._secrets)
 
     def _judge_reply(self, reply: dict[str, Any]) -> None:
         """Raises NoAnswer."""

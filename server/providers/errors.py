@@ -15,7 +15,7 @@ from server.errors import MethodNotAllowed, NotFound, Refusal
 
 
 class ProviderRefused(Refusal):
-    """`kind` is the error's type in the words of OpenAI or of Anthropic, '' if unknown."""
+    """Its `kind` is in the words of OpenAI or of Anthropic, '' if unknown."""
 
     label = "provider_refused"
 
@@ -47,8 +47,6 @@ class ProviderError(Refusal):
     status = 502
     message = "The provider failed"
     code: str | None = "provider_error"
-    kind = ""
-    """As in ProviderRefused."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__()

@@ -12,15 +12,15 @@ per process. So the rule is by size, as documented in docs/gateway.md:
 """
 
 import math
-import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from server.providers.attachments import attachment, parts_of
 from server.providers.options import has_long_cache
-from server.providers.reading import an_object, string
+from server.providers.reading import objects
+from server.providers.tools import first_hosted
 
 PROMPT_BYTES = 3
 OUTPUT_BYTES = 4
@@ -32,10 +32,17 @@ MOST_BYTES = 12
 UNREAD_BYTES = 16 * 1024
 # Written anew, JSON is less than eight times as long: 1e15 has the most.
 _LITTLE_BYTES = UNREAD_BYTES // 8
-# Members of either protocol that no model reads. Of others we cannot know.
+# Members of any operation that no model reads. Of others we cannot know.
 _NOT_READ = frozenset(
     {
-        *("frequency_penalty", "logit_bias", "logprobs", "max_completion_tokens", "max_tokens"),
+        *("client_metadata", "frequency_penalty", "include", "logit_bias", "logprobs"),
+        *(
+            "max_completion_tokens",
+            "max_output_tokens",
+            "max_tokens",
+            "max_tool_calls",
+            "truncation",
+        ),
         *("metadata", "modalities", "model", "n", "parallel_tool_calls", "presence_penalty"),
         *("prompt_cache_key", "prompt_cache_options", "prompt_cache_retention"),
         *("safety_identifier", "seed", "service_tier", "stop", "stop_sequences", "store"),
@@ -51,11 +58,6 @@ _WORD_BYTES = 100
 _UNBOUNDED = ("web_search_options", "mcp_servers", "container")
 _SELDOM = frozenset({*_WORDS, *_UNBOUNDED, "tools"})
 _BRACKETS = 2
-# Is in the types and members of parts that are no text and no image.
-_UNBOUNDED_PART = re.compile("audio|video|file|document|pdf", re.IGNORECASE)
-_DATA = re.compile("data:[^,]{0,200}", re.IGNORECASE)
-# What the types of tools that the client runs begin with; others run at the provider.
-_CLIENT_TOOLS = ("function", "custom", "bash_", "text_editor_", "computer_", "memory_")
 
 
 @dataclass(slots=True)
@@ -133,23 +135,23 @@ def _least(characters: int, size: int) -> int:
     return by_characters if by_characters > by_bytes else by_bytes
 
 
-def measure(body: dict[str, Any], length: float = math.inf) -> Prompt:
-    """The prompt of a chat completion or an Anthropic messages request, whose JSON has at most
-    `length` bytes."""
+def measure(body: dict[str, Any], length: float = math.inf, turns: str = "messages") -> Prompt:
+    """The prompt of a request for text, whose JSON has at most `length` bytes; what was said is in
+    its member `turns`."""
     read = [value for name, value in body.items() if name not in _APART]
     text = orjson.dumps(read)
     size = len(text) - (len(read) + 1 if read else 2)  # less commas and brackets
     is_plain = _SELDOM.isdisjoint(body)  # as most are, and of text alone
     if length > _LITTLE_BYTES or not is_plain:
         size += _size_apart(body)
-    unbounded = [] if is_plain else _unbounded_members(body)
+    unbounded = [] if is_plain else _unbounded_members(body, turns == "input")
     has_objects = b'":{' in text or "cache_control" in body
     may_cache = has_objects and b"ttl" in text.lower()
     attachments, of_part = 0, ""
     # The first two brackets are of `read` and of the messages.
     may_have_parts = has_objects or text.count(b"[") > _BRACKETS or b'"audio"' in text
-    for path, part in _parts(body.get("messages")) if may_have_parts else ():
-        payload, is_bounded = _attachment(part)
+    for path, part in parts_of(turns, body.get(turns)) if may_have_parts else ():
+        payload, is_bounded = attachment(part)
         if payload is not None:
             attachments += 1
             size -= payload
@@ -157,7 +159,17 @@ def measure(body: dict[str, Any], length: float = math.inf) -> Prompt:
             of_part = of_part or path
     if of_part:
         unbounded.append(of_part)
+    if turns == "input" and b'"tools"' in text:
+        unbounded += _hosted_in_items(body)
     return Prompt(size, attachments, tuple(unbounded), may_cache and has_long_cache(body))
+
+
+def _hosted_in_items(body: dict[str, Any]) -> list[str]:
+    """Items of responses can offer tools, too."""
+    for number, item in enumerate(objects(body.get("input"))):
+        if hosted := first_hosted(item.get("tools"), f"input.{number}.tools"):
+            return [hosted]
+    return []
 
 
 def _size_apart(body: dict[str, Any]) -> int:
@@ -172,80 +184,7 @@ def _size_apart(body: dict[str, Any]) -> int:
     return size + max(unread - UNREAD_BYTES, 0)
 
 
-def _unbounded_members(body: dict[str, Any]) -> list[str]:
+def _unbounded_members(body: dict[str, Any], of_response: bool) -> list[str]:
     found = [name for name in _UNBOUNDED if body.get(name) not in (None, [])]
-    tools = body.get("tools")
-    if not isinstance(tools, list | None):
-        return [*found, "tools"]
-    for number, tool in enumerate(tools or ()):
-        if not _is_of_client(tool):
-            return [*found, f"tools.{number}"]
-    return found
-
-
-def _is_of_client(tool: Any) -> bool:
-    if not isinstance(tool, dict):
-        return False
-    # Another "Type" may be the one that a server reads.
-    kinds = [kind for name, kind in tool.items() if name.casefold() == "type" and kind is not None]
-    # Some servers have tools of their own that are named by a member alone.
-    is_named = bool(kinds) or "name" in tool or "function" in tool
-    return is_named and all(
-        isinstance(kind, str) and kind.startswith(_CLIENT_TOOLS) for kind in kinds
-    )
-
-
-def _parts(messages: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each part of each message, those in tool results and documents too, with its path."""
-    waiting: list[tuple[str, Any]] = []
-    for number, message in enumerate(messages if isinstance(messages, list) else ()):
-        if not isinstance(message, dict):
-            continue
-        content = message.get("content")
-        if isinstance(content, list | dict):
-            parts = content if isinstance(content, list) else [content]
-            waiting.append((f"messages.{number}.content", parts))
-        if message.get("audio") is not None:  # of an earlier answer
-            waiting.append((f"messages.{number}", [{"audio": message["audio"]}]))
-    while waiting:
-        path, parts = waiting.pop()
-        for number, part in enumerate(parts if isinstance(parts, list) else ()):
-            if not isinstance(part, dict):
-                continue
-            here, source = f"{path}.{number}", part.get("source")
-            yield here, part
-            waiting.append((f"{here}.content", part.get("content")))
-            if isinstance(source, dict):
-                waiting.append((f"{here}.source.content", source.get("content")))
-
-
-def _attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
-    """The bytes of a part's payload, None if it is text; and whether its cost can be bounded."""
-    kind, source = part.get("type"), part.get("source")
-    if kind == "image_url":
-        image = part.get("image_url")
-        url = string(image.get("url") if isinstance(image, dict) else image)
-        data = _DATA.match(url)
-        return len(url), data is None or not _UNBOUNDED_PART.search(data[0])
-    if kind in ("input_audio", "file"):
-        inner = an_object(part.get(kind))
-        return len(string(inner.get("data") or inner.get("file_data"))), False
-    if kind not in ("image", "document", "container_upload"):
-        return _other_attachment(part)
-    if not isinstance(source, dict):
-        return 0, kind == "image"
-    if kind == "document" and source.get("type") in ("text", "content"):
-        return None, True
-    is_bounded = kind == "image" and source.get("type") != "file"
-    return len(string(source.get("data") or source.get("url"))), is_bounded
-
-
-def _other_attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
-    """As `_attachment`, of a part that is text, or what other servers have: by its type, or by a
-    member, where they do without."""
-    if len(part) == 2 and part.get("type") == "text" and "text" in part:  # as nearly all
-        return None, True
-    names = [string(part.get("type")), *(name for name in part if part[name] is not None)]
-    if any(_UNBOUNDED_PART.search(name) for name in names):
-        return None, False
-    return (0 if any("image" in name.casefold() for name in names) else None), True
+    hosted = first_hosted(body.get("tools"), "tools", spares_offline=of_response)
+    return [*found, hosted] if hosted else found

@@ -3,8 +3,8 @@
 They are the tenant's to allow, as it pays. A member that differs from one of ours in its letters
 alone is none of its own: there are servers that read names in any case, or without their dashes.
 
-Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages; those of
-OpenRouter, LiteLLM, xAI, Alibaba and vLLM for their members.
+Sources: the OpenAI API reference, chat completions and responses; the Anthropic API reference,
+messages; those of OpenRouter, LiteLLM, xAI, Alibaba and vLLM for their members.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from server.errors import Unsupported
 
-_Operation = Literal["chat", "messages"]
+_Operation = Literal["chat", "messages", "responses"]
 
 # Each with the values that change nothing. Null is as good as none.
 _PRICED: dict[str, tuple[Any, ...]] = {
@@ -27,6 +27,7 @@ _PRICED: dict[str, tuple[Any, ...]] = {
     **dict.fromkeys(("best_of", "n", "num_return_sequences", "candidate_count"), (1,)),
     # What some servers read as the output limit, which is ours to send.
     **dict.fromkeys(("max_completion_tokens", "max_output_tokens", "max_new_tokens"), ()),
+    "max_tokens": (),
     **dict.fromkeys(("max_tokens_to_sample", "n_predict", "num_predict", "max_length"), ()),
     **dict.fromkeys(("search_parameters", "search_options", "search_settings"), ({},)),
     **dict.fromkeys(("enable_search", "web_search", "online"), (False,)),
@@ -64,6 +65,29 @@ PASSING: dict[_Operation, frozenset[str]] = {
         *("metadata", "model", "output_config", "output_format", "stop_sequences", "stream"),
         *("system", "temperature", "thinking", "tool_choice", "tools", "top_k", "top_p"),
     },
+    "responses": frozenset(
+        {
+            *("client_metadata", "context_management", "include", "input", "instructions"),
+            *("max_output_tokens", "max_tool_calls", "metadata", "model", "moderation"),
+            *(
+                "parallel_tool_calls",
+                "prompt_cache_key",
+                "reasoning",
+                "safety_identifier",
+                "stream",
+            ),
+            *(
+                "stream_options",
+                "temperature",
+                "text",
+                "tool_choice",
+                "tools",
+                "top_logprobs",
+                "top_p",
+            ),
+            *("truncation", "user"),
+        }
+    ),
 }
 # Of no name that we know, but of such: another model, a search, or how a router is set up.
 _OF_ROUTERS = re.compile("model|fallback|adapter|lora|deployment|router|litellm|userconfig|search")

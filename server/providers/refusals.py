@@ -86,12 +86,13 @@ def value_of(raw: bytes) -> Any:
         return None if text.startswith(("<", "{", "[{", '"')) else text
 
 
-def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) -> Refusal:
+def of_reply(status: int, headers: Mapping[str, str], raw: bytes, *secrets: str) -> Refusal:
     """What a provider's reply other than 2xx means for the user.
 
-    What is the tenant's fault, a wrong key or spent credit, must not look like the user's.
+    What is the tenant's fault, a wrong key or spent credit, must not look like the user's; the
+    endpoint's `secrets` are not told.
     """
-    words = words_of(value_of(raw.removeprefix(BOM_UTF8)), api_key)
+    words = words_of(value_of(raw.removeprefix(BOM_UTF8)), *secrets)
     refusal: Refusal
     if status == 402 or _is_spent(words):
         refusal = ProviderQuota()
@@ -112,9 +113,9 @@ def of_reply(status: int, headers: Mapping[str, str], raw: bytes, api_key: str) 
     return refusal
 
 
-def of_failure(failure: Any, api_key: str) -> Refusal:
+def of_failure(failure: Any, *secrets: str) -> Refusal:
     """What a failure in a reply of status 200 means: an object of any shape, or a plain text."""
-    words = words_of(failure, api_key)
+    words = words_of(failure, *secrets)
     if words.number == 402 or _is_spent(words):
         return ProviderQuota()
     if words.number in (401, 403) or _is_among(_NO_ACCESS, words):
@@ -140,10 +141,9 @@ def without_words(refusal: Refusal) -> Refusal:
 
 def openai_error(refusal: Refusal) -> dict[str, Any]:
     """As OpenAI's SDKs read it, which keep `error` alone."""
-    kind = getattr(refusal, "kind", "")
     error = {
         "message": refusal.told(),
-        "type": kind or _OPENAI_TYPES.get(refusal.status, "invalid_request_error"),
+        "type": refusal.kind or _OPENAI_TYPES.get(refusal.status, "invalid_request_error"),
         "param": refusal.param,
         "code": refusal.code,
         **refusal.extra,
@@ -153,7 +153,7 @@ def openai_error(refusal: Refusal) -> dict[str, Any]:
 
 def anthropic_error(refusal: Refusal) -> dict[str, Any]:
     """As Anthropic's SDKs read it; `code` is ours."""
-    kind = getattr(refusal, "kind", "")
+    kind = refusal.kind
     if kind == "invalid_request_error":  # OpenAI's for nearly any status
         kind = _ANTHROPIC_TYPES.get(refusal.status, kind)
     if kind not in _ANTHROPIC_TYPES.values() and kind != "overloaded_error":

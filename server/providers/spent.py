@@ -18,6 +18,11 @@ def added_to(data: bytes, spent: Mapping[str, int]) -> bytes:
     return b'%b,"%b":%b}' % (data.rstrip()[:-1], MEMBER.encode(), orjson.dumps(spent))
 
 
+def member(spent: Mapping[str, int]) -> dict[str, Mapping[str, int]]:
+    """To be added to an event that is made here; {} if nothing is known."""
+    return {MEMBER: spent} if spent else {}
+
+
 def comment(spent: Mapping[str, int]) -> bytes:
     """For a stream without such an event."""
     return b": %b\n\n" % orjson.dumps({MEMBER: spent}) if spent else b""

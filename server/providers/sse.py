@@ -29,6 +29,9 @@ _OF_ANSWERS = frozenset(
     )
 )
 
+# Those of a response that are failures by their names may say what was used.
+_OF_RESPONSES = b"event: response."
+
 
 class Failure(bytes):
     """The data of an event that is a failure by its name."""
@@ -118,7 +121,7 @@ def _data(block: bytes) -> bytes:
         len(lines) == 2
         and len(data) == 1
         and first.startswith(b"event:")
-        and (first in _OF_ANSWERS or not _is_failure(first[6:]))
+        and (first in _OF_ANSWERS or first.startswith(_OF_RESPONSES) or not _is_failure(first[6:]))
     ):
         return data[0]  # as nearly always
     return _odd_data(lines, data)

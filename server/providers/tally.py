@@ -31,8 +31,8 @@ _KINDS = (
 class ChatTally(Tally):
     """Of OpenAI's chat completions."""
 
-    def __init__(self, choices: int = 1, api_key: str = "") -> None:
-        super().__init__(choices, api_key)
+    def __init__(self, choices: int = 1, *secrets: str) -> None:
+        super().__init__(choices, *secrets)
         self._finished: set[int | str] = set()
         self._begun: set[int | str] = set()
         """Of more than one."""
@@ -118,8 +118,8 @@ class ChatTally(Tally):
 class MessageTally(Tally):
     """Of Anthropic's messages; its usage is cumulative."""
 
-    def __init__(self, choices: int = 1, api_key: str = "") -> None:
-        super().__init__(choices, api_key)
+    def __init__(self, choices: int = 1, *secrets: str) -> None:
+        super().__init__(choices, *secrets)
         self._usage = MessageUsage()
         self._has_output = False
         """Its usage is that of more than its beginning."""

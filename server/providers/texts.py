@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from server.providers.estimate import Output
+from server.providers.reading import objects
 
 # Members of a message that are no output, or say the same as another does.
 _NO_OUTPUT = frozenset(
@@ -56,6 +57,20 @@ def count_block(block: Any, output: Output) -> None:
         # What it reads nested too deeply for it to write is not worth losing the reply.
         with suppress(orjson.JSONEncodeError):
             output.add_doubtful(orjson.dumps(block["input"]).decode())
+
+
+def count_item(item: dict[str, Any], output: Output) -> None:
+    """Of a response's output."""
+    kind = item.get("type")
+    if kind in ("message", "reasoning"):
+        for part in objects(item.get("content")):
+            output.add(part.get("text"))
+            output.add(part.get("refusal"))
+        for part in objects(item.get("summary")):
+            output.add_doubtful(part.get("text"))
+    elif kind in ("function_call", "custom_tool_call"):
+        for name in ("name", "arguments", "input"):
+            output.add_doubtful(item.get(name))
 
 
 def _count_within(value: Any, output: Output, is_certain: bool) -> None:

@@ -1,26 +1,27 @@
 """Between what a client asks for and what an endpoint is asked for: requests, replies, streams."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from time import time
 from typing import Any, NamedTuple, Protocol
 
 import orjson
 
-from server.providers import halves, sse
-from server.providers import spent as cost
+from server.providers.for_chat import passing as for_chat
 from server.providers.for_chat.reply import from_message
 from server.providers.for_chat.request import to_messages
-from server.providers.for_chat.stream import ChatStream
+from server.providers.for_messages import passing as for_messages
 from server.providers.for_messages.history import for_anthropic
 from server.providers.for_messages.reply import from_completion
 from server.providers.for_messages.request import renamed_tools, to_chat
 from server.providers.for_messages.state import origin_in
-from server.providers.for_messages.stream import MessageStream
-from server.providers.halves import ESCAPE, Halves
-from server.providers.wire import Operation
-
-_DONE = sse.frame(b"[DONE]")
+from server.providers.for_responses import passing as for_responses
+from server.providers.for_responses.history import for_openai
+from server.providers.for_responses.request import to_chat as responses_to_chat
+from server.providers.for_responses.request import to_messages as responses_to_messages
+from server.providers.for_responses.state import origin_in as origin_in_responses
+from server.providers.response_events import ResponseEvents
+from server.providers.wire import Begun, Operation
 
 
 class Stream(Protocol):
@@ -29,6 +30,10 @@ class Stream(Protocol):
     @property
     def kept(self) -> int:
         """About how many bytes of memory it takes until its end."""
+
+    @property
+    def begun(self) -> Begun:
+        """What a last event that tells of a failure must tell again."""
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         """What the client gets for an event of the provider; `event` is `data` parsed."""
@@ -39,11 +44,12 @@ class Stream(Protocol):
 
 
 class Source(NamedTuple):
-    """Of a reply: the endpoint's name; and the client's names of tools, by those that the endpoint
-    was told instead, as it would not take them."""
+    """Of a reply: the endpoint's name; and what of the request it is made with. For clients of
+    messages that are their names of tools, by those that the endpoint was told instead, as it would
+    not take them; for those of responses see for_responses/passing.py."""
 
     endpoint: str
-    tools: Mapping[str, str] = {}
+    asked: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,14 +62,14 @@ class Translation:
     parsed one. `stream`: makes the Stream of one reply; its first argument says whether a client of
     chat completions asked for usage. A request is told the endpoint's name, replies and streams
     their source; `origin` says what of the name a request depends on, in a body as the client sent
-    it, and `tools` are those of the source.
+    it, and `asked` is that of the source.
     """
 
     request: Callable[[dict[str, Any], str], dict[str, Any]]
     reply: Callable[[bytes, dict[str, Any], Source], bytes]
     stream: Callable[[bool, Source], Stream]
     origin: Callable[[dict[str, Any], str], str] = lambda _, __: ""
-    tools: Callable[[dict[str, Any]], Mapping[str, str]] = lambda _: {}
+    asked: Callable[[dict[str, Any]], Mapping[str, Any]] = lambda _: {}
 
     @property
     def passes_replies_on(self) -> bool:
@@ -71,114 +77,32 @@ class Translation:
         return self.reply is _same_reply
 
 
-class _Chunks:
-    def __init__(self, include_usage: bool, _: Source) -> None:
-        self._include_usage = include_usage
-        self._usage = b""
-        self.kept = 0
-
-    def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        before = b""
-        if self._usage:
-            before, self._usage, self.kept = sse.frame(self._usage), b"", 0
-        if event.get("usage") is None:
-            return before + sse.frame(data)
-        if not self._include_usage:
-            # We asked for it, the client did not.
-            if not event.get("choices"):
-                return b""
-            return sse.frame(halves.dumps_like(data, event, usage=None))
-        if event.get("choices"):
-            return before + sse.frame(data)
-        self._usage, self.kept = data, len(data)
-        return before
-
-    def end(self, spent: Mapping[str, int]) -> bytes:
-        if not self._usage:
-            return cost.comment(spent) + _DONE
-        return sse.frame(cost.added_to(self._usage, spent)) + _DONE
+def _same_chunks(include_usage: bool, _: Source) -> Stream:
+    return for_chat.SameChunks(include_usage)
 
 
-class _Events:
-    kept = 0
-
-    def __init__(self, _: bool, __: Source) -> None:
-        self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
-
-    def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        framed = sse.frame(data, _name(event))
-        if event.get("type") != "message_stop":
-            return framed
-        self._last = framed
-        return b""
-
-    def end(self, spent: Mapping[str, int]) -> bytes:
-        # No member: what has the usage has the stop reason, too, and must not wait for the end.
-        return cost.comment(spent) + self._last
+def _chunks_of_message(include_usage: bool, _: Source) -> Stream:
+    return for_chat.OfMessage(include_usage)
 
 
-class _ChunksOfMessage:
-    def __init__(self, include_usage: bool, _: Source) -> None:
-        self._stream = ChatStream(int(time()), include_usage)
-        self._halves = Halves()
-
-    @property
-    def kept(self) -> int:
-        return self._stream.kept
-
-    def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        if ESCAPE not in data and not self._halves.first:  # as nearly always
-            return _chunks(self._stream.from_event(event))
-        events = self._halves.joined(data, event)
-        return _chunks(chunk for each in events for chunk in self._stream.from_event(each))
-
-    def end(self, spent: Mapping[str, int]) -> bytes:
-        chunks = self._stream.finish()
-        if chunks and chunks[-1].get("usage"):
-            chunks[-1] |= _member(spent)
-            spent = {}
-        return _chunks(chunks) + cost.comment(spent) + _DONE
+def _same_events(_: bool, __: Source) -> Stream:
+    return for_messages.SameEvents()
 
 
-class _EventsOfChunks:
-    def __init__(self, _: bool, source: Source) -> None:
-        self._stream = MessageStream(source.endpoint, source.tools)
-        self._halves = Halves()
-
-    @property
-    def kept(self) -> int:
-        return self._stream.kept
-
-    def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        if ESCAPE not in data and not self._halves.first:
-            return _framed(self._stream.from_chunk(event))
-        chunks = self._halves.joined(data, event)
-        return _framed(made for each in chunks for made in self._stream.from_chunk(each))
-
-    def end(self, spent: Mapping[str, int]) -> bytes:
-        events = self._stream.finish()
-        for event in events:
-            if event["type"] == "message_delta":
-                event |= _member(spent)
-        return _framed(events)
+def _events_of_chunks(_: bool, source: Source) -> Stream:
+    return for_messages.OfChunks(*source)
 
 
-def _member(spent: Mapping[str, int]) -> dict[str, Any]:
-    return {cost.MEMBER: spent} if spent else {}
+def _same_response_events(_: bool, __: Source) -> Stream:
+    return ResponseEvents()
 
 
-def _chunks(chunks: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join([sse.frame(orjson.dumps(chunk)) for chunk in chunks])
+def _response_events_of_message(_: bool, source: Source) -> Stream:
+    return for_responses.OfMessage(*source)
 
 
-def _framed(events: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join([sse.frame(orjson.dumps(event), event["type"]) for event in events])
-
-
-def _name(event: dict[str, Any]) -> str:
-    """Their SDKs skip an event whose name is not its type."""
-    name = event.get("type")
-    return name if isinstance(name, str) and "\n" not in name else "message"
+def _response_events_of_chunks(_: bool, source: Source) -> Stream:
+    return for_responses.OfChunks(*source)
 
 
 def _same_request(body: dict[str, Any], _: str) -> dict[str, Any]:
@@ -189,8 +113,20 @@ def _messages_request(body: dict[str, Any], _: str) -> dict[str, Any]:
     return for_anthropic(body)
 
 
+def _responses_request(body: dict[str, Any], _: str) -> dict[str, Any]:
+    return for_openai(body)
+
+
 def _to_messages(body: dict[str, Any], _: str) -> dict[str, Any]:
     return to_messages(body)
+
+
+def _response_of_message(raw: bytes, message: dict[str, Any], source: Source) -> bytes:
+    return for_responses.response_of_message(message, *source)
+
+
+def _response_of_completion(raw: bytes, completion: dict[str, Any], source: Source) -> bytes:
+    return for_responses.response_of_completion(completion, *source)
 
 
 def _same_reply(raw: bytes, value: dict[str, Any], _: Source) -> bytes:
@@ -202,15 +138,31 @@ def _completion_of_message(raw: bytes, message: dict[str, Any], _: Source) -> by
 
 
 def _message_of_completion(raw: bytes, completion: dict[str, Any], source: Source) -> bytes:
-    return orjson.dumps(from_completion(completion, source.endpoint, source.tools))
+    return orjson.dumps(from_completion(completion, source.endpoint, source.asked))
 
 
 TRANSLATIONS: dict[tuple[Operation, Operation], Translation] = {
-    ("chat", "chat"): Translation(_same_request, _same_reply, _Chunks),
-    ("chat", "messages"): Translation(_to_messages, _completion_of_message, _ChunksOfMessage),
-    ("messages", "messages"): Translation(_messages_request, _same_reply, _Events),
+    ("chat", "chat"): Translation(_same_request, _same_reply, _same_chunks),
+    ("chat", "messages"): Translation(_to_messages, _completion_of_message, _chunks_of_message),
+    ("messages", "messages"): Translation(_messages_request, _same_reply, _same_events),
+    ("embeddings", "embeddings"): Translation(_same_request, _same_reply, _same_chunks),
     ("messages", "chat"): Translation(
-        to_chat, _message_of_completion, _EventsOfChunks, origin_in, renamed_tools
+        to_chat, _message_of_completion, _events_of_chunks, origin_in, renamed_tools
     ),
+    ("responses", "chat"): Translation(
+        responses_to_chat,
+        _response_of_completion,
+        _response_events_of_chunks,
+        origin_in_responses,
+        for_responses.asked_of,
+    ),
+    ("responses", "messages"): Translation(
+        responses_to_messages,
+        _response_of_message,
+        _response_events_of_message,
+        origin_in_responses,
+        for_responses.asked_of,
+    ),
+    ("responses", "responses"): Translation(_responses_request, _same_reply, _same_response_events),
 }
 """By what the client asks for, and what the endpoint is asked for."""

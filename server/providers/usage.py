@@ -89,7 +89,7 @@ class Counts(NamedTuple):
 
 
 def of_completion(value: Any) -> Counts | None:
-    """The `usage` of a chat completion or of a chunk; None if it is none."""
+    """The `usage` of a chat completion, of a chunk or of a response; None if it is none."""
     if not isinstance(value, dict):
         return None
     used_by_input = _amount(value, "prompt_tokens")

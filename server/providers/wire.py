@@ -2,7 +2,8 @@
 
 A new operation needs a class here, its readers in ask.py, estimate.py, texts.py, tally.py and
 usage.py, its rows in translation.py (made in a folder for_...), a choice in gateway/endpoints.py,
-and a route in blueprints/gateway.py with its bodies in openapi/provider_bodies.py.
+and a route in blueprints/gateway.py with its bodies in openapi/provider_bodies.py. The class for
+responses is in responses.py, that of embeddings in embeddings.py with all that it needs.
 
 Sources: the OpenAI API reference, chat completions; the Anthropic API reference, messages.
 """
@@ -20,7 +21,7 @@ from server.providers.models import answers_at_once
 from server.providers.tally import ChatTally, MessageTally, Tally
 
 ProtocolName = Literal["openai", "anthropic"]
-Operation = Literal["chat", "messages"]
+Operation = Literal["chat", "messages", "responses", "embeddings"]
 """What a protocol can be asked for; each has a Wire."""
 
 ANTHROPIC_VERSION = "2023-06-01"
@@ -59,10 +60,25 @@ class Form(NamedTuple):
         return self
 
 
+class Begun(NamedTuple):
+    """What of a stream its last event must tell again, where the protocol has that: the response as
+    it was announced, {} if it was not, and the number of the next event."""
+
+    response: Mapping[str, Any] = {}
+    next_number: int = 0
+
+
+NOT_BEGUN = Begun()
+
+
 class Wire(Protocol):
     """One operation, for clients that ask for it and endpoints that are asked for it."""
 
     operation: ClassVar[Operation]
+    turns: ClassVar[str]
+    """The member that has what was said."""
+    least_limit: ClassVar[int]
+    """Less is no output limit, for providers; in tokens."""
     tally: ClassVar[type[Tally]]
 
     def url(self, configured: str) -> str:
@@ -86,14 +102,23 @@ class Wire(Protocol):
     def error(self, refusal: Refusal) -> dict[str, Any]:
         """The body of an error reply to a client."""
 
-    def error_frame(self, refusal: Refusal) -> bytes:
-        """The event that ends a client's stream."""
+    def error_frame(self, refusal: Refusal, begun: Begun) -> bytes:
+        """The event that ends a client's stream, of which `begun` has come."""
+
+
+def headers_of_openai(api_key: str) -> dict[str, str]:
+    sent = {"content-type": "application/json"}
+    if api_key:  # else a header of the endpoint's own may say who asks
+        sent["authorization"] = f"Bearer {api_key}"
+    return sent
 
 
 class ChatCompletions:
     """Chat completions, of OpenAI's protocol."""
 
     operation: ClassVar[Operation] = "chat"
+    turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = ChatTally
 
     def url(self, configured: str) -> str:
@@ -103,7 +128,7 @@ class ChatCompletions:
         return ask.of_chat(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
+        return headers_of_openai(api_key)
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = body.copy()
@@ -130,7 +155,7 @@ class ChatCompletions:
     def error(self, refusal: Refusal) -> dict[str, Any]:
         return refusals.openai_error(refusal)
 
-    def error_frame(self, refusal: Refusal) -> bytes:
+    def error_frame(self, refusal: Refusal, _: Begun) -> bytes:
         # Their SDKs notice an error by this member, whatever the event's name.
         return sse.frame(orjson.dumps(self.error(refusal)))
 
@@ -139,6 +164,8 @@ class Messages:
     """Messages, of Anthropic's protocol."""
 
     operation: ClassVar[Operation] = "messages"
+    turns: ClassVar[str] = "messages"
+    least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = MessageTally
 
     def url(self, configured: str) -> str:
@@ -150,10 +177,11 @@ class Messages:
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
         version = client.get("anthropic-version", "")
         sent = {
-            "x-api-key": api_key,
             "content-type": "application/json",
             "anthropic-version": version if _VERSION.fullmatch(version) else ANTHROPIC_VERSION,
         }
+        if api_key:
+            sent["x-api-key"] = api_key
         betas = client.get("anthropic-beta", "")
         if _BETAS.fullmatch(betas):
             sent["anthropic-beta"] = betas
@@ -177,7 +205,7 @@ class Messages:
     def error(self, refusal: Refusal) -> dict[str, Any]:
         return refusals.anthropic_error(refusal)
 
-    def error_frame(self, refusal: Refusal) -> bytes:
+    def error_frame(self, refusal: Refusal, _: Begun) -> bytes:
         return sse.frame(orjson.dumps(self.error(refusal)), "error")
 
 

@@ -16,7 +16,7 @@ from server.providers.reading import an_object, string
 _LONGEST_MESSAGE = 2_000
 _LONGEST_NAME = 200
 _LONGEST_TEXT = 65_536
-"""Of which all secrets but the key are taken out; then it is cut to what is passed on."""
+"""Of which all secrets but the endpoint's are taken out; then it is cut to what is passed on."""
 _DEEPEST = 5
 _MOST_LISTED = 10
 _MOST_OTHERS = 30
@@ -61,15 +61,15 @@ class Words(NamedTuple):
     number: int
 
 
-def words_of(failure: Any, api_key: str) -> Words:
-    """Of what was parsed, or of a plain text, for an endpoint with this key."""
+def words_of(failure: Any, *secrets: str) -> Words:
+    """Of what was parsed, or of a plain text, of an endpoint that has these secrets."""
     said = _describe(failure, 0, iter(range(_MOST_PARTS)))
     code, number = said.get("code"), 0
     if type(code) is int or (isinstance(code, str) and code.isdecimal() and len(code) == 3):
         number = int(code) if 400 <= int(code) < 600 else 0
         code = "" if number else str(code)
     texts = (said.get("message"), said.get("type"), code, said.get("param"))
-    message, *names = (without_secrets(string(text), api_key) for text in texts)
+    message, *names = (without_secrets(string(text), *secrets) for text in texts)
     kind, code, param = (name[:_LONGEST_NAME] for name in names)
     return Words(message[:_LONGEST_MESSAGE], kind, code, param, number)
 
@@ -101,20 +101,21 @@ def _is_of_a_failure(text: str) -> bool:
     return _A_FAILURE.search(text[:_LONGEST_NAME]) is not None
 
 
-def without_secrets(text: str, api_key: str) -> str:
-    if api_key:
-        text = text.replace(api_key, "***")  # before it is cut, maybe in the midst of the key
+def without_secrets(text: str, *secrets: str) -> str:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "***")  # before it is cut, maybe in the midst of one
     return _OF_THE_TENANT.sub("***", text[:_LONGEST_TEXT])
 
 
-def has_secrets(value: dict[str, Any], api_key: str) -> bool:
+def has_secrets(value: dict[str, Any], *secrets: str) -> bool:
     """Is there one in what is no answer, of which anything may be passed on?"""
     try:
         text = orjson.dumps(value).decode()
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         return True
-    written = orjson.dumps(api_key).decode()[1:-1]  # as it stands in a JSON text
-    return len(text) > _LONGEST_TEXT or without_secrets(text, written) != text
+    written = (orjson.dumps(secret).decode()[1:-1] for secret in secrets)  # as in a JSON text
+    return len(text) > _LONGEST_TEXT or without_secrets(text, *written) != text
 
 
 def _describe(value: Any, depth: int, parts: Iterator[int]) -> dict[str, Any]:

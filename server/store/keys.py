@@ -101,6 +101,12 @@ def secrets(user_id: str) -> str:
     return f"{{user:{user_id}}}:secrets"
 
 
+def kept_response(user_id: str, response_id: str) -> str:
+    """Where a response of this user is that a provider keeps; hashed, so that its size is
+    bounded."""
+    return f"{{user:{user_id}}}:response:{_hashed(response_id)}"
+
+
 def client_secret(secret: str) -> str:
     """What a secret of voice opens; hashed, as with redirects."""
     return f"clientSecret:{_hashed(secret)}"
@@ -206,7 +212,8 @@ def of_payments(user_id: str) -> tuple[str, str, str, str]:
 
 def of_user(user_id: str) -> tuple[str, ...]:
     """All of a user's own keys, less the replies of single settles, which live for an hour, or of
-    calls billed by time for a day, and the number of client secrets, which lives for two hours."""
+    calls billed by time for a day, the number of client secrets, which lives for two hours, and
+    where its responses are kept, for a week."""
     of_life = settles(user_id), restricted(user_id), account(user_id), payments(user_id)
     return *of_metered(user_id), *of_life, timed(user_id)
 

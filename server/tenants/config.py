@@ -92,7 +92,7 @@ class TenantConfig(Strict):
     @cached_property
     def policies(self) -> Policies:
         providers = self.providers
-        return Policies(self.user_groups.by_name, providers.text, providers.realtime)
+        return Policies(self.user_groups.by_name, providers)
 
     @field_validator("auth", mode="before")
     @classmethod

@@ -21,7 +21,7 @@ from server.tenants.models import (
 from server.tenants.strict import Strict, Text
 
 # What aiohttp and servers take as a header's value alike: no spaces at its ends, ASCII.
-_Sendable = Annotated[
+Sendable = Annotated[
     str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$", max_length=2048)
 ]
 
@@ -30,7 +30,7 @@ class Endpoint(Strict):
     """One configured upstream."""
 
     url: Text | None = None
-    api_key: _Sendable | None = None
+    api_key: Sendable | None = None
     weight: Weight = Field(
         THOUSAND,
         description="tokens charged per token used, with up to three decimals",

@@ -7,7 +7,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from server.errors import NoModel
 from server.providers.ask import PROMPT
-from server.providers.wire import ProtocolName
+from server.providers.wire import Operation, ProtocolName
+from server.tenants.embeddings import EmbeddingsEndpoint
 from server.tenants.endpoint import Endpoint
 from server.tenants.realtime import RealtimeEndpoint, RealtimeProtocol, of_http
 from server.tenants.strict import TO_BE_STORED, Name, Strict
@@ -90,8 +91,8 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         return {name: self.endpoints[name].speaks(name) for name in self.in_order}
 
     @cached_property
-    def remembered(self) -> dict[str, Any]:
-        """What has been found by a model's name, for whoever finds it."""
+    def remembered(self) -> dict[tuple[str, str], Any]:
+        """What has been found for an operation and a model's name, for whoever finds it."""
         return {}
 
     @field_validator("fallback")
@@ -101,6 +102,11 @@ class TextEndpoints(_Endpoints[TextEndpoint]):
         if unknown:
             raise ValueError(f"there is no endpoint {min(unknown)!r}")
         return fallback
+
+
+class EmbeddingsEndpoints(_Endpoints[EmbeddingsEndpoint]):
+    """The embeddings endpoints by name, and the name of the default one. There is none to fall back
+    on: vectors of different models cannot be compared."""
 
 
 class RealtimeEndpoints(_Endpoints[RealtimeEndpoint]):
@@ -140,15 +146,24 @@ class Providers(Strict):
     """The endpoints by what they are for."""
 
     text: TextEndpoints | None = None
+    embeddings: EmbeddingsEndpoints | None = None
     realtime: RealtimeEndpoints | None = None
+
+    def asked_for(self, operation: Operation) -> TextEndpoints | EmbeddingsEndpoints | None:
+        return self.embeddings if operation == "embeddings" else self.text
 
     def urls(self) -> dict[str, str]:
         """The configured URLs by their paths in the config, as they are of HTTP."""
         found: dict[str, str] = {}
         if self.text:
             for name, text in self.text.endpoints.items():
-                if text.url is not None:
-                    found[f"providers.text.endpoints.{name}.url"] = text.url
+                for member in ("url", "responses_url", "moderations_url"):
+                    if (url := getattr(text, member)) is not None:
+                        found[f"providers.text.endpoints.{name}.{member}"] = url
+        if self.embeddings:
+            for name, embeddings in self.embeddings.endpoints.items():
+                if embeddings.url is not None:
+                    found[f"providers.embeddings.endpoints.{name}.url"] = embeddings.url
         if self.realtime:
             for name, realtime in self.realtime.endpoints.items():
                 if realtime.url is not None:
@@ -156,4 +171,5 @@ class Providers(Strict):
         return found
 
     def count_endpoints(self) -> int:
-        return sum(len(kind.endpoints) for kind in (self.text, self.realtime) if kind)
+        kinds = (self.text, self.embeddings, self.realtime)
+        return sum(len(kind.endpoints) for kind in kinds if kind)

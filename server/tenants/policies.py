@@ -10,7 +10,12 @@ from typing import NamedTuple
 
 from server.amounts import LARGEST
 from server.providers.ask import PROMPT
-from server.tenants.endpoints import RealtimeEndpoints, TextEndpoints
+from server.tenants.endpoints import (
+    EmbeddingsEndpoints,
+    Providers,
+    RealtimeEndpoints,
+    TextEndpoints,
+)
 from server.tenants.groups import Group
 from server.tenants.models import ANY
 
@@ -19,7 +24,7 @@ ANY_NUMBER = 50
 
 _Models = frozenset[tuple[str, str]]
 _NONE: _Models = frozenset()
-_Endpoints = TextEndpoints | RealtimeEndpoints | None
+_Endpoints = TextEndpoints | EmbeddingsEndpoints | RealtimeEndpoints | None
 
 
 class Allowed(NamedTuple):
@@ -43,19 +48,21 @@ _ALL = Allowed(None, frozenset(), _NONE, frozenset())
 class Policy(NamedTuple):
     """Bounds are in tokens, and None where there is none.
 
-    `text` and `voice` are what it may ask for of such endpoints; `prompts`: those that it may use
-    whatever their models, `*` for all. `has_text`: chats and messages of the user's own wording;
-    `has_voice`: sessions and calls.
-    `is_open`: of text nothing is refused, and nothing cut.
+    `text`, `embeddings` and `voice` are what it may ask for of such endpoints; `prompts`: those
+    that it may use whatever their models, `*` for all. `has_text`: chats and messages of the user's
+    own wording; `has_embeddings`; `has_voice`: sessions and calls.
+    `is_open`: of text and embeddings nothing is refused, and nothing cut.
     """
 
     text: Allowed
+    embeddings: Allowed
     voice: Allowed
     prompts: frozenset[str]
     max_output: int | None
     max_input: int | None
     concurrent: int | None
     has_text: bool
+    has_embeddings: bool
     has_voice: bool
     prompts_only: bool
     is_open: bool
@@ -75,13 +82,12 @@ class Policies:
     def __init__(
         self,
         groups: Mapping[str, Group],
-        text: TextEndpoints | None,
-        realtime: RealtimeEndpoints | None,
+        providers: Providers,
     ) -> None:
         by_policy: dict[Policy, int] = {}
         self._numbers: dict[str, int] = {}
         for name, group in groups.items():
-            policy = _policy(group, text, realtime)
+            policy = _policy(group, providers)
             self._numbers[name] = by_policy.setdefault(policy, len(by_policy))
         self.each = list(by_policy)
         """By their numbers."""
@@ -114,26 +120,29 @@ def _line(group: str, number: int) -> str:
     return f"\n{name}\t{{{number}}}" if group.isprintable() else ""
 
 
-def _policy(group: Group, text: TextEndpoints | None, realtime: RealtimeEndpoints | None) -> Policy:
+def _policy(group: Group, providers: Providers) -> Policy:
     kinds = group.endpoints
     has_text = kinds is None or "text" in kinds
+    has_embeddings = kinds is None or "embeddings" in kinds
     has_voice = (kinds is None or "realtime" in kinds) and not group.prompts_only
     prompts = (name[len(PROMPT) :] for name in group.models or () if name.startswith(PROMPT))
-    # One set for both: a config can have many policies of many names.
+    # One set for all: a config can have many policies of many names.
     names = None if group.models is None or ANY in group.models else frozenset(group.models)
-    of_text = _allowed(names, text)
-    is_bounded = (of_text.models, group.max_output, group.max_input) != (None, None, None)
+    of_text, of_embeddings = _allowed(names, providers.text), _allowed(names, providers.embeddings)
+    bounds = (of_text.models, of_embeddings.models, group.max_output, group.max_input)
     return Policy(
         of_text,
-        _allowed(names, realtime),
+        of_embeddings,
+        _allowed(names, providers.realtime),
         frozenset(prompts),
         group.max_output,
         group.max_input,
         group.concurrent,
         has_text,
+        has_embeddings,
         has_voice,
         group.prompts_only,
-        has_text and not group.prompts_only and not is_bounded,
+        has_text and has_embeddings and not group.prompts_only and bounds == (None,) * 4,
     )
 
 

@@ -43,7 +43,7 @@ PARSED_BYTES = 32 * 1024 * 1024
 SEEN_TENANTS = 20_000
 # As measured: an endpoint and a prompt's variable of no members, and a config of nothing but what
 # it must have.
-_ENDPOINT_BYTES = 800
+_ENDPOINT_BYTES = 950
 _VARIABLE_BYTES = 400
 _LEAST_BYTES = 4_000
 

@@ -2,26 +2,32 @@
 
 import re
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
-from orjson import JSONEncodeError
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from server.providers.estimate import measure
 from server.providers.options import is_search_model
 from server.providers.wire import ProtocolName
-from server.tenants.endpoint import Endpoint, is_host
+from server.tenants.endpoint import is_host
+from server.tenants.http_endpoint import HttpEndpoint
 from server.tenants.strict import Text
 
-_OF_THE_GATEWAY = frozenset(
-    {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
-)
+_CHAT_PATH = "/chat/completions"
 
 
-class TextEndpoint(Endpoint):
-    """An upstream for chat completions or messages."""
+class TextEndpoint(HttpEndpoint):
+    """An upstream for chat completions or messages, and for responses if it has these, too."""
 
-    default_model: Text | None = None
+    responses_url: Text | None = Field(
+        None,
+        description="of its responses; absent: beside its chat completions at OpenAI's own host, "
+        "elsewhere requests for responses are translated",
+    )
+    moderations_url: Text | None = Field(
+        None,
+        description="of its moderations, which cost nothing; absent: beside its chat completions "
+        "at OpenAI's own host, elsewhere it has none",
+    )
     protocol: ProtocolName | None = None
     limit_field: Literal["max_tokens", "max_completion_tokens"] | None = Field(
         None, description="what it calls the output limit; absent: by its host"
@@ -41,12 +47,6 @@ class TextEndpoint(Endpoint):
         "thoughts",
     )
     unbounded: bool = Field(False, description="takes what may cost more than can be known before")
-    allow: list[Text] = Field(
-        [], description="members and betas that may change what a call costs or what is kept of it"
-    )
-    force: dict[str, Any] = Field(
-        {}, description="members of its requests, whatever a client says; null: none"
-    )
 
     def speaks(self, name: str) -> ProtocolName:
         """The protocol of the endpoint of this name."""
@@ -56,10 +56,6 @@ class TextEndpoint(Endpoint):
         is_anthropic = name == "anthropic" or path.endswith("/v1/messages")
         return "anthropic" if is_anthropic else "openai"
 
-    @property
-    def first_model(self) -> str | None:
-        return self.default_model
-
     def known(self, model: str) -> str | None:
         known = super().known(model)
         is_named = known is None or known in self.named_models
@@ -68,34 +64,25 @@ class TextEndpoint(Endpoint):
         return known
 
     @cached_property
-    def allowed(self) -> frozenset[str]:
-        """Members that are not the client's to be refused: what is forced is not the client's."""
-        return frozenset({*self.allow, *self.force})
-
-    @cached_property
     def is_of_openai(self) -> bool:
-        return is_host(self.url, "api.openai.com")
+        return any(is_host(url, "api.openai.com") for url in (self.url, self.responses_url))
 
     @cached_property
-    def is_own_host(self) -> bool:
-        """Is it one of those who made the protocols?"""
-        return self.is_of_openai or is_host(self.url, "api.anthropic.com")
+    def url_of_responses(self) -> str | None:
+        """None if it does not speak them."""
+        return self.responses_url or self._beside_chat("responses")
 
     @cached_property
-    def forced_size(self) -> int:
-        """Bytes of prompt."""
-        return measure(self.force).size
+    def url_of_moderations(self) -> str | None:
+        """None if it has none."""
+        return self.moderations_url or self._beside_chat("moderations")
 
-    @field_validator("force")
-    @classmethod
-    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
-        if ours := _OF_THE_GATEWAY & force.keys():
-            raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
-        try:
-            measure(force)
-        except JSONEncodeError:  # what others have stored may be nested more deeply than is sent
-            raise ValueError("is nested too deeply") from None
-        return force
+    def _beside_chat(self, path: str) -> str | None:
+        """What OpenAI's own host has there."""
+        url = self.url or ""
+        if not url.endswith(_CHAT_PATH) or not is_host(url, "api.openai.com"):
+            return None
+        return f"{url.removesuffix(_CHAT_PATH)}/{path}"
 
     @cached_property
     def effective_limit_field(self) -> Literal["max_tokens", "max_completion_tokens"]:

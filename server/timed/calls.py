@@ -197,7 +197,7 @@ class Calls:
             told = refusal.reason or refusal
             tenant_id = plan.account.tenant_id
             log.warning("Endpoint %s of tenant %s: %s", plan.name, tenant_id, told)
-            metrics.call_ended(tenant_id, plan.name, refusal.label, 0, 0)
+            metrics.call_ended(tenant_id, plan.name, "calls", refusal.label, 0, 0)
             raise
 
     def _callback(self, who: Who, token: str) -> str:

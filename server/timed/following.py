@@ -205,8 +205,8 @@ class Following:
             return
         self._holding.waiting.wake(name.user_id)
         metrics.timed_call(name.tenant_id, record.endpoint, outcome)
-        of_call = (name.tenant_id, record.endpoint, outcome, bill.seconds, settled.tokens)
-        metrics.call_ended(*of_call)
+        of_call = (name.tenant_id, record.endpoint, "calls", outcome)
+        metrics.call_ended(*of_call, bill.seconds, settled.tokens)
         if settled.tokens < tokens:
             metrics.overrun(name.tenant_id, tokens - settled.tokens)
 

@@ -100,10 +100,10 @@ class Upstream:
         return self._send("GET", url, headers, b"", lambda: None, seconds, tenant_id)
 
     def delete(
-        self, url: str, headers: Mapping[str, str], seconds: float
+        self, url: str, headers: Mapping[str, str], seconds: float, tenant_id: str = ""
     ) -> Coroutine[Any, Any, Response]:
         """As `get`."""
-        return self._send("DELETE", url, headers, b"", lambda: None, seconds, "")
+        return self._send("DELETE", url, headers, b"", lambda: None, seconds, tenant_id)
 
     def post(
         self,

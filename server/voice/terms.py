@@ -108,7 +108,7 @@ class Terms:
     def report(self, outcome: str, seconds: float, tokens: int) -> None:
         """For the metrics: a response or a transcript is over."""
         tenant_id, name = self.opening.who.tenant_id, self.opening.name
-        metrics.call_ended(tenant_id, name, outcome, seconds, tokens)
+        metrics.call_ended(tenant_id, name, "realtime", outcome, seconds, tokens)
 
     def owe(self, ending: Ending) -> asyncio.Task[None] | None:
         """For what ran without a hold; until it is charged. None if there is nothing to charge."""

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import anthropic
@@ -18,13 +19,27 @@ OF_OPENAI = [
     {"type": "function", "function": {"name": name, "parameters": {"type": "object"}}}
     for name in NAMES
 ]
+OF_RESPONSES = [
+    {"type": "function", "name": name, "parameters": {"type": "object"}, "strict": False}
+    for name in NAMES
+]
 OF_ANTHROPIC = [{"name": name, "input_schema": {"type": "object"}} for name in NAMES]
 
 
-@pytest.fixture(params=PROTOCOLS)
+@contextmanager
+def speaking(gateway: Server, aimock: Aimock, protocol: str) -> Iterator[Sdks]:
+    """Their provider is aimock, by this protocol; with `responses` by that of OpenAI, and those."""
+    is_passed = protocol == "responses"
+    members: Any = {"responses_url": f"{aimock.url}/v1/responses"} if is_passed else {}
+    of_chats = "openai" if is_passed else protocol
+    with sdks_at(gateway.url, aimock.url, of_chats, **members) as sdks:
+        yield sdks
+
+
+@pytest.fixture(params=[*PROTOCOLS, "responses"])
 def sdks(gateway: Server, aimock: Aimock, request: pytest.FixtureRequest) -> Iterator[Sdks]:
-    """Their provider is aimock, by one protocol, then by the other."""
-    with sdks_at(gateway.url, aimock.url, request.param) as sdks:
+    """Their provider speaks one protocol, then another."""
+    with speaking(gateway, aimock, request.param) as sdks:
         yield sdks
 
 
@@ -58,7 +73,24 @@ def message_streamed(sdks: Sdks, content: str) -> str:
     return text
 
 
-CALLS = (chat, chat_streamed, message, message_streamed)
+def response(sdks: Sdks, content: str) -> str:
+    reply = sdks.chat().responses.create(input=content)
+    assert reply.usage is not None
+    assert reply.usage.total_tokens == GREETING_TOKENS
+    return reply.output_text
+
+
+def response_streamed(sdks: Sdks, content: str) -> str:
+    with sdks.chat().responses.create(input=content, stream=True) as stream:
+        *events, last = stream
+    assert last.type == "response.completed"
+    assert last.response.usage is not None
+    assert last.response.usage.total_tokens == GREETING_TOKENS
+    deltas = [event.delta for event in events if event.type == "response.output_text.delta"]
+    return "".join(deltas)
+
+
+CALLS = (chat, chat_streamed, message, message_streamed, response, response_streamed)
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -110,6 +142,28 @@ def test_tools_of_anthropic(sdks: Sdks, streamed: bool) -> None:
     sdks.assert_charged(100 + 113)
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tools_of_responses(sdks: Sdks, streamed: bool) -> None:
+    responses: Any = sdks.chat().responses
+    turns: list[Any] = [{"role": "user", "content": "weather"}]
+    question = {"input": turns, "tools": OF_RESPONSES}
+    if streamed:
+        with responses.stream(model="", **question) as events:
+            answer = events.get_final_response()
+    else:
+        answer = responses.create(**question)
+    calls = [item for item in answer.output if item.type == "function_call"]
+    found = [(call.name, json.loads(call.arguments)) for call in calls]
+    assert found == [("weather", {"city": "Bern"}), ("time", {})]
+    sdks.assert_charged(100)
+    results = [
+        {"type": "function_call_output", "call_id": call.call_id, "output": "20"} for call in calls
+    ]
+    turns += [*answer.output, *results]
+    assert responses.create(**question).output_text == "Sunny."
+    sdks.assert_charged(100 + 113)
+
+
 @pytest.mark.parametrize("call", CALLS)
 def test_a_refusal_costs_nothing(sdks: Sdks, call: Callable[[Sdks, str], str]) -> None:
     kinds = (openai.BadRequestError, anthropic.BadRequestError)
@@ -122,16 +176,24 @@ def test_a_refusal_costs_nothing(sdks: Sdks, call: Callable[[Sdks, str], str]) -
 def test_a_stream_that_is_cut(gateway: Server, start: Callable[..., Aimock], protocol: str) -> None:
     # Without a pause aimock drops the connection before it has written anything.
     aimock = start("--latency", "20")
-    with aimock, sdks_at(gateway.url, aimock.url, protocol) as sdks:
+    with aimock, speaking(gateway, aimock, protocol) as sdks:
         with pytest.raises(openai.APIError):
             chat_streamed(sdks, "cut")
         sdks.assert_estimated()
         with pytest.raises(anthropic.APIError):
             message_streamed(sdks, "cut")
         sdks.assert_estimated()
+        assert kinds_of(sdks, "cut")[-1] == "response.failed"
+        sdks.assert_estimated()
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+def kinds_of(sdks: Sdks, content: str) -> list[str]:
+    """The types of a stream's events, whether an error is among them or not."""
+    with sdks.chat().responses.with_streaming_response.create(input=content, stream=True) as reply:
+        return [line[7:] for line in reply.iter_lines() if line.startswith("event: ")]
+
+
+@pytest.mark.parametrize("protocol", [*PROTOCOLS, "responses"])
 @pytest.mark.parametrize(
     ("flag", "status"), [("drop", 502), ("malformed", 502), ("disconnect", 502), ("ratelimit", 429)]
 )
@@ -139,7 +201,7 @@ def test_chaos_costs_nothing(
     gateway: Server, start: Callable[..., Aimock], flag: str, status: int, protocol: str
 ) -> None:
     aimock = start(f"--chaos-{flag}", "1")
-    with aimock, sdks_at(gateway.url, aimock.url, protocol) as sdks:
+    with aimock, speaking(gateway, aimock, protocol) as sdks:
         for call in CALLS:
             with pytest.raises((openai.APIStatusError, anthropic.APIStatusError)) as failed:
                 call(sdks, "greeting")
@@ -148,15 +210,15 @@ def test_chaos_costs_nothing(
         sdks.assert_charged(0)
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", [*PROTOCOLS, "responses"])
 def test_in_chaos_what_is_answered_is_paid(
     gateway: Server, start: Callable[..., Aimock], protocol: str
 ) -> None:
     rates = [("drop", "0.15"), ("malformed", "0.15"), ("disconnect", "0.15"), ("ratelimit", "0.15")]
     aimock = start(*(word for flag, rate in rates for word in (f"--chaos-{flag}", rate)))
     answered = 0
-    with aimock, sdks_at(gateway.url, aimock.url, protocol) as sdks:
-        for call in CALLS * 15:
+    with aimock, speaking(gateway, aimock, protocol) as sdks:
+        for call in CALLS * 10:
             try:
                 assert call(sdks, "greeting") == GREETING
                 answered += 1

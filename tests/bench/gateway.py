@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import orjson
 
@@ -19,14 +20,25 @@ SECONDS = 2
 WARM_UP_SECONDS = 2
 USERS = 1_000
 MOST = {"not streamed": 1.35, "streamed, 50 chunks": 1.5}
+MOST_OF_RESPONSES = 1.1
+"""Times what a chat completion costs."""
 _MODEL = "bench-model"
-_CALL = {
+_CALL: dict[str, Any] = {
     "model": _MODEL,
     "messages": [
         {"role": "system", "content": "You are a helpful assistant. Answer briefly."},
         {"role": "user", "content": "Why is metering in one atomic step a good idea? " * 4},
     ],
     "max_tokens": 200,
+    "temperature": 0.7,
+}
+
+
+_RESPONSE = {
+    "model": _MODEL,
+    "instructions": _CALL["messages"][0]["content"],
+    "input": _CALL["messages"][1:],
+    "max_output_tokens": 200,
     "temperature": 0.7,
 }
 
@@ -44,7 +56,14 @@ def side_by_side(folder: Path) -> Iterator[tuple[Service, Peer]]:
         running(
             folder,
             tenant=text_config(
-                {"openai": endpoint(upstream.url, default_model=_MODEL)}, anonymous=RICH
+                {
+                    "openai": endpoint(
+                        upstream.url,
+                        default_model=_MODEL,
+                        responses_url=f"{upstream.url}/v1/responses",
+                    )
+                },
+                anonymous=RICH,
             ),
             ALLOW_PRIVATE_UPSTREAMS="1",
         ) as service,
@@ -68,6 +87,31 @@ def run(folder: Path) -> None:
                 "ours": (Load(service.server.url + path, users.API_KEY, USERS, body), service.pids),
             }
             _compare(label, most, loads)
+        for label in MOST:
+            _compare_responses(label, service)
+
+
+def _compare_responses(label: str, service: Service) -> None:
+    stream = label != "not streamed"
+    base = f"{service.server.url}/{service.api.tenant_id}/v1"
+    response = orjson.dumps({**_RESPONSE, "stream": stream}).decode()
+    found: dict[str, list[float]] = {}
+    asked = {"chat/completions": body_of_call(stream), "responses": response}
+    loads = {name: Load(f"{base}/{name}", users.API_KEY, USERS, asked[name]) for name in asked}
+    for load in loads.values():
+        load.send(WARM_UP_SECONDS)
+    for _ in range(ROUNDS):
+        for name, load in loads.items():
+            cost = measure(load, SECONDS, service.pids)["server"]
+            found.setdefault(name, []).append(cost)
+    chats, responses = found.values()
+    ratios = [mine / theirs for mine, theirs in zip(responses, chats, strict=True)]
+    table.row(f"a response, {label}", "", table.spread(responses))
+    table.row(
+        "  response / chat completion",
+        table.spread(ratios, 2),
+        note=table.limit(ratios, MOST_OF_RESPONSES),
+    )
 
 
 def _compare(label: str, most: float, loads: dict[str, tuple[Load, dict[str, int]]]) -> None:

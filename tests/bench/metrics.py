@@ -80,7 +80,9 @@ def fill() -> None:
         for outcome in ("charged", "payment_required", "too_many_requests", "invalid_api_key"):
             metrics.charge_answered(f"tenant-{number}", outcome, 5)
         for outcome in ("completed", "client_gone", "upstream_error"):
-            metrics.call_ended(f"tenant-{number}", f"endpoint-{number % 5}", outcome, 1.5, 100)
+            metrics.call_ended(
+                f"tenant-{number}", f"endpoint-{number % 5}", "chat", outcome, 1.5, 100
+            )
 
 
 def run(_: Path) -> None:

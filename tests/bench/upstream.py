@@ -1,4 +1,5 @@
-"""A provider that costs next to nothing: the same chat completion again and again, or 50 chunks.
+"""A provider that costs next to nothing: the same chat completion again and again, or 50 chunks;
+or the same response, or its events.
 
 Usage: python -m tests.bench.upstream <port>
 """
@@ -9,6 +10,8 @@ from typing import Any, cast
 
 import orjson
 import uvloop
+
+from tests.bench.upstream_responses import events_of, reply_of
 
 CHUNKS = 50
 PAUSE_SECONDS = 0.002
@@ -30,17 +33,30 @@ def _delta(delta: dict[str, str], finish_reason: str | None = None) -> list[dict
 
 _message = {"role": "assistant", "content": _TEXT, "refusal": None}
 _choices = [{"index": 0, "message": _message, "logprobs": None, "finish_reason": "stop"}]
-_BODY = orjson.dumps({**_COMMON, "object": "chat.completion", "choices": _choices, "usage": _USAGE})
-_REPLY = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(_BODY)
-) + _BODY
+_COMPLETION = {**_COMMON, "object": "chat.completion", "choices": _choices, "usage": _USAGE}
+
+
+def _whole(value: dict[str, Any]) -> bytes:
+    body = orjson.dumps(value)
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+    return head % len(body) + body
+
+
 _HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-_EVENTS = [
+_CHUNKS = [
     *[_chunk(_delta({"content": " metering"})) for _ in range(CHUNKS - 3)],
     _chunk(_delta({}, "stop")),
     _chunk([], _USAGE),
     b"e\r\ndata: [DONE]\n\n\r\n0\r\n\r\n",
 ]
+_EVENTS = [b"%x\r\n%b\r\n" % (len(event), event) for event in events_of(CHUNKS)]
+_EVENTS[-1] += b"0\r\n\r\n"
+_ANSWERS = {
+    b"POST /v1/responses": (_whole(reply_of(_TEXT, CHUNKS)), _EVENTS),
+    b"POST /v1/chat/comp": (_whole(_COMPLETION), _CHUNKS),
+}
+"""Whole and in pieces, by what a request begins with."""
+_BEGINNING = 18
 
 
 class Provider(asyncio.Protocol):
@@ -55,16 +71,17 @@ class Provider(asyncio.Protocol):
         if not found or len(body) < length:
             return
         self._received = b""
+        whole, pieces = _ANSWERS[head[:_BEGINNING]]
         if b'"stream":true' in body:
             self._transport.write(_HEAD)
-            self._send(0)
+            self._send(pieces, 0)
         else:
-            self._transport.write(_REPLY)
+            self._transport.write(whole)
 
-    def _send(self, number: int) -> None:
-        self._transport.write(_EVENTS[number])
-        if number + 1 < len(_EVENTS):
-            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._send, number + 1)
+    def _send(self, pieces: list[bytes], number: int) -> None:
+        self._transport.write(pieces[number])
+        if number + 1 < len(pieces):
+            asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._send, pieces, number + 1)
 
 
 async def serve(port: int) -> None:

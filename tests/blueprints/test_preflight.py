@@ -154,7 +154,7 @@ def test_without_redis_the_preflight_is_answered_and_the_request_is_503(tmp_path
         httpx.Client(base_url=server.url, timeout=10) as client,
     ):
         valkey.stop()
-        for path in ("/abc/charges", "/nobody/balance", "/abc/v1/responses"):
+        for path in ("/abc/charges", "/nobody/balance", "/abc/v1/files"):
             reply = preflight(client, path, asked="authorization, x-stainless-os")
             assert reply.status_code == 204
             assert reply.headers["access-control-allow-origin"] == "*"

@@ -40,12 +40,13 @@ class Tool:
 class Answer:
     """Tokens are counts, times are seconds.
 
-    An answer is given in steps, in either protocol the same ones:
+    An answer is given in steps, in any protocol the same ones:
 
         step 0        the opening; all the reasoning has been generated with it
         1 ... n       a piece of the text each, then the fragments of the tools' arguments
-        n + 1         the finish reason; Anthropic's usage
-        n + 2         OpenAI's usage, if it was asked for; [DONE] or message_stop
+        n + 1         the finish reason; Anthropic's usage; the end of a response's last item
+        n + 2         a completion's usage, if it was asked for; [DONE] or message_stop; the event
+                      that ends a response, with its usage
 
     `stop_at`, `cut_at` and `error_at` are such numbers; negative ones count from the end, so that
     -2 is the finish and -1 the last step. n is smaller when a limit cuts the answer.
@@ -54,9 +55,10 @@ class Answer:
     pieces: Pieces = ("One ", "two ", "three ", "four ", "five.")
     tools: tuple[Tool, ...] = ()
     finish_reason: str = ""
-    """In OpenAI's words, or in the protocol's own; by default what fits."""
+    """In OpenAI's words, or in the protocol's own; by default what fits. A response that is
+    `failed` ends so."""
     thinking: str = ""
-    """What an Anthropic thinking block shows of the reasoning, if there is any."""
+    """What a thinking block, or a response's summary, shows of the reasoning, if there is any."""
 
     input_tokens: int | None = 20
     """Cached ones included; None: an estimate of the request's."""
@@ -102,6 +104,6 @@ class Answer:
     done: str = "[DONE]"
     """OpenAI's last event."""
     without_done: bool = False
-    """A stream ends without [DONE] or message_stop."""
+    """A stream ends without [DONE], message_stop or a response's last event."""
     ignore_limit: bool = False
     """A limit that was asked for does not cut; a stream then goes on for ever."""

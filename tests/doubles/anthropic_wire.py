@@ -65,7 +65,7 @@ def _fault_of_turns(messages: list[dict[str, Any]]) -> str:
     asked: set[Any] = set()
     for message in messages:
         parts = parts_of(message)
-        if message.get("role") not in ("user", "assistant"):
+        if message.get("role") not in ("user", "assistant", "system"):
             return "messages: Unexpected role"
         if not message.get("content"):
             return "messages: all messages must have non-empty content"

@@ -19,6 +19,7 @@ class Call:
     headers: dict[str, str]
     """Their names in lower case."""
     body: dict[str, Any]
+    query: str = ""
     used: int = 0
     """Tokens that the provider has used up to now: the input, once the head of the reply is due,
     and what has been generated, the reasoning included. 0 for a refusal."""

@@ -43,9 +43,9 @@ def finish(reason: Any, **members: Any) -> Quirk:
 
     def quirk(sent: Sent) -> list[Sent]:
         sent = deepcopy(sent)
-        for holder in [sent, sent.get("delta") or {}, *(sent.get("choices") or [])]:
+        for holder in [sent, sent.get("delta"), *(sent.get("choices") or [])]:
             for name in ("finish_reason", "stop_reason"):
-                if holder.get(name):
+                if isinstance(holder, dict) and holder.get(name):
                     holder.update({name: reason, **members})
         return [sent]
 
@@ -108,8 +108,9 @@ def _dumps(value: Sent) -> bytes:
 
 
 def _with_usage(sent: Sent, members: Sent) -> Sent:
-    if isinstance(sent.get("message"), dict):
-        return {**sent, "message": _with_usage(sent["message"], members)}
+    for holder in ("message", "response"):
+        if isinstance(sent.get(holder), dict):
+            return {**sent, holder: _with_usage(sent[holder], members)}
     if not sent.get("usage"):
         return sent
     counts = {**sent["usage"], **members}

@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from tests.api import Api, config
+from tests.doubles import Double
 from tests.faults.topologies import ClusterSet, OneServer, SentinelSet
 from tests.faults.traffic import Traffic
-from tests.processes import Server
+from tests.hurried import HOLDS, Hurried
+from tests.processes import Server, Valkey
 
 USERS = 40
 LEDGER_ENTRIES = "1000000"
@@ -35,6 +37,45 @@ def cluster(tmp_path: Path) -> Iterator[ClusterSet]:
     made = ClusterSet(tmp_path)
     yield made
     made.stop()
+
+
+@pytest.fixture(scope="module")
+def patient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("patient") / "out"
+    with Server(output, REDIS_URL=valkey.url, WORKERS="2", ALLOW_PRIVATE_UPSTREAMS="1") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def hurried(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("hurried") / "out"
+    # A busy machine may take seconds to the first byte of a hundred calls at once.
+    timeouts = {"first_byte": 20, "idle": 1.5, "read_on": 0.3}
+    with Hurried(output, valkey.url, timeouts, WORKERS="2") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def soon_tired(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Of waiting for a first byte."""
+    output = tmp_path_factory.mktemp("soon-tired") / "out"
+    timeouts = {"first_byte": 0.8, "idle": 0.8}
+    with Hurried(output, valkey.url, timeouts, WORKERS="2") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def mortal(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    output = tmp_path_factory.mktemp("mortal") / "out"
+    # Calls wait for each other, some of them for their usage.
+    with Hurried(output, valkey.url, HOLDS | {"last_usage": 60}, WORKERS="2") as server:
+        yield server
+
+
+@pytest.fixture
+def double() -> Iterator[Double]:
+    with Double() as double:
+        yield double
 
 
 @pytest.fixture

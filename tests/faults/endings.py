@@ -29,6 +29,13 @@ CALL_SECONDS = 60
 ENDLESS = 10**9
 """Steps."""
 WORDS = ["time", "year", "people", "way", "day", "thing", "life", "child", "world", "school"]
+ENDS_OF_RESPONSES = {
+    "response.completed": "complete",
+    "response.incomplete": "complete",
+    "response.failed": "error",
+}
+LIMITS = {"responses": "max_output_tokens"}
+"""The limit's name, where it is not `max_tokens`."""
 SECOND = "second"
 NOWHERE = "nowhere"
 # What an endpoint weighs, and whether its models may reason unseen.
@@ -37,6 +44,8 @@ ENDPOINTS: dict[str, tuple[int, bool]] = {
     "openai-thinker": (2, True),
     "anthropic": (3, False),
     "anthropic-thinker": (1, True),
+    "responses": (3, False),
+    "responses-thinker": (1, True),
     SECOND: (5, False),
     NOWHERE: (1, False),
 }
@@ -51,6 +60,8 @@ def endpoints_at(url: str, second_url: str) -> dict[str, dict[str, Any]]:
         protocol = "anthropic" if name.startswith("anthropic") else "openai"
         base = {SECOND: second_url, NOWHERE: "http://127.0.0.1:1"}.get(name, url)
         found[name] = endpoint(base, protocol, weight=weight, reasoning=reasons)
+        if name.startswith("responses"):
+            found[name]["responses_url"] = f"{base}/v1/responses"
     return found
 
 
@@ -95,7 +106,8 @@ class Case:
     def body(self) -> dict[str, Any]:
         random = Random(self.seed)
         words = " ".join(random.choice(WORDS) for _ in range(random.randint(20, 60)))
-        members: dict[str, Any] = {"model": f"{self.first_endpoint}/", "max_tokens": self.limit}
+        limit = LIMITS.get(self.asked, "max_tokens")
+        members: dict[str, Any] = {"model": f"{self.first_endpoint}/", limit: self.limit}
         if self.stream:
             members["stream"] = True
             if self.asked == "openai":
@@ -105,7 +117,7 @@ class Case:
     @property
     def prompt(self) -> int:
         """Estimated."""
-        return estimate(self.body["messages"])
+        return estimate(self.body["input" if self.asked == "responses" else "messages"])
 
     @property
     def held(self) -> int:
@@ -182,9 +194,10 @@ class Client:
         text, has_finish, end = "", False, ""
         async for chunk in reply.content.iter_any():
             for one in data.feed(chunk):
-                end = "complete" if one == LAST[case.asked] else end
+                end = "complete" if one == LAST.get(case.asked) else end
                 event = {} if one == "[DONE]" else json.loads(one)
                 end = "error" if event.get("error") else end
+                end = ENDS_OF_RESPONSES.get(event.get("type", ""), end)
                 text += text_of([event])
                 has_finish = has_finish or _is_finish(event)
             if case.leaves == "in mid-stream" and len(text) >= patience:
@@ -242,8 +255,9 @@ class Data:
 
 def _is_finish(event: dict[str, Any]) -> bool:
     choices = event.get("choices") or []
-    delta = event.get("delta") or {}
-    return any(choice["finish_reason"] for choice in choices) or bool(delta.get("stop_reason"))
+    delta = event.get("delta")
+    stop = delta.get("stop_reason") if isinstance(delta, dict) else None
+    return any(choice["finish_reason"] for choice in choices) or bool(stop)
 
 
 def fragments(answer: Answer, limit: int) -> list[Fragment]:
@@ -258,8 +272,13 @@ class Bill:
         self._case, self._outcome, self._call = case, outcome, call
         self._weight, self._may_reason = ENDPOINTS[case.charging]
         self._spoken = case.spoken if case.before is None else "openai"
+        # Of a response the last event is all of its last step.
+        self._lacks_a_step = self._spoken == "responses" and case.answer.without_done
+        # Names come in events that hold what else is told in others, too, and are not counted.
+        self._has_names_apart = self._spoken == "responses" and case.stream
         body = case.body if call is None else call.body
-        assert body["max_tokens"] == case.limit
+        spoken = case.asked if call is None else self._spoken
+        assert body[LIMITS.get(spoken, "max_tokens")] == case.limit
         self._plan = Plan(case.answer, case.limit, 1, count_of_the_double(body))
         self._endless = self._plan.endless and case.stream
         answer, plan = case.answer, self._plan
@@ -316,7 +335,8 @@ class Bill:
         if self._endless:
             return 1 + pieces, 1 + pieces
         is_lossless = outcome.end == "error" and case.answer.cut_at is None
-        return (call.steps if is_lossless else 1 + pieces), call.steps
+        most = call.steps - self._lacks_a_step
+        return (most if is_lossless else 1 + pieces), most
 
     def _may_be_free(self) -> bool:
         """A refusal and what never got to the provider cost nothing."""
@@ -343,7 +363,8 @@ class Bill:
     def _size(self, fragment: Fragment) -> int:
         if fragment.tool is None:
             return len(fragment.text.encode())
-        name = self._case.answer.tools[fragment.tool].name if fragment.begins else ""
+        is_told = fragment.begins and not self._has_names_apart
+        name = self._case.answer.tools[fragment.tool].name if is_told else ""
         return len((name + fragment.text).encode())
 
     def _used(self, seen: int) -> int:

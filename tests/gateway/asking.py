@@ -1,4 +1,4 @@
-"""What an app does with the gateway: asks in either protocol, whole or in a stream."""
+"""What an app does with the gateway: asks by any operation, whole or in a stream."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,11 @@ from tests.endpoints import endpoint, text_config
 from tests.processes import eventually
 
 PROTOCOLS = ("openai", "anthropic")
-PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
+PATHS = {
+    "openai": "/v1/chat/completions",
+    "anthropic": "/v1/messages",
+    "responses": "/v1/responses",
+}
 LAST = {"openai": "[DONE]", "anthropic": '{"type":"message_stop"}'}
 """The data of a stream's last event."""
 TOKENS = 100_000
@@ -47,9 +51,10 @@ def turns(prompt: Any) -> list[dict[str, Any]]:
 
 
 def body_of(protocol: str, prompt: Any, **members: Any) -> dict[str, Any]:
-    """A request that either SDK could have sent; a member None is left out."""
+    """A request that an SDK could have sent; a member None is left out."""
     limit = {"max_tokens": 100} if protocol == "anthropic" else {}
-    body = {"messages": turns(prompt), **limit, **members}
+    said = "input" if protocol == "responses" else "messages"
+    body = {said: turns(prompt), **limit, **members}
     return {name: value for name, value in body.items() if value is not None}
 
 
@@ -114,12 +119,16 @@ def objects(data: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def text_of(events: Iterable[dict[str, Any]]) -> str:
-    """What a stream says, in either protocol."""
+    """What a stream says, by any operation."""
     found = ""
     for event in events:
         for choice in event.get("choices") or []:
-            found += choice["delta"].get("content") or ""
-        found += (event.get("delta") or {}).get("text") or ""
+            found += choice.get("delta", {}).get("content") or ""
+        delta = event.get("delta") or {}
+        if isinstance(delta, dict):
+            found += delta.get("text") or ""
+        elif event["type"] == "response.output_text.delta":
+            found += delta
     return found
 
 

@@ -18,6 +18,47 @@ def a_call(call_id: str, **members: Any) -> dict[str, Any]:
     return {"id": call_id, "type": "function", "function": function, **members}
 
 
+_CALL = a_call("call_1")
+THOUGHT = {"google": {"thought_signature": "AY89+a/b==" * 100}}
+STATES: dict[str, dict[str, Any]] = {
+    "reasoning_content": {"reasoning_content": "Hm.", "tool_calls": [_CALL]},
+    "reasoning": {"reasoning": "Hm. \U0001f914", "tool_calls": [_CALL]},
+    "reasoning and text": {"reasoning_content": "Hm.", "content": "I look.", "tool_calls": [_CALL]},
+    "reasoning without a call": {"reasoning_content": "Hm.", "content": "It is 1."},
+    "a thought's signature": {"tool_calls": [a_call("call_1", extra_content=THOUGHT)]},
+    "one of two calls": {
+        "tool_calls": [a_call("a", extra_content=THOUGHT), a_call("functions.look:1")]
+    },
+    "hidden reasoning": {
+        "reasoning_details": [{"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1"}],
+        "tool_calls": [_CALL],
+    },
+    "reasoning with details": {
+        "reasoning": "Hm.",
+        "reasoning_details": [
+            {"type": "reasoning.text", "text": "Hm.", "signature": "EqQ=", "index": 0},
+            {"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1", "index": 0},
+            {"type": "reasoning.encrypted", "data": "AY9=", "id": "call_2", "index": 0},
+        ],
+        "tool_calls": [_CALL],
+    },
+    "signed thinking": {
+        "reasoning_content": "Hm.",
+        "thinking_blocks": [
+            {"type": "thinking", "thinking": "Hm.", "signature": "EqQ="},
+            {"type": "redacted_thinking", "data": "EqQ="},
+        ],
+        "content": "I look.",
+        "tool_calls": [_CALL],
+    },
+    "all of that": {
+        "reasoning_content": "Hm.",
+        "tool_calls": [a_call("functions.look:0", extra_content=THOUGHT), _CALL],
+    },
+}
+"""Answers of chat completions with something that the endpoint wants back in the next turn."""
+
+
 @contextmanager
 def answering(message: dict[str, Any], streamed: bool) -> Iterator[RawProvider]:
     """A provider of chat completions whose answers are all this."""

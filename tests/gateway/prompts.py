@@ -66,5 +66,5 @@ def filled_stream(
     user: User, protocol: str = "openai", prompt: str = "haiku", **members: Any
 ) -> list[str]:
     """The data of each event."""
-    body = body_for(prompt, **{"messages": None, **members})
-    return stream(user, None, protocol, **{"messages": None, "max_tokens": None, **body})
+    absent = {"messages": None, "input": None, "max_tokens": None}
+    return stream(user, None, protocol, **{**absent, **body_for(prompt, **members)})

@@ -16,41 +16,43 @@ from tests.openapi import document
 from tests.processes import Server
 
 CHAT, MESSAGES, MODELS = "POST /v1/chat/completions", "POST /v1/messages", "GET /v1/models"
-ALL = f"{CHAT}, {MESSAGES} or {MODELS}"
+RESPONSES = "POST /v1/responses"
+ALL = f"{CHAT}, {RESPONSES}, {MESSAGES}, POST /v1/embeddings or {MODELS}"
 VOICE = "GET /v1/realtime, a WebSocket, and POST /v1/realtime/client_secrets"
 # Method and path under a tenant, the shape of the answer, what it says to use instead.
 UNSERVED = [
-    ("POST", "/v1/responses", "openai", CHAT),
-    ("GET", "/v1/responses/resp_1", "openai", CHAT),
-    ("POST", "/v1/v1/responses", "openai", CHAT),
+    ("GET", "/v1/responses", "openai", RESPONSES),
+    ("POST", "/v1/responses/resp_1/cancel", "openai", RESPONSES),
+    ("GET", "/v1/v1/responses", "openai", RESPONSES),
     ("POST", "/v1/completions", "openai", CHAT),
     ("GET", "/v1/chat/completions", "openai", CHAT),
     ("POST", "/v1/chat/completions/chat/completions", "openai", CHAT),
     ("DELETE", "/v1/chat/completions/chatcmpl-1", "openai", CHAT),
-    ("GET", "/v1/models/gpt-4o", "openai", MODELS),
+    ("DELETE", "/v1/models/gpt-4o", "openai", MODELS),
     ("POST", "/v1/models", "openai", MODELS),
-    ("POST", "/v1/embeddings", "openai", ALL),
+    ("GET", "/v1/embeddings", "openai", "POST /v1/embeddings"),
     ("POST", "/v1/audio/speech", "openai", ALL),
     ("POST", "/v1/images/generations", "openai", ALL),
     ("POST", "/v1/realtime/sessions", "openai", VOICE),
     ("POST", "/v1/realtime/transcription_sessions", "openai", VOICE),
     ("POST", "/v1/files", "openai", ALL),
-    ("POST", "/v1/moderations", "openai", ALL),
+    ("GET", "/v1/moderations", "openai", "POST /v1/moderations"),
     ("GET", "/v1", "openai", ALL),
-    ("POST", "/v1/messages/count_tokens", "anthropic", MESSAGES),
+    ("GET", "/v1/messages/count_tokens", "anthropic", MESSAGES),
     ("POST", "/v1/messages/batches", "anthropic", MESSAGES),
     ("GET", "/v1/messages", "anthropic", MESSAGES),
     ("POST", "/v1/complete", "anthropic", MESSAGES),
 ]
 # The header says whose SDK asks where the path does not.
 OF_ANTHROPIC = {"anthropic-version": "2023-06-01"}
-BY_HEADER = [("GET", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
+BY_HEADER = [("POST", "/v1/models/claude", MODELS), ("POST", "/v1/files", ALL)]
 # The base URL lacks its /v1.
 WITHOUT_VERSION = [
     ("/chat/completions", {}, "openai", "POST /<tenantId>/v1/chat/completions"),
-    ("/responses", {}, "openai", "POST /<tenantId>/v1/chat/completions"),
+    ("/responses", {}, "openai", "POST /<tenantId>/v1/responses"),
     ("/messages", {}, "anthropic", "POST /<tenantId>/v1/messages"),
-    ("/embeddings", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
+    ("/embeddings", {}, "openai", "POST /<tenantId>/v1/embeddings"),
+    ("/files", {"x-stainless-lang": "js"}, "openai", "POST /<tenantId>/v1/chat/completions, "),
     ("/beta/x", OF_ANTHROPIC, "anthropic", "POST /<tenantId>/v1/chat/completions, "),
 ]
 
@@ -253,15 +255,13 @@ def test_the_sdks_give_an_app_all_of_it(gateway: Server, client: httpx.Client) -
         assert "; 3 are left" in payment.value.message
         assert payment.value.body["tokensLeft"] == 3  # type: ignore[index]
         with pytest.raises(openai.NotFoundError) as missing:
-            of_openai.responses.create(model="openai-model", input="Hi")
-        assert f"use {CHAT}" in missing.value.message
+            of_openai.responses.input_items.list("resp_1")
+        assert f"use {RESPONSES}" in missing.value.message
         with pytest.raises(anthropic.APIStatusError) as due:
             of_anthropic.messages.create(
                 model="openai-model", max_tokens=5, messages=[{"role": "user", "content": "Hi"}]
             )
         assert "; 3 are left" in due.value.message
-        with pytest.raises(anthropic.NotFoundError) as uncounted:
-            of_anthropic.messages.count_tokens(
-                model="openai-model", messages=[{"role": "user", "content": "Hi"}]
-            )
-        assert f"use {MESSAGES}" in uncounted.value.message
+        with pytest.raises(anthropic.NotFoundError) as unlisted:
+            of_anthropic.messages.batches.list()
+        assert f"use {MESSAGES}" in unlisted.value.message

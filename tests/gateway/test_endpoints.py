@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from server.gateway.endpoints import MOST_MODELS
+from server.gateway.listing import MOST_MODELS
 from server.gateway.room import SMALL_REPLY_BYTES
 from tests.api import Api, config
 from tests.doubles import Answer, Double

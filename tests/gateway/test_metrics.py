@@ -8,14 +8,16 @@ import pytest
 
 from server import errors
 from server.providers import errors as provider_errors
+from tests.api import Api
 from tests.doubles import Answer, Double
-from tests.endpoints import endpoint
-from tests.gateway.asking import PROTOCOLS, ask, streaming, used, user_at, user_of
+from tests.endpoints import endpoint, text_config
+from tests.gateway.asking import PROTOCOLS, ask, streaming, turns, used, user_at, user_of
 from tests.metrics.scrape import scrape
 from tests.processes import Server, Valkey, eventually, free_port
 
 CALLS = "vibe_upstream_calls_total"
 TOKENS = "vibe_upstream_tokens_total"
+RICH = {"tokens": 1_000, "rate_limit": 100, "rate_limit_window": 60}
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +117,20 @@ def test_streams_and_holds_that_are_open(
     assert outcomes(client, user.api.tenant_id, TOKENS) == {("main", "client_gone"): used(user)}
 
 
+def test_which_operation_an_endpoint_was_asked_for(client: httpx.Client, double: Double) -> None:
+    """Whatever the client has asked for."""
+    speaking = {"responses_url": f"{double.url}/v1/responses"}
+    user = user_of(client, {"both": endpoint(double.url, **speaking), "main": endpoint(double.url)})
+    for model in ("both/openai-model", "main/openai-model"):
+        assert ask(user, "Hi", "responses", model=model).status_code == 200
+    assert ask(user, "Hi", model="both/openai-model").status_code == 200
+    found = scrape(client)
+    tenant = {"tenant": user.api.tenant_id}
+    for endpoint_, api in (("both", "responses"), ("both", "chat"), ("main", "chat")):
+        assert found.value(CALLS, endpoint=endpoint_, api=api, **tenant) == 1
+        assert found.value(TOKENS, endpoint=endpoint_, api=api, **tenant) == 25
+
+
 def test_no_answer_in_time(hasty_client: httpx.Client, double: Double) -> None:
     double.script("whole", Answer(stop_at=0))
     double.script("stream", Answer(stop_at=3))
@@ -177,3 +193,33 @@ def test_calls_have_a_duration(client: httpx.Client, double: Double) -> None:
     sums = [one.value(f"{name}_sum", endpoint="timed") for one in (before, after)]
     assert counts[1] - counts[0] == 2
     assert sums[1] - sums[0] >= 0.4
+
+
+def test_each_api_has_its_own(client: httpx.Client) -> None:
+    """Those that cost nothing, too."""
+    with Double() as double:
+        main = endpoint(double.url, "anthropic", moderations_url=f"{double.url}/v1/moderations")
+        config = text_config({"main": main}, anonymous=RICH)
+        vectors = {"url": f"{double.url}/v1/embeddings", "api_key": "sk", "default_model": "small"}
+        config["providers"]["embeddings"] = {"endpoints": {"vectors": vectors}}
+        user = Api.new_tenant(client, config).login()
+        bodies: dict[str, dict[str, Any]] = {
+            "messages": {"messages": turns("Hi"), "max_tokens": 9},
+            "messages/count_tokens": {"messages": turns("Hi")},
+            "embeddings": {"input": "Hi"},
+            "moderations": {"input": "Hi"},
+        }
+        for path, body in bodies.items():
+            reply = user.api.post(f"/v1/{path}", body, user.headers)
+            assert reply.status_code == 200, reply.text
+    counted = {
+        (labels["endpoint"], labels["api"]): value
+        for (name, items), value in scrape(client).values.items()
+        if name == CALLS and (labels := dict(items))["tenant"] == user.api.tenant_id
+    }
+    assert counted == {
+        ("main", "messages"): 1,
+        ("main", "count_tokens"): 1,
+        ("main", "moderations"): 1,
+        ("vectors", "embeddings"): 1,
+    }

@@ -13,7 +13,15 @@ from server.providers.for_messages.state import mark_of
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import PATHS, ask, turns, user_at, user_of
-from tests.gateway.conversations import TOOLS, a_call, answering, content_of, conversation
+from tests.gateway.conversations import (
+    STATES,
+    THOUGHT,
+    TOOLS,
+    a_call,
+    answering,
+    content_of,
+    conversation,
+)
 from tests.gateway.raw_provider import RawProvider
 
 
@@ -26,46 +34,6 @@ def sent_back(provider: RawProvider, user: Any, content: list[dict[str, Any]]) -
     named = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
     assert named == [call["id"] for call in said.get("tool_calls", [])]
     return dict(said)
-
-
-CALL = a_call("call_1")
-THOUGHT = {"google": {"thought_signature": "AY89+a/b==" * 100}}
-STATES: dict[str, dict[str, Any]] = {
-    "reasoning_content": {"reasoning_content": "Hm.", "tool_calls": [CALL]},
-    "reasoning": {"reasoning": "Hm. \U0001f914", "tool_calls": [CALL]},
-    "reasoning and text": {"reasoning_content": "Hm.", "content": "I look.", "tool_calls": [CALL]},
-    "reasoning without a call": {"reasoning_content": "Hm.", "content": "It is 1."},
-    "a thought's signature": {"tool_calls": [a_call("call_1", extra_content=THOUGHT)]},
-    "one of two calls": {
-        "tool_calls": [a_call("a", extra_content=THOUGHT), a_call("functions.look:1")]
-    },
-    "hidden reasoning": {
-        "reasoning_details": [{"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1"}],
-        "tool_calls": [CALL],
-    },
-    "reasoning with details": {
-        "reasoning": "Hm.",
-        "reasoning_details": [
-            {"type": "reasoning.text", "text": "Hm.", "signature": "EqQ=", "index": 0},
-            {"type": "reasoning.encrypted", "data": "AY8=", "id": "call_1", "index": 0},
-            {"type": "reasoning.encrypted", "data": "AY9=", "id": "call_2", "index": 0},
-        ],
-        "tool_calls": [CALL],
-    },
-    "signed thinking": {
-        "reasoning_content": "Hm.",
-        "thinking_blocks": [
-            {"type": "thinking", "thinking": "Hm.", "signature": "EqQ="},
-            {"type": "redacted_thinking", "data": "EqQ="},
-        ],
-        "content": "I look.",
-        "tool_calls": [CALL],
-    },
-    "all of that": {
-        "reasoning_content": "Hm.",
-        "tool_calls": [a_call("functions.look:0", extra_content=THOUGHT), CALL],
-    },
-}
 
 
 @pytest.mark.parametrize("streamed", [False, True])

@@ -16,7 +16,7 @@ from tests.gateway.raw_provider import HEAD, RawProvider, sending, whole
 from tests.gateway.raw_provider import Answer as RawAnswer
 from tests.processes import Server
 
-ROUTES = [f"{again}{path}" for path in PATHS.values() for again in ("", "/v1")]
+ROUTES = [f"{again}{path}" for path in map(PATHS.get, PROTOCOLS) for again in ("", "/v1")]
 HIDDEN = [SECRET, "real-model", "sk-of-the-tenant"]
 TEXT = "One two three four five."
 

@@ -338,8 +338,8 @@ def test_the_last_snapshot_is_the_one_that_is_read() -> None:
 
 def test_calls_to_providers(worker: ThisWorker) -> None:
     for seconds in (0.2, 2.0):
-        metrics.call_ended("abc", "openai", "completed", seconds, 30)
-    metrics.call_ended("abc", "openai", "timeout", 600.0, 0)
+        metrics.call_ended("abc", "openai", "chat", "completed", seconds, 30)
+    metrics.call_ended("abc", "openai", "chat", "timeout", 600.0, 0)
     metrics.overrun("abc", 7)
     metrics.hold_opened()
     metrics.hold_closed()
@@ -386,7 +386,7 @@ def test_the_largest_snapshot_can_be_shared(worker: ThisWorker) -> None:
             metrics.hold_answered(tenant, outcome)
             metrics.settle_answered(tenant, outcome, 5)
             metrics.login_answered(tenant, outcome)
-            metrics.call_ended(tenant, endpoint, outcome, 1 / 3, 5)
+            metrics.call_ended(tenant, endpoint, "chat", outcome, 1 / 3, 5)
         metrics.overrun(tenant, 1)
     worker.publish()
     assert 0 < len(shared.read(0)) < HALF_BYTES / 2

@@ -37,7 +37,7 @@ def of_messages(value: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", LARGE)
-@pytest.mark.parametrize("client", ["chat", "messages"])
+@pytest.mark.parametrize("client", ["chat", "messages", "responses"])
 @pytest.mark.parametrize("endpoint", ["chat", "messages"])
 def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
     make, tally = (of_chat, ChatTally(2)) if endpoint == "chat" else (of_messages, MessageTally())

@@ -1,7 +1,5 @@
 """localstripe, a Stripe that others have made, as a process; and its answers as of today."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +8,11 @@ import httpx
 from aiohttp import web
 
 from tests.doubles.in_thread import AppInThread
-from tests.processes import ROOT, START_SECONDS, Process, eventually, free_port
+from tests.own_python import environment
+from tests.processes import START_SECONDS, Process, eventually, free_port
 
-_ENVIRONMENT = ROOT / "build" / "localstripe"
 _LOCK = Path(__file__).parent / "localstripe.txt"
-_SECONDS = 600
 _ABSENT = {"error": {"type": "invalid_request_error", "message": "Unrecognized request URL"}}
-
-
-def program() -> str:
-    """localstripe, in an environment of its own, made once for each localstripe.txt."""
-    done = _ENVIRONMENT / "installed.txt"
-    if not done.exists() or done.read_bytes() != _LOCK.read_bytes():
-        _run(sys.executable, "-m", "venv", "--clear", str(_ENVIRONMENT))
-        pip = [str(_ENVIRONMENT / "bin" / "python"), "-m", "pip", "install", "-q"]
-        _run(*pip, "--disable-pip-version-check", "--no-deps", "-r", str(_LOCK))
-        done.write_bytes(_LOCK.read_bytes())
-    return str(_ENVIRONMENT / "bin" / "localstripe")
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class Localstripe(Process):
@@ -40,7 +21,11 @@ class Localstripe(Process):
     def __init__(self, output: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__([program(), "--from-scratch", "--port", str(port)], {}, output)
+        super().__init__(
+            [str(environment(_LOCK) / "localstripe"), "--from-scratch", "--port", str(port)],
+            {},
+            output,
+        )
         self._client = httpx.Client(base_url=self.url, auth=("sk_test_any", ""))
         eventually(lambda: self.popen.poll() is not None or self._answers(), START_SECONDS)
         assert self.popen.poll() is None, self.text()

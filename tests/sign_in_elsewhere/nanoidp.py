@@ -1,39 +1,17 @@
 """nanoidp, an issuer of OpenID Connect, as a process; and who signs in there."""
 
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
 import yaml
 
-from tests.alone import BUILD, alone
+from tests.own_python import environment
 from tests.processes import START_SECONDS, Process, eventually, free_port
 
 CLIENT = {"client_id": "app", "client_secret": "secret"}
-_ENVIRONMENT = BUILD / "nanoidp"
 _LOCK = Path(__file__).parent / "nanoidp.txt"
-_SECONDS = 600
-
-
-def program() -> str:
-    """nanoidp, in an environment of its own, made once for each nanoidp.txt."""
-    done = _ENVIRONMENT / "installed.txt"
-    with alone("nanoidp"):
-        if not done.exists() or done.read_bytes() != _LOCK.read_bytes():
-            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(_ENVIRONMENT))
-            pip = [sys.executable, "-m", "pip", "--python", str(_ENVIRONMENT / "bin" / "python")]
-            options = ["-q", "--disable-pip-version-check", "--no-deps"]
-            _run(*pip, "install", *options, "-r", str(_LOCK))
-            done.write_bytes(_LOCK.read_bytes())
-    return str(_ENVIRONMENT / "bin" / "nanoidp")
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 class Nanoidp(Process):
@@ -54,7 +32,7 @@ class Nanoidp(Process):
         people = {name: {"password": name, "email": f"{name}@example.com"} for name in names}
         (folder / "settings.yaml").write_text(yaml.safe_dump(settings))
         (folder / "users.yaml").write_text(yaml.safe_dump({"config_version": 1, "users": people}))
-        command = [program(), "--config", str(folder), "--strict-config"]
+        command = [str(environment(_LOCK) / "nanoidp"), "--config", str(folder), "--strict-config"]
         super().__init__(command, {"HOME": str(folder)}, folder / "out")
         eventually(lambda: self.popen.poll() is not None or self._answers(), START_SECONDS)
         assert self.popen.poll() is None, self.text()

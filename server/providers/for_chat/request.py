@@ -64,9 +64,9 @@ _JSON_MODE = (
 )
 
 
-def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
+def to_messages(chat: dict[str, Any], has_signed: bool = False) -> dict[str, Any]:
     """The Anthropic request of a chat completion's, without `model`, `max_tokens` and `stream`,
-    which the gateway sets.
+    which the gateway sets; `has_signed` as in turns.py.
 
     Raises Unsupported naming what cannot be translated or is malformed.
     """
@@ -74,7 +74,7 @@ def to_messages(chat: dict[str, Any]) -> dict[str, Any]:
         if chat.get(name) not in (None, value):
             raise fault(name, f"can only be {orjson.dumps(value).decode()} with this model")
     given = members(chat, "", _TRANSLATED, _NOT_SENT)
-    system, turns = to_turns(given.get("messages"))
+    system, turns = to_turns(given.get("messages"), has_signed)
     if an_object(given.get("response_format")).get("type") == "json_object":
         system.append({"type": "text", "text": _JSON_MODE})
     tools = _tools(given.get("tools", []))

@@ -31,8 +31,9 @@ _PARTS = {
     "assistant": ("text", "refusal"),
     "tool": ("text", "image_url"),
 }
+THOUGHTS = ("thinking", "redacted_thinking")
 # Anthropic takes thoughts with its own signature alone.
-_IGNORED_PARTS = {"assistant": ("thinking", "redacted_thinking", "reasoning")}
+_IGNORED_PARTS = {"assistant": (*THOUGHTS, "reasoning")}
 # What other clients add to messages and parts, mostly by sending back what they were sent.
 _IGNORED = {
     *("annotations", "cache_control", "id", "name", "prompt_cache_breakpoint"),
@@ -46,17 +47,20 @@ _DATA_URI = re.compile(r"data:([^,]{1,100}?);base64,(?=.)", re.IGNORECASE)
 
 
 class _Calls(NamedTuple):
-    """What the calls of a conversation share."""
+    """What the calls of a conversation share. `signed`: types of parts that are Anthropic's own, as
+    no client of chat completions has them."""
 
     ids: CallIds
     arguments: Arguments
+    signed: tuple[str, ...]
 
 
-def to_turns(messages: Any) -> tuple[list[Block], list[Turn]]:
-    """The blocks of the system prompt, and the turns. Raises Unsupported."""
+def to_turns(messages: Any, has_signed: bool = False) -> tuple[list[Block], list[Turn]]:
+    """The blocks of the system prompt, and the turns; `has_signed`: thoughts in them go back to who
+    has signed them. Raises Unsupported."""
     system: list[Block] = []
     turns: list[Turn] = []
-    speaker, calls = "", _Calls(CallIds(), Arguments())
+    speaker, calls = "", _Calls(CallIds(), Arguments(), THOUGHTS if has_signed else ())
     for number, message in enumerate(typed(messages, list, "messages")):
         path = f"messages.{number}"
         role = typed(message, dict, path).get("role")
@@ -96,7 +100,7 @@ def _finish(turns: list[Turn], last_speaker: str) -> None:
 def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> list[Block]:
     content = message.get("content", [] if role == "assistant" else None)
     kinds, ignored = _PARTS.get(role, ("text",)), _IGNORED_PARTS.get(role, ())
-    blocks = _blocks(content, f"{path}.content", kinds, ignored)
+    blocks = _blocks(content, f"{path}.content", kinds, ignored, calls.signed)
     if role == "assistant":
         blocks += _text(typed(message.get("refusal", ""), str, f"{path}.refusal"))
         called = typed(message.get("tool_calls", []), list, f"{path}.tool_calls")
@@ -117,9 +121,14 @@ def _message(message: dict[str, Any], role: str, path: str, calls: _Calls) -> li
 
 
 def _blocks(
-    content: Any, path: str, kinds: tuple[str, ...], ignored: tuple[str, ...]
+    content: Any,
+    path: str,
+    kinds: tuple[str, ...],
+    ignored: tuple[str, ...],
+    signed: tuple[str, ...],
 ) -> list[Block]:
-    """`kinds`: the types of parts that may be here, besides the `ignored`."""
+    """`kinds`: the types of parts that may be here, besides the `ignored`; those that are `signed`
+    stay as they are."""
     if isinstance(content, str):
         return _text(content)
     if not isinstance(content, list):
@@ -128,6 +137,9 @@ def _blocks(
     for number, part in enumerate(content):
         here = f"{path}.{number}"
         kind = typed(part, dict, here).get("type")
+        if kind in signed:
+            blocks.append(part)
+            continue
         if kind in ignored:
             continue
         if kind not in kinds:

@@ -13,15 +13,13 @@ Delta = dict[str, Any]
 
 
 class Block:
-    """A content block that is open or waits to be. This one is of text."""
+    """A content block that is open or waits to be."""
 
     has_started = False
     is_stopped = False
     """Nothing can be added to it any more."""
 
-    def __init__(
-        self, start: dict[str, Any], delta: str = "text_delta", member: str = "text"
-    ) -> None:
+    def __init__(self, start: dict[str, Any], delta: str, member: str) -> None:
         self.start = start
         self.unsent: list[str] = []
         self.kept = 0
@@ -64,6 +62,18 @@ class Block:
 
     def _with(self, text: str) -> Delta:
         return {"type": self._delta, self._member: text}
+
+
+class Text(Block):
+    def __init__(self) -> None:
+        super().__init__({"type": "text", "text": ""}, "text_delta", "text")
+
+
+class Refused(Block):
+    """A refusal, for those who can tell it from other text."""
+
+    def __init__(self) -> None:
+        super().__init__({"type": "refusal", "refusal": ""}, "refusal_delta", "refusal")
 
 
 class Thinking(Block):

@@ -25,10 +25,13 @@ STOP_MEMBERS = ("finish_reason", "matched_stop", "stop_reason")
 
 
 def from_completion(
-    completion: dict[str, Any], origin: str = "", tools: Mapping[str, str] = NO_TOOLS
+    completion: dict[str, Any],
+    origin: str = "",
+    tools: Mapping[str, str] = NO_TOOLS,
+    has_refusals: bool = False,
 ) -> dict[str, Any]:
     """The Anthropic message of a chat.completion of the endpoint `origin`; `tools` are the client's
-    names of those that it calls otherwise."""
+    names of those that it calls otherwise; `has_refusals` as in stream.py."""
     choice = first_choice(completion)
     answer = an_object(choice.get("message"))
     used: set[str] = set()
@@ -41,8 +44,13 @@ def from_completion(
     if thinking or details:
         signature = mark_of(origin, reasoning_member(answer), details)
         content.append({"type": "thinking", "thinking": thinking, "signature": signature})
-    if text := text_of(answer.get("content")) + refusal:
+    text = text_of(answer.get("content"))
+    if refusal and not has_refusals:
+        text += refusal
+    if text:
         content.append({"type": "text", "text": text})
+    if refusal and has_refusals:
+        content.append({"type": "refusal", "refusal": refusal})
     return {
         **envelope(completion),
         "content": [*content, *calls],

@@ -23,7 +23,8 @@ from server.providers.reading import an_object, objects, string
 
 REASONING = ("reasoning_content", "reasoning")
 """What compatible servers call it. Some name the same reasoning twice."""
-_MARK = "vibe-server."
+MARK = "vibe-server."
+"""What our signatures begin with."""
 SPELLED = "vsid_"
 _PLAIN = re.compile(rf"(?!{SPELLED})[A-Za-z0-9_-]+")
 _UNCHANGED = f"{ascii_letters}{digits}_".encode()
@@ -44,19 +45,27 @@ _TAG_LENGTH = 8
 def mark_of(origin: str, member: str, details: Members) -> str:
     """The signature of a thinking block made of this member of an answer of the endpoint `origin`,
     '' if there was none; '' if the endpoint is not known."""
-    if not origin:
-        return ""
-    kept = encoded(details)
-    return f"{_MARK}{_tag(origin)}.{member}" + (f".{kept}" if kept else "")
+    return marked(origin, member, encoded(details)) if origin else ""
+
+
+def marked(origin: str, member: str, kept: str) -> str:
+    """What the endpoint `origin` gave, and as which member."""
+    return f"{MARK}{_tag(origin)}.{member}" + (f".{kept}" if kept else "")
+
+
+def unmarked(text: str, origin: str) -> tuple[str, str]:
+    """`member` and `kept` of what was `marked` for this endpoint; '' for anything else."""
+    mark = f"{MARK}{_tag(origin)}."
+    if not origin or not text.startswith(mark):
+        return "", ""
+    member, _, kept = text.removeprefix(mark).partition(".")
+    return member, kept
 
 
 def reasoning_of(block: dict[str, Any], origin: str, decoder: Decoder) -> dict[str, Any]:
     """The members that a thinking block was made of, if the endpoint `origin` gave it; else {}."""
-    signature, text = string(block.get("signature")), string(block.get("thinking"))
-    mark = f"{_MARK}{_tag(origin)}."
-    if not origin or not signature.startswith(mark):
-        return {}
-    member, _, kept = signature.removeprefix(mark).partition(".")
+    text = string(block.get("thinking"))
+    member, kept = unmarked(string(block.get("signature")), origin)
     found: dict[str, Any] = {member: text} if text and member in REASONING else {}
     return {**found, **(decoder.decoded(kept) if kept else {})}
 
@@ -113,7 +122,12 @@ def call_of_client(call_id: str, origin: str) -> dict[str, Any]:
 
 def origin_in(body: dict[str, Any], origin: str) -> str:
     """`origin` if the endpoint of this name gave something that the conversation keeps, else ''."""
-    return origin if any(_tag(origin) in kept for kept in _kept(body)) else ""
+    return origin if any(gave(origin, kept) for kept in _kept(body)) else ""
+
+
+def gave(origin: str, text: str) -> bool:
+    """Is it a mark, or an ID that we spelled, of something that this endpoint gave?"""
+    return text.startswith((MARK, SPELLED)) and _tag(origin) in text
 
 
 def is_ours(block: Any) -> bool:
@@ -121,16 +135,13 @@ def is_ours(block: Any) -> bool:
     if not isinstance(block, dict) or block.get("type") != "thinking":
         return False
     signature = block.get("signature")
-    return not signature or string(signature).startswith(_MARK)
+    return not signature or string(signature).startswith(MARK)
 
 
 def _kept(body: dict[str, Any]) -> Iterator[str]:
-    """The marks, and the IDs that we spelled."""
+    """What may be a mark, or an ID that we spelled."""
     for block in (block for content in answers(body) for block in objects(content)):
-        name = "signature" if block.get("type") == "thinking" else "id"
-        text = string(block.get(name))
-        if text.startswith((_MARK, SPELLED)):
-            yield text
+        yield string(block.get("signature" if block.get("type") == "thinking" else "id"))
 
 
 def answers(body: dict[str, Any]) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from server.providers.endings import ending_of, word_of
-from server.providers.for_messages.blocks import Block, Thinking
+from server.providers.for_messages.blocks import Block, Refused, Text, Thinking
 from server.providers.for_messages.calls import Call, Calls, adopt, parts_of
 from server.providers.for_messages.details import DETAILS, Members, details_of
 from server.providers.for_messages.reply import (
@@ -41,9 +41,12 @@ _BROKEN_CALL = {
 class MessageStream:
     """One message: `from_chunk` for each chunk of the provider, then `finish`."""
 
-    def __init__(self, origin: str = "", tools: Mapping[str, str] = NO_TOOLS) -> None:
+    def __init__(
+        self, origin: str = "", tools: Mapping[str, str] = NO_TOOLS, has_refusals: bool = False
+    ) -> None:
         """`origin`: the name of the endpoint; `tools`: the client's names of those that it calls
-        otherwise."""
+        otherwise; `has_refusals`: they are blocks of their own, which Anthropic does not have."""
+        self._has_refusals = has_refusals
         self._origin = origin
         self._tools = tools
         self._started = False
@@ -79,7 +82,7 @@ class MessageStream:
             self._usage = self._usage.grown(of_chunk(chunk) or Counts())
         delta = an_object(choice.get("delta"))
         if len(delta) == 1 and isinstance(text := delta.get("content"), str):  # as nearly always
-            if self._is_open and len(self._blocks) == 1 and type(self._blocks[0]) is Block:
+            if self._is_open and len(self._blocks) == 1 and type(self._blocks[0]) is Text:
                 return [*events, *self._text_delta(text)]
             self._take_text(text)
         else:
@@ -115,7 +118,11 @@ class MessageStream:
             self._add(thinking)
         refusal = text_of(delta.get("refusal"))
         self._has_refused = self._has_refused or bool(refusal)
-        self._take_text(text_of(delta.get("content")) + refusal)
+        if refusal and self._has_refusals:
+            self._take_text(text_of(delta.get("content")))
+            self._take_text(refusal, Refused)
+        else:
+            self._take_text(text_of(delta.get("content")) + refusal)
         if (calls := delta.get("tool_calls")) or "function_call" in delta:
             for call in calls_of(delta, calls):
                 self._take_call(call)
@@ -127,10 +134,10 @@ class MessageStream:
         delta = {"type": "text_delta", "text": text}
         return [{"type": "content_block_delta", "index": self._index, "delta": delta}]
 
-    def _take_text(self, text: str) -> None:
+    def _take_text(self, text: str, kind: type[Text] | type[Refused] = Text) -> None:
         if text:
-            if not self._blocks or type(self._blocks[-1]) is not Block:
-                self._append(Block({"type": "text", "text": ""}))
+            if not self._blocks or type(self._blocks[-1]) is not kind:
+                self._append(kind())
             self._add(text)
 
     def _take_details(self, details: Members) -> None:
