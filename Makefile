@@ -3,6 +3,8 @@ PYTHON ?= python3
 PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --require-hashes
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
+# Most stages import the same tests: what one has compiled the next need not, whatever is set here.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
 	test-generators test-browsers test-identity test-voice test-clients load soak check image bench lock clean
@@ -16,10 +18,11 @@ run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
 test: .venv/development ## run the tests; those of the next nine commands are not among them
-	.venv/bin/python -m pytest -n 3 --dist loadfile
+	.venv/bin/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 test-faults: .venv/development ## kill, stop and cut everything: it goes on, and the money is right
-	.venv/bin/python -m pytest tests/faults -n 2 --dist loadfile
+	EXAMPLES=$${EXAMPLES:-100} .venv/bin/python -m pytest tests/faults tests/metering/test_model.py \
+		-n 2 --dist loadfile
 
 test-abuse: .venv/development ## attack a server beside fifty honest users, who must not notice
 	.venv/bin/python -m pytest tests/abuse
@@ -28,7 +31,7 @@ test-rollout: .venv/development ## replace two servers behind HAProxy under load
 	.venv/bin/python -m pytest tests/load tests/rollout
 
 test-aimock: .venv/development ## the official SDKs, and the gateway in front of an independent double
-	.venv/bin/python -m pytest tests/gateway/clients tests/aimock
+	.venv/bin/python -m pytest tests/gateway/clients tests/aimock -n 2 --dist loadfile
 
 test-billing: .venv/development ## buy plans and packs at doubles of Stripe, ours and another's
 	.venv/bin/python -m pytest tests/billing tests/shop tests/shop_elsewhere -n 2 --dist loadfile
@@ -40,7 +43,8 @@ test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages 
 	.venv/bin/python -m pytest tests/browsers
 
 test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
-	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere
+	.venv/bin/python -m pytest tests/login_providers tests/sign_in_races tests/sign_in_elsewhere \
+		-n 2 --dist loadfile
 
 test-voice: .venv/development ## voice: sessions, calls billed by time, others' clients, every ending (needs Chromium)
 	.venv/bin/python -m pytest tests/voice tests/timed tests/voice_clients tests/voice_endings -n 2 --dist loadfile

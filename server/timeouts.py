@@ -30,6 +30,8 @@ class Timeouts:
 
     heartbeat: float = 20
     """Between two pings on a WebSocket, and for the pong, or for anything else to come."""
+    unread_messages: float = 35
+    """For an end of a WebSocket to read what was sent to it, to within twice `client_check`."""
 
     wrong_tokens: float = 60
     """For which wrong admin tokens are counted, by client, and then told."""
@@ -79,6 +81,9 @@ class Timeouts:
     """For the provider to begin a response that it was asked for."""
     transcribed: float = 30
     """For the transcript of what was said."""
+    heard: float = 1
+    """For the provider to say what it has heard until a session ended; and again for transcripts
+    that are not held by then: they go on without the session."""
     redis_away: float = 30
     """For Redis to come back, before a session that could not hold is closed."""
     ask_redis: float = 1

@@ -1,10 +1,12 @@
 """One Valkey and one server (two workers) for all tests that do not break them."""
 
+import gc
 from collections.abc import AsyncIterator, Iterator
 from itertools import cycle
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 from server.store.store import Store
 from tests.api import Api
@@ -12,7 +14,22 @@ from tests.hurried import CLIENTS, Hurried
 from tests.processes import Server, Valkey
 from tests.redis_link import RedisLink
 
+# How long an example takes depends on what else the machine does.
+settings.register_profile("any pace", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any pace")
+
 _networks = cycle(range(1, 255))
+
+
+def pytest_collection() -> None:
+    # Collecting makes half a million objects, which stay: to look for garbage among them, again and
+    # again, takes a third of its time.
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

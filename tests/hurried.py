@@ -6,6 +6,7 @@
 """
 
 import asyncio
+import gc
 import logging
 import os
 import socket
@@ -169,6 +170,7 @@ def main() -> None:
         app.blueprint([server, of_tenant])
         uvloop.run(serve(app, listener, parent))
 
+    gc.freeze()  # as the server does when it has imported all
     stop_seconds = settings.drain_seconds + settings.grace_seconds + timeouts.kill
     Supervisor(
         work, [listener], settings.workers, stop_seconds, shutdown, on_death=lambda _: None

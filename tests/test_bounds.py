@@ -57,6 +57,8 @@ from server.tenants.prompts import (
 from server.tenants.tenants import PARSED_BYTES
 from server.timeouts import Timeouts
 from server.upstream.names import LOOK_UPS, LOOK_UPS_OF_A_TENANT
+from server.voice.transcripts import TOKENS_A_SECOND, TOKENS_AN_ITEM
+from server.websocket.reading import LEAST_BYTES, MOST_AT_ONCE, MOST_SMALL, SMALL_SECONDS
 from tests.processes import ROOT
 
 KIB = 1024
@@ -130,6 +132,13 @@ STATED = {
         f"**{SECRETS}** of a user may be alive, their sessions' configs {SECRETS_BYTES:,} bytes "
         f"together; of an anonymous user **{ANONYMOUS_SECRETS}**, "
         f"{ANONYMOUS_SECRETS_BYTES:,} bytes together",
+        f"{TOKENS_A_SECOND} tokens a second of what was committed, {TOKENS_AN_ITEM} an item",
+        f"not there after {Timeouts().transcribed:.0f} s",
+        f"pinged every {Timeouts().heartbeat:.0f} s",
+        f"or reads nothing for {Timeouts().unread_messages:.0f} s",
+        f"The provider has {Timeouts().heard:.0f} s to say what it has heard",
+        f"{MOST_SMALL:,} pings, pongs and fragments below {LEAST_BYTES} bytes within "
+        f"{SMALL_SECONDS} s",
     ],
     "docs/sign-in.md": [
         f"good once, for {CODE_MS // 1000} s; the way from the page to the provider and back may "
@@ -139,6 +148,8 @@ STATED = {
     "docs/security.md": [
         f"{SMALL_BYTES // KIB} KiB, {MOST_FIELDS} fields, each name once",
         f"{LARGEST_TOKEN // KIB} KiB, measured before it is read",
+        f"{MOST_AT_ONCE} messages, then all others have their turn; {MOST_SMALL:,} small frames "
+        f"within {SMALL_SECONDS} s",
         f"{LARGEST_ANSWER // KIB} KiB, {Timeouts().login_provider / QUESTIONS:.1f} s a question, "
         f"{Timeouts().login_provider:.0f} s in all",
     ],

@@ -38,8 +38,10 @@ KEPT_SECONDS = int(re.findall(r"^local HOUR_MS = (\d+)$", PRELUDE, re.MULTILINE)
         (T.connect, T.first_byte / 10),
         # A silent end of a WebSocket is found before a balancer gives it up.
         (2 * T.heartbeat, 60),
+        # Who does not read is found as soon as who is silent.
+        (T.unread_messages + 2 * T.client_check, 2 * T.heartbeat),
         # A session of voice can end within the grace.
-        (T.let_end + T.read_on, S.grace_seconds),
+        (T.let_end + T.read_on + 2 * T.heard, S.grace_seconds),
         # Balancers keep connections for 60 s, and must be the ones that close them.
         (60, T.keep_alive),
     ],

@@ -32,6 +32,7 @@ def add_preflights(app: Sanic[Any, Services]) -> None:
             f"/{path}",
             ["OPTIONS"],
             name=f"preflight{number}",
+            error_format="json",  # else Sanic reads the source of the handler for each, to find it
             ctx_methods=", ".join(sorted(names)),
             ctx_label="OPTIONS",
         )

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -115,6 +116,7 @@ def _date(text: str) -> datetime:
 
 
 async def _maintain(arguments: argparse.Namespace, store: Store, settings: Settings) -> int:
+    gc.enable()
     await check_redis(store)
     if arguments.command == "purge" and arguments.closing:
         from server.identity.interrupted import purge_closing
@@ -178,6 +180,9 @@ def _supervise(
     from server.metrics.shared import Shared, this_worker
     from server.process.worker import run_worker
 
+    # Frozen, what is imported is not looked at again, neither here nor by the workers.
+    gc.freeze()
+    gc.enable()
     warn_of_admin_token(settings)
     log.info("Listening on http://%s", _address(listeners[0]))
     if len(listeners) > 1:

@@ -46,8 +46,11 @@ class Name(NamedTuple):
 
     @classmethod
     def parse(cls, text: bytes) -> "Name | None":
-        parts = text.decode(errors="replace").split(" ", 3)
-        return cls(*parts) if len(parts) == 4 else None
+        try:
+            parts = text.decode().split(" ", 3)
+        except UnicodeDecodeError:
+            return None
+        return cls(*parts) if len(parts) == 4 and all(parts) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """WorkList: which calls that are billed by time are to be looked at, and when. All workers of all
 servers share it, in Redis: whoever is there settles what another one has begun."""
 
+import logging
 from secrets import token_hex
 from typing import Literal
 
@@ -8,6 +9,8 @@ from server import metrics
 from server.store import keys
 from server.store.store import Store
 from server.timed.record import Name
+
+log = logging.getLogger(__name__)
 
 AT_ONCE = 20
 _LEASE_MS = 30_000
@@ -42,7 +45,16 @@ class WorkList:
             "due", work_keys, self._worker, AT_ONCE, _LEASE_MS
         )
         metrics.timed_calls_open(count)
-        return [name for text in found if (name := Name.parse(text)) is not None]
+        return [name for text in found if (name := await self._read(text)) is not None]
+
+    async def _read(self, text: bytes) -> Name | None:
+        """None for what another program has put there, which is taken off: whose it is nobody
+        knows."""
+        name = Name.parse(text)
+        if name is None:
+            log.error("In the list of calls there was %.100r, which is none", text)
+            await self._store.run("schedule", [keys.TIMED_WORK], text, 0, "never")
+        return name
 
     async def may_look(self, name: Name) -> bool:
         """Whether nobody else was told so a moment ago."""

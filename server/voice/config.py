@@ -92,7 +92,13 @@ class Config:
         self._asked_rate = self.input_rate
         """What was asked for last counts, if it is the dearer one: the provider may tell late."""
         self._wished: Any = ENDLESS
+        self._wishes_transcripts = False
         self._interrupts: Any = None
+
+    @property
+    def may_transcribe(self) -> bool:
+        """The provider may, also if it has not told yet."""
+        return self._wishes_transcripts or self.transcript is not None
 
     def outgoing(self, session: Event) -> Event:
         """A checked update as the provider gets it: no response that it begins by itself, and none
@@ -114,6 +120,8 @@ class Config:
                 **session["audio"],
                 "input": {**heard, "turn_detection": detection},
             }
+        if "transcription" in heard:
+            self._wishes_transcripts = heard["transcription"] is not None
         if "format" in heard:
             self._asked_rate = audio.bytes_a_second(heard["format"])
             self.input_rate = min(self.input_rate, self._asked_rate)

@@ -14,16 +14,15 @@ from server.voice import events
 from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.from_client import FromClient
+from server.voice.hearing import Hearing
 from server.voice.host import Host
 from server.voice.message import Misbehaved, is_complex, is_rich
 from server.voice.opening import PROVIDER, Event
 from server.voice.output import DELTAS
 from server.voice.responses import Responses
-from server.voice.speech import Speech
 from server.voice.spoken import spoken
 from server.voice.tags import without_tag
 from server.voice.terms import Terms
-from server.voice.transcripts import Transcripts
 
 log = logging.getLogger(__name__)
 
@@ -40,9 +39,8 @@ class FromProvider:
         terms: Terms,
         config: Config,
         context: Context,
-        speech: Speech,
+        hearing: Hearing,
         responses: Responses,
-        transcripts: Transcripts,
         client: FromClient,
     ) -> None:
         self.has_expired = False
@@ -56,12 +54,12 @@ class FromProvider:
         self._api_key = terms.endpoint.api_key or ""
         self._config = config
         self._context = context
-        self._speech = speech
+        self._hearing = hearing
         self._responses = responses
-        self._transcripts = transcripts
         self._client = client
         self._rules: dict[str, Callable[[Event], Event | None]] = {
             "error": self._failed,
+            "input_audio_buffer.cleared": self._cleared,
             "input_audio_buffer.committed": self._committed,
             "input_audio_buffer.speech_started": self._speech_started,
             "input_audio_buffer.speech_stopped": self._speech_stopped,
@@ -69,6 +67,7 @@ class FromProvider:
             "response.created": self._created,
             "response.done": self._done,
             "session.updated": self.configured,
+            f"{_TRANSCRIPTION}.delta": self._transcribing,
             f"{_TRANSCRIPTION}.completed": self._transcribed,
             f"{_TRANSCRIPTION}.failed": self._not_transcribed,
         }
@@ -138,28 +137,31 @@ class FromProvider:
         return {**event} if is_changed else event
 
     def _speech_started(self, event: Event) -> Event:
-        self._speech.started(event.get("audio_start_ms"))
+        self._hearing.speech.started(event.get("audio_start_ms"))
         return event
 
     def _speech_stopped(self, event: Event) -> Event:
-        self._speech.stopped(event.get("audio_end_ms"))
+        self._hearing.speech.stopped(event.get("audio_end_ms"))
         return event
 
+    def _cleared(self, event: Event) -> Event | None:
+        return event if self._hearing.cleared() else None
+
     def _committed(self, event: Event) -> Event:
-        seconds, tokens, is_turn = self._speech.committed()
-        self._context.add(tokens)
-        if (prompt := self._config.transcript) is not None:
-            self._transcripts.begin(event.get("item_id"), seconds, prompt)
-        if is_turn:
+        if self._hearing.committed(event.get("item_id")):
             self._client.listen_to_end_of_turn()
         return event
 
+    def _transcribing(self, event: Event) -> Event:
+        self._hearing.transcribing(event.get("item_id"))
+        return event
+
     def _transcribed(self, event: Event) -> Event:
-        self._transcripts.completed(event.get("item_id"), event.get("usage"))
+        self._hearing.transcribed(event.get("item_id"), event.get("usage"))
         return event
 
     def _not_transcribed(self, event: Event) -> Event:
-        self._transcripts.failed(event.get("item_id"))
+        self._hearing.not_transcribed(event.get("item_id"))
         if event.get("error"):
             event = {**event, "error": events.without_secrets(event["error"], self._api_key)}
         return event
@@ -168,7 +170,7 @@ class FromProvider:
         error = an_object(event.get("error"))
         event_id = error.get("event_id")
         if error.get("code") == _EMPTY:
-            self._speech.commit_failed()
+            self._hearing.speech.commit_failed()
         self.has_expired = self.has_expired or error.get("code") == "session_expired"
         told = events.without_secrets(error, self._api_key)
         if self._greeting and event_id == self._greeting:

@@ -34,6 +34,7 @@ class Lives:
 
     def adopt(self, response: Response) -> None:
         """One that runs already."""
+        response.is_sent = True
         self._run(response, self._adopt(response))
         if self.is_ending:
             self.cancel(response)

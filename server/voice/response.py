@@ -64,7 +64,6 @@ class Response:
     async def adopt(self, cancel: Callable[[], None]) -> None:
         """As `live`, of one that runs already, which nobody asked for. Where it is not covered it
         is cancelled, and charged as far as the balance has it; then this raises the refusal."""
-        self.is_sent = True
         hold = self._terms.hold(self.wish.need, self._end)
         hold.may_wait = False
         try:

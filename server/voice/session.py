@@ -18,6 +18,7 @@ from server.voice.config import Config
 from server.voice.context import Context
 from server.voice.from_client import FromClient
 from server.voice.from_provider import FromProvider
+from server.voice.hearing import Hearing
 from server.voice.message import Misbehaved
 from server.voice.opening import (
     BALANCE,
@@ -59,11 +60,14 @@ class Session:
         settings = Config(opening.model, terms.most_output)
         context, speech = Context(opening.endpoint.context), Speech()
         self._responses = Responses(self, terms, settings, context)
-        self._transcripts = Transcripts(self, terms, self._fall_behind)
         self._away = RedisAway(self, terms)
-        shared = (self, terms, settings, context, speech, self._responses)
-        self._from_client = FromClient(*shared, self._hold_up)
-        self._from_provider = FromProvider(*shared, self._transcripts, self._from_client)
+        shared = (self, terms, settings, context)
+        transcripts = Transcripts(self, terms, self._fall_behind)
+        self._hearing = Hearing(*shared, speech, transcripts, self._responses.tags)
+        self._from_client = FromClient(*shared, speech, self._responses, self._hold_up)
+        self._from_provider = FromProvider(
+            *shared, self._hearing, self._responses, self._from_client
+        )
         self._over: asyncio.Future[Cause] = asyncio.get_running_loop().create_future()
         self._is_told = False
         self._is_client_here = self._is_upstream_here = True
@@ -115,7 +119,7 @@ class Session:
             self.end(BALANCE, is_told)
         elif isinstance(refusal, InvalidApiKey):
             self.end(REVOKED, is_told)
-        elif isinstance(refusal, Unavailable):
+        elif isinstance(refusal, Unavailable) and not self._over.done():
             self._away.begin()
 
     def charged(self, settled: SettleResult) -> None:
@@ -167,13 +171,16 @@ class Session:
             seconds = timeouts.whole if cause is BALANCE else timeouts.let_end
         # What a client does not read must not hide what its responses come to.
         asyncio.get_running_loop().call_later(seconds, self._upstream.resume)
+        self._hearing.end()
         await self._responses.lives.finish(seconds)
-        await self._transcripts.finish()
+        self._upstream.resume()
+        await self._hearing.hear_out()
+        self._upstream.close(CLIENT.code)
+        await self._hearing.finish()
         error = None if self._is_told else events.ended(cause)
         if error is not None:
             self.tell(error)
         self._client.close(cause.code, cause.reason)
-        self._upstream.close(CLIENT.code)
 
     # What the sockets say.
 
@@ -214,6 +221,7 @@ class Session:
     def provider_left(self) -> None:
         self._is_upstream_here = False
         self._responses.lives.give_up("provider_error")
+        self._hearing.give_up()
         has_expired = self._from_provider.has_expired
         self.end(EXPIRED if has_expired else PROVIDER, is_told=has_expired)
 

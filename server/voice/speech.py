@@ -11,6 +11,8 @@ _PADDING_SECONDS = 0.3
 """From before the speech began, which the provider adds."""
 _LONGEST_MS = 86_400_000
 """That is believed."""
+_LEAST_SECONDS = 0.1
+"""That the provider commits."""
 
 
 class Speech:
@@ -22,19 +24,50 @@ class Speech:
         """Seconds between the provider's marks, once it has heard the end."""
         self._commits: list[float] = []
         """Seconds of what the client has committed, which the provider has not said yet."""
+        self._clears, self._cleared = 0, 0.0
+        """How often it has cleared, which the provider has not said yet, and seconds of that."""
+
+    @property
+    def is_any(self) -> bool:
+        """May there be something that is not an item yet?"""
+        return self._so_far > 0 or self._heard is not None or bool(self._commits)
+
+    @property
+    def is_being_cleared(self) -> bool:
+        return self._clears > 0
+
+    @property
+    def _so_far(self) -> float:
+        """Seconds that the next item may have."""
+        return self._seconds + self._cleared
+
+    @property
+    def unheard(self) -> list[float]:
+        """Seconds of each item that there must be, which the provider has not said yet."""
+        heard = [] if self._heard is None else [self._heard]
+        return [seconds for seconds in (*self._commits, *heard) if seconds >= _LEAST_SECONDS]
 
     def append(self, audio: str, rate: int) -> None:
         self._seconds += decoded(audio) / rate
 
     def clear(self) -> None:
-        self._seconds, self._heard = 0.0, None
+        """The provider is asked to."""
+        self._clears += 1
+        self._cleared, self._seconds = self._so_far, 0.0
+
+    def cleared(self) -> None:
+        """It has, after it has said what was committed before."""
+        self._clears = max(self._clears - 1, 0)
+        self._heard = None
+        if not self._clears:
+            self._cleared = 0.0
 
     def started(self, at_ms: object) -> None:
         self._began_ms = at_ms if isinstance(at_ms, int | float) else None
 
     def stopped(self, at_ms: object) -> None:
         began, self._began_ms = self._began_ms, None
-        self._heard = self._seconds
+        self._heard = self._so_far
         if began is None or not isinstance(at_ms, int | float):
             return
         if 0 <= at_ms - began <= _LONGEST_MS:
@@ -59,7 +92,7 @@ class Speech:
             return heard, _tokens(heard), True
         if self._commits:
             return self._commits.pop(0), 0, False
-        seconds, self._seconds = self._seconds + _PADDING_SECONDS, 0.0
+        seconds, self._seconds = self._so_far + _PADDING_SECONDS, 0.0
         return seconds, _tokens(seconds), True
 
 

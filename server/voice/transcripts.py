@@ -18,7 +18,6 @@ from server.errors import Refusal
 from server.metering.holding import Ending
 from server.metering.results import SettleResult
 from server.providers.reading import an_object
-from server.voice import events
 from server.voice.host import Host
 from server.voice.message import Misbehaved
 from server.voice.terms import Need, Terms, Usage
@@ -38,12 +37,12 @@ log = logging.getLogger(__name__)
 class Transcript:
     """Of one item."""
 
-    def __init__(self, item_id: str, seconds: float, prompt: int, terms: Terms) -> None:
-        """`prompt`: tokens that are read besides."""
+    def __init__(self, item_id: str, tokens: int, terms: Terms) -> None:
+        """`tokens`: as an estimate."""
         self.item_id = item_id
         self.is_decided = False
         """It is held, or refused."""
-        self.need = Need(ceil(seconds * TOKENS_A_SECOND) + TOKENS_AN_ITEM + prompt, 0, 0)
+        self.need = Need(tokens, 0, 0)
         self._terms = terms
         self._usage = Usage(self.need.input, 0, is_estimate=True)
         self._over = asyncio.Event()
@@ -51,19 +50,23 @@ class Transcript:
 
     async def live(self, decided: Callable[[Refusal | None], None]) -> SettleResult | None:
         """Holds until the transcript is there, and settles. `decided` is called when it is held, or
-        refused: then it is charged all the same, as far as the balance has it."""
+        refused: then it is charged all the same, as far as the balance has it; also one that is
+        cancelled."""
+        is_held = False
         try:
             async with self._terms.hold(self.need, self._end) as hold:
-                self.is_decided = True
+                is_held = self.is_decided = True
                 decided(None)
                 await self._wait()
+            return hold.settled
         except Refusal as refusal:
             self.is_decided = True
             decided(refusal)
             await self._wait()
-            self._terms.owe(await self._end())
             return None
-        return hold.settled
+        finally:
+            if not is_held:
+                self._terms.owe(self._ending())
 
     def end(self, usage: Usage | None) -> None:
         """None: nobody has said what it came to."""
@@ -79,6 +82,9 @@ class Transcript:
             self.end(None)
 
     async def _end(self) -> Ending:
+        return self._ending()
+
+    def _ending(self) -> Ending:
         ending = self._terms.ending(self._usage, item=self.item_id)
         self._terms.report("completed", monotonic() - self._began, ending.tokens)
         return ending
@@ -95,46 +101,48 @@ class Transcripts:
         self._open: dict[str, Transcript] = {}
         self._recent: deque[str] = deque(maxlen=_REMEMBERED)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._owed: set[asyncio.Task[None]] = set()
 
-    def begin(self, item_id: Any, seconds: float, prompt: int) -> None:
-        """What was said is an item now; `prompt` as in Transcript. Raises Misbehaved."""
-        name = events.name_of(item_id)
-        if name and name not in self._open and name not in self._recent:
-            transcript = self._open[name] = Transcript(name, seconds, prompt, self._terms)
-            self._look()
-            task = asyncio.create_task(self._live(transcript))
-            self._terms.holding.wait_for(task)
-            _keep(task, self._tasks)
+    def know(self, name: str) -> bool:
+        """Is it under way, or was it?"""
+        return name in self._open or name in self._recent
 
-    def completed(self, item_id: Any, usage: Any) -> None:
-        """Of any item: one that was not held is owed. Raises Misbehaved."""
-        name = events.name_of(item_id)
-        found = self._reported(usage)
+    def begin(self, name: str, seconds: float, prompt: int) -> None:
+        """What was said is an item now, of this ID; `prompt`: tokens that are read besides. Raises
+        Misbehaved."""
+        if not self.know(name):
+            self._begin(name, _estimate(seconds, prompt))
+            if len(self._tasks) > MOST_AT_A_TIME:
+                raise Misbehaved("more transcripts than there can be at a time")
+
+    def begin_unheard(self, seconds: list[float], prompt: int) -> None:
+        """Of items whose IDs nobody will hear: one for all of them."""
+        if seconds:
+            self._begin("", sum(_estimate(each, prompt) for each in seconds))
+
+    def completed(self, name: str, usage: Any) -> None:
         if name in self._open:
-            self._open[name].end(found)
-        elif name not in self._recent:
-            self._recent.append(name)
-            if found is not None:
-                self._owe(name, found)
+            self._open[name].end(self._reported(usage))
 
-    def _owe(self, name: str, usage: Usage) -> None:
-        task = self._terms.owe(self._terms.ending(usage, item=name))
-        if task is not None:
-            _keep(task, self._owed)
-
-    def failed(self, item_id: Any) -> None:
+    def failed(self, name: str) -> None:
         """It costs nothing."""
-        name = events.name_of(item_id)
         if name in self._open:
             self._open[name].end(Usage(0, 0))
 
     async def finish(self) -> None:
-        """The session is over: nothing more will be heard."""
+        """The session is over: nothing more will be heard. Those that lack tokens which others hold
+        wait for them without it."""
         for transcript in self._open.values():
             transcript.end(None)
         if self._tasks:
-            await asyncio.wait(self._tasks)
+            await asyncio.wait(self._tasks, timeout=self._terms.timeouts.heard)
+
+    def _begin(self, name: str, tokens: int) -> None:
+        transcript = self._open[name] = Transcript(name, tokens, self._terms)
+        self._look()
+        task = asyncio.create_task(self._live(transcript))
+        self._terms.holding.wait_for(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _live(self, transcript: Transcript) -> None:
         try:
@@ -166,9 +174,5 @@ class Transcripts:
         return Usage(tokens, 0) if is_amount(tokens) else None
 
 
-def _keep(task: asyncio.Task[None], tasks: set[asyncio.Task[None]]) -> None:
-    """In `tasks` until it is done. Raises Misbehaved."""
-    tasks.add(task)
-    task.add_done_callback(tasks.discard)
-    if len(tasks) > MOST_AT_A_TIME:
-        raise Misbehaved("more transcripts than there can be at a time")
+def _estimate(seconds: float, prompt: int) -> int:
+    return ceil(seconds * TOKENS_A_SECOND) + TOKENS_AN_ITEM + prompt

@@ -8,7 +8,8 @@ from server.timeouts import Timeouts
 
 class Pulse:
     """Of one connection. It is cut off when nothing is heard from it between two heartbeats, not
-    even that it has read something, and when it reads nothing for Timeouts.unread."""
+    even that it has read something, and when it reads nothing for
+    Timeouts.unread_messages."""
 
     __slots__ = (
         "_end",
@@ -75,7 +76,7 @@ class Pulse:
         left, now = self._transport.get_write_buffer_size(), self._loop.time()
         if left < self._least:
             self._least, self._since = left, now
-        elif now - self._since > self._timeouts.unread:
+        elif now - self._since > self._timeouts.unread_messages:
             self._transport.abort()
             return
         self._watch = self._loop.call_later(self._timeouts.client_check, self._look)

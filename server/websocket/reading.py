@@ -13,18 +13,24 @@ from websockets.server import ServerProtocol
 from server.websocket.framing import is_between, text_of
 from server.websocket.turns import turns_of
 
-PART_BYTES = 8 * 1024
-"""Read at a time: a frame can be of 6 bytes, and each takes 10 us."""
+PART_BYTES = 4 * 1024
+"""Read by websockets at a time: a frame can be of 6 bytes, and each takes 10 us."""
+MOST_AT_ONCE = 20
+"""Messages that are told before others have their turn: what is refused takes 40 us."""
+LEAST_BYTES = 126
+MOST_SMALL, SMALL_SECONDS = 1_000, 20
+"""So many pings, pongs, and fragments of fewer than LEAST_BYTES: who needs any has a few."""
 FREE_BYTES = 64 * 1024
 """Of a message of which some is missing: beyond that it is asked whether there is room."""
-_NOTHING = memoryview(b"")
 
 
 class Reading(asyncio.Protocol):
     """Of one connection; what a socket makes of that is in the methods that are not here. What is
-    no text fails with 1003, what is too large with 1009, and what there is no memory for, 1013."""
+    no text fails with 1003, very many small frames with 1008, what is too large with 1009, and what
+    there is no memory for, 1013."""
 
     __slots__ = (
+        "_at",
         "_frames",
         "_has_failed",
         "_is_clients",
@@ -36,6 +42,9 @@ class Reading(asyncio.Protocol):
         "_left",
         "_loop",
         "_message",
+        "_small",
+        "_small_since",
+        "_told",
         "_transport",
         "_turns",
         "_waiting",
@@ -55,12 +64,15 @@ class Reading(asyncio.Protocol):
         self._is_room_for = is_room_for
         self._loop = asyncio.get_running_loop()
         self._turns = turns_of(self._loop)
-        self._waiting = memoryview(begun)
-        """Has come, and is not read."""
+        self._waiting, self._at = begun, 0
+        """Has come, and from there on is not read."""
         self._left: deque[Frame] = deque(self._frames_read())
         """Is read, and not told."""
         self._message = bytearray()
         """The fragments until now."""
+        self._told = 0
+        """Messages, since others had their turn."""
+        self._small, self._small_since = 0, self._loop.time()
         self._is_paused = False
         self._is_due = False
         self._is_deaf = False
@@ -70,12 +82,10 @@ class Reading(asyncio.Protocol):
         self._is_lost = False
 
     def data_received(self, data: bytes) -> None:
-        if self._is_paused or self._waiting or self._left:  # with TLS it comes all the same
-            self._waiting = memoryview(bytes(self._waiting) + data)
-        elif len(data) <= PART_BYTES and not self._turns.is_over:
-            self._read(data)
+        if self._waiting or self._left:  # with TLS it comes though reading is paused
+            self._waiting, self._at = self._waiting[self._at :] + data, 0
         else:
-            self._waiting = memoryview(data)
+            self._waiting = data
             self._work()
 
     def _later(self) -> None:
@@ -89,19 +99,18 @@ class Reading(asyncio.Protocol):
 
     def _work(self) -> None:
         """Reads what waits, for a moment; the rest when others have had their turn."""
+        self._told = 0
         while not self._is_paused and (self._left or self._waiting):
-            if self._turns.is_over:
+            if self._told >= MOST_AT_ONCE or self._turns.is_over:
                 self._pause_transport()
                 self._later()
                 return
             if self._left:
                 self._tell(self._left.popleft())
             else:
-                part, self._waiting = self._waiting[:PART_BYTES], self._waiting[PART_BYTES:]
-                self._read(bytes(part))
+                self._read()
         if self._is_paused:
             return
-        self._waiting = _NOTHING  # an empty part of what has come would keep all of it
         if self._is_lost:
             self._be_over()
             return
@@ -113,36 +122,46 @@ class Reading(asyncio.Protocol):
         if not self._transport.is_closing():
             self._transport.pause_reading()
 
-    def _read(self, data: bytes) -> None:
+    def _read(self) -> None:
+        """Some of what waits."""
+        if is_between(self._frames) and self._read_texts():
+            return
+        data = self._waiting[self._at : self._at + PART_BYTES]
+        self._go_on_at(self._at + len(data))
         frames = self._frames
-        if is_between(frames):
-            data = self._read_texts(data)
-            if not data:
-                return
         frames.receive_data(data)
         if frames.writes:
             self._answer()
-        if frames.events:
-            for frame in self._frames_read():
-                if self._is_paused or self._left:
-                    self._left.append(frame)
-                else:
-                    self._tell(frame)
+        for frame in self._frames_read():
+            if self._is_paused or self._left or self._told >= MOST_AT_ONCE:
+                self._left.append(frame)
+            else:
+                self._tell(frame)
         if frames.state is not OPEN:
             self._see_end()
         elif len(frames.reader.buffer) > FREE_BYTES:
             self._keep(len(self._message) + len(frames.reader.buffer))
 
-    def _read_texts(self, data: bytes) -> bytes:
-        """Tells the usual messages that it begins with; returns what is behind them."""
-        frames, begin = self._frames, 0
-        while frames.state is OPEN and not self._is_paused:
-            found = text_of(data, begin, not self._is_clients)
+    def _read_texts(self) -> bool:
+        """Tells the usual messages that come now; False if what is behind them is none."""
+        frames, turns, is_masked = self._frames, self._turns, not self._is_clients
+        while frames.state is OPEN and self._waiting:
+            found = text_of(self._waiting, self._at, is_masked)
             if found is None:
-                break
-            text, begin = found
+                return False
+            text, at = found
+            self._go_on_at(at)
             self._give(text)
-        return data[begin:]
+            self._told += 1
+            if self._is_paused or self._told >= MOST_AT_ONCE or turns.is_over:
+                return True
+        return not self._waiting
+
+    def _go_on_at(self, at: int) -> None:
+        if at == len(self._waiting):
+            self._waiting, self._at = b"", 0
+        else:
+            self._at = at
 
     def _frames_read(self) -> list[Frame]:
         # The others that are possible are of handshakes, which are over.
@@ -152,8 +171,11 @@ class Reading(asyncio.Protocol):
         data, frame.data = frame.data, b""  # the parser has its last frame until the next one
         if self._is_deaf:
             return
+        self._told += 1
         if frame.opcode is Opcode.TEXT and frame.fin:
             self._give(bytes(data))
+        elif len(data) < LEAST_BYTES and self._are_too_many_small():
+            self._fail(CloseCode.POLICY_VIOLATION, "Too many small frames")
         elif frame.opcode in CTRL_OPCODES:
             return
         elif frame.opcode is Opcode.BINARY:
@@ -165,6 +187,16 @@ class Reading(asyncio.Protocol):
                 self._give(text)
             else:
                 self._keep(len(self._message))
+
+    def _are_too_many_small(self) -> bool:
+        """With the one that has come."""
+        self._small += 1
+        if self._small <= MOST_SMALL:
+            return False
+        now = self._loop.time()
+        is_flood = now - self._small_since < SMALL_SECONDS
+        self._small, self._small_since = 0, now
+        return is_flood
 
     def _keep(self, size: int) -> None:
         if size > FREE_BYTES and not self._is_room_for(size):

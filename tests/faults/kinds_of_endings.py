@@ -33,7 +33,8 @@ class Ending:
     of_whole: int | None = 200
     """The status where the reply is not streamed; None: it cannot end so."""
     leaves: Leaves = "never"
-    is_hurried: bool = False
+    server: str = "patient"
+    """The fixture."""
     case: Callable[[Random], Made] = lambda _random: {}
 
 
@@ -86,10 +87,10 @@ ENDINGS = {
     "failed before the first byte": Ending(_failure, 502, 502),
     "unreachable": Ending(status=502, of_whole=502, case=lambda _random: {"endpoint": NOWHERE}),
     "no first byte in time": Ending(
-        lambda _random, _last: {"stop_at": 0}, 504, 504, is_hurried=True
+        lambda _random, _last: {"stop_at": 0}, 504, 504, server="soon_tired"
     ),
     "no next byte in time": Ending(
-        lambda random, last: {"stop_at": random.randint(1, last)}, of_whole=None, is_hurried=True
+        lambda random, last: {"stop_at": random.randint(1, last)}, of_whole=None, server="hurried"
     ),
     "beyond its limit": Ending(
         lambda _random, _last: {"ignore_limit": True, "pause": 0.001},
@@ -113,7 +114,7 @@ ENDINGS = {
         lambda _random, _last: {"stop_at": -1},
         of_whole=None,
         leaves="after the finish",
-        is_hurried=True,
+        server="hurried",
         case=lambda _random: {"releases": False},
     ),
 }
@@ -144,8 +145,8 @@ def make_case(ending: Ending, seed: int, asked: str, spoken: str, stream: bool) 
     members = ending.case(random)
     if spoken == "responses":
         members["limit"] = max(members.get("limit", 500), LEAST_LIMIT)
-        if stream and status == 200 and _is_only_announced(answer):
-            status = 504 if ending.is_hurried else 502
+        if stream and status == 200 and not answer.reasoning_tokens:
+            status = _status_of_announced(answer, ending)
     return Case(
         seed=seed,
         asked=asked,
@@ -158,7 +159,9 @@ def make_case(ending: Ending, seed: int, asked: str, spoken: str, stream: bool) 
     )
 
 
-def _is_only_announced(answer: Answer) -> bool:
-    """It goes wrong when a response has said that it begins, and no more."""
-    faults = (answer.error_at, answer.cut_at, answer.stop_at)
-    return 1 in faults and not answer.reasoning_tokens
+def _status_of_announced(answer: Answer, ending: Ending) -> int:
+    """Of a response that perhaps goes wrong when it has said that it begins, and no more."""
+    if 1 in (answer.error_at, answer.cut_at):
+        return 502
+    is_late = answer.stop_at == 1 and ending.server != "patient"
+    return 504 if is_late else 200

@@ -19,10 +19,10 @@ KILLED = 400
 
 @pytest.mark.parametrize("name", ENDINGS)
 def test_an_ending_costs_what_the_table_says(
-    patient: Server, hurried: Server, valkey: Valkey, double: Double, name: str
+    request: pytest.FixtureRequest, valkey: Valkey, double: Double, name: str
 ) -> None:
     ending = ENDINGS[name]
-    batch = Batch(hurried if ending.is_hurried else patient, valkey, double)
+    batch = Batch(request.getfixturevalue(ending.server), valkey, double)
     cases = make_cases(ending, TIMES)
     outcomes = batch.run(cases)
     assert not any(outcome.is_killed for outcome in outcomes)

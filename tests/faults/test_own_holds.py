@@ -66,7 +66,7 @@ async def held(user: User) -> int:
     return int((await asyncio.to_thread(user.balance))["tokensHeld"])
 
 
-async def until_held(users: list[User], tokens: int, seconds: float = 5) -> None:
+async def until_held(users: list[User], tokens: int, seconds: float = 15) -> None:
     deadline = time.monotonic() + seconds
     while any([await held(user) != tokens for user in users]):
         assert time.monotonic() < deadline, f"not {tokens} held"
@@ -151,7 +151,8 @@ async def test_a_settle_gets_through_when_redis_is_back_even_after_the_deadline(
     one: OneServer, holder: Hurried, api: Api
 ) -> None:
     users = [api.login() for _ in range(10)]
-    async with Calls(holder, users, seconds=0.5, cost=25) as calls:
+    # Long enough for all of them to begin, on a busy machine too.
+    async with Calls(holder, users, seconds=3, cost=25) as calls:
         await until_held(users, 60)
         one.nodes[0].send_signal(signal.SIGSTOP)
         # The replies do not wait for the settles, which repeat past the holds' deadline.

@@ -26,10 +26,10 @@ OF_RESPONSES = [name for name, ending in ENDINGS.items() if ending.leaves != "af
 
 @pytest.mark.parametrize("name", OF_RESPONSES)
 def test_a_response_costs_what_the_table_says(
-    patient: Server, hurried: Server, valkey: Valkey, double: Double, name: str
+    request: pytest.FixtureRequest, valkey: Valkey, double: Double, name: str
 ) -> None:
     ending = ENDINGS[name]
-    batch = Batch(hurried if ending.is_hurried else patient, valkey, double)
+    batch = Batch(request.getfixturevalue(ending.server), valkey, double)
     cases = make_cases(ending, TIMES, ways=WAYS)
     outcomes = batch.run(cases)
     assert not any(outcome.is_killed for outcome in outcomes)

@@ -25,7 +25,9 @@ def window_key(api: Api, window: str) -> str:
 def windows(valkey: Valkey, api: Api) -> set[str]:
     """Those in which logins are counted: `minute` or `hour`, and of whom, if not of the tenant."""
     prefix = window_key(api, "")
-    return {str(key).removeprefix(prefix) for key in valkey.client.scan_iter(f"{prefix}*")}
+    return {
+        str(key).removeprefix(prefix) for key in valkey.client.scan_iter(f"{prefix}*", count=1000)
+    }
 
 
 def age(valkey: Valkey, api: Api, window: str, ms: int) -> None:

@@ -51,13 +51,13 @@ def test_purge_takes_accounts_and_identities(app: App, valkey: Valkey, tmp_path:
     assert Person(app).sign_in().leave().status_code == 204
     other = Person(App(app.api.client, app.double)).sign_in()
     tenant_id = app.api.tenant_id
-    assert len(set(valkey.client.scan_iter(f"tenant:{tenant_id}:identity:*"))) == 3
+    assert len(set(valkey.client.scan_iter(f"tenant:{tenant_id}:identity:*", count=1000))) == 3
     assert app.api.client.delete(f"/tenants/{tenant_id}", headers=ADMIN).status_code == 204
     status, text = run(valkey, tmp_path / "out", "purge", "--tenant", tenant_id)
     assert (status, text) == (0, f"[INFO] Removed 3 users of tenant {tenant_id}\n")
-    assert not set(valkey.client.scan_iter(f"*{tenant_id}:identity:*"))
+    assert not set(valkey.client.scan_iter(f"*{tenant_id}:identity:*", count=1000))
     for user in users:
-        assert not set(valkey.client.scan_iter(f"*{user.user_id}*"))
+        assert not set(valkey.client.scan_iter(f"*{user.user_id}*", count=1000))
         assert not valkey.client.exists(f"apiKey:{user.api_key}")
     assert left_ms(valkey, account_key(other)) == -1
 

@@ -80,12 +80,12 @@ def test_a_solved_one_opens_once(
 def test_one_that_is_not_solved_does_not(
     client: httpx.Client, valkey: Valkey, challenges: Challenges, provider: str
 ) -> None:
-    api, users = tenant(client, provider), set(valkey.client.scan_iter("user:*"))
+    api, users = tenant(client, provider), set(valkey.client.scan_iter("user:*", count=1000))
     assert answer(login(api, {"challenge": "made-up"})) == FAILED
     used = challenges.solve(provider, times=0)
     assert answer(login(api, {"challenge": used})) == FAILED
     assert login(api, {"challenge": used}).headers["x-should-retry"] == "false"
-    assert set(valkey.client.scan_iter("user:*")) == users
+    assert set(valkey.client.scan_iter("user:*", count=1000)) == users
 
 
 @pytest.mark.parametrize("body", [None, {}, {"challenge": ""}])
@@ -210,12 +210,12 @@ SAYS = [
 def test_where_nobody_can_say_it_is_503_and_the_token_may_come_again(
     client: httpx.Client, valkey: Valkey, challenges: Challenges, members: dict[str, Any]
 ) -> None:
-    api, users = tenant(client), set(valkey.client.scan_iter("user:*"))
+    api, users = tenant(client), set(valkey.client.scan_iter("user:*", count=1000))
     token = challenges.solve("turnstile", **members)
     reply = login(api, {"challenge": token})
     assert answer(reply) == UNAVAILABLE
     assert reply.headers["retry-after"] == "1"
-    assert set(valkey.client.scan_iter("user:*")) == users
+    assert set(valkey.client.scan_iter("user:*", count=1000)) == users
     assert answer(login(api, {"challenge": token})) == UNAVAILABLE
     assert challenges.asked("turnstile").count(token) == 2
 

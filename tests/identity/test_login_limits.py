@@ -206,10 +206,10 @@ def test_a_page_of_another_origin_neither_logs_in_nor_uses_up_a_limit(
     api = Api.new_tenant(behind_proxy, config() | limits)
     path = f"/{api.tenant_id}/auth/anonymous"
     of_page = [("x-forwarded-for", ADDRESS), *(("origin", origin) for origin in origins)]
-    users = set(valkey.client.scan_iter("user:*"))
+    users = set(valkey.client.scan_iter("user:*", count=1000))
     reply = api.client.post(path, headers=of_page)
     assert (reply.status_code, reply.json()) == (403, {"error": "Origin not allowed"})
-    assert set(valkey.client.scan_iter("user:*")) == users
+    assert set(valkey.client.scan_iter("user:*", count=1000)) == users
     assert windows(valkey, api) == set()
     assert login(api, origin="https://app.example").status_code == 200
 

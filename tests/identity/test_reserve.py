@@ -12,27 +12,20 @@ from server.identity import reserve
 from server.identity.reserve import Reserve
 from server.store.store import Store
 from tests.api import Api, User, config
+from tests.fullness import REFUSED, fill, use
 from tests.login_providers.trip import HOME, Trip
 from tests.metrics.scrape import scrape
 from tests.processes import Server, Valkey, eventually, until
 
 WORKERS = 2
-FILLER_BYTES = 16 * 1024 * 1024
-"""So much is used that what comes and goes beside it makes no difference."""
 
 
 @pytest.fixture
 def full(tmp_path: Path) -> Iterator[Valkey]:
     with Valkey(tmp_path / "valkey") as valkey:
-        valkey.client.setrange("filler", FILLER_BYTES, "x")
-        use(valkey, 70)
+        fill(valkey.client)
+        use(valkey.client, 70)
         yield valkey
-
-
-def use(valkey: Valkey, percent: float) -> None:
-    """Has it use this share of its maxmemory."""
-    used = int(valkey.client.info("memory")["used_memory"])
-    valkey.client.config_set("maxmemory", int(100 * used / percent))
 
 
 def logins(server: Server, api: Api) -> set[int]:
@@ -64,7 +57,7 @@ def test_logins_are_refused_first_and_money_goes_on(full: Valkey, tmp_path: Path
         api = Api.new_tenant(client, config() | {"auth": auth})
         user = api.login()
         assert logins(server, api) == {200}
-        use(full, 90)
+        use(full.client, 90)
         eventually(lambda: logins(server, api) == {503})
         keys = full.client.dbsize()
         reply = api.post("/auth/anonymous")
@@ -85,12 +78,12 @@ def test_logins_are_refused_first_and_money_goes_on(full: Valkey, tmp_path: Path
         assert logins(server, api) == {503}
         assert "served again" not in server.text()
 
-        use(full, 60)
+        use(full.client, 60)
         eventually(lambda: logins(server, api) == {200})
         eventually(lambda: scrape(client).value("vibe_logins_suspended") == 0)
         # Once, although there are two workers.
         eventually(lambda: server.text().count("% of its maxmemory: logins are served again") == 1)
-        assert server.text().count("[ERROR]") == 1
+        assert server.text().count(REFUSED) == 1, server.text()
         assert "[ERROR] Redis uses " in server.text()
 
 
@@ -102,7 +95,7 @@ def test_the_share_is_a_setting(full: Valkey, tmp_path: Path) -> None:
     ):
         api = Api.new_tenant(client)
         eventually(lambda: api.post("/auth/anonymous").status_code == 503)
-        use(full, 50)
+        use(full.client, 50)
         eventually(lambda: api.post("/auth/anonymous").status_code == 200)
 
 

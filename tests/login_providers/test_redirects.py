@@ -235,7 +235,10 @@ def test_a_page_of_another_origin_exchanges_nothing(site: App) -> None:
 def test_what_is_kept_expires(site: App, valkey: Valkey) -> None:
     def kept(what: str) -> dict[str, int]:
         pattern = f"tenant:{site.api.tenant_id}:{what}:*"
-        return {key: int(valkey.client.pttl(key)) for key in valkey.client.scan_iter(pattern)}
+        return {
+            key: int(valkey.client.pttl(key))
+            for key in valkey.client.scan_iter(pattern, count=1000)
+        }
 
     trip = Trip(site.api)
     given = trip.agree()

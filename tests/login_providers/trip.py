@@ -121,7 +121,7 @@ def assert_no_trace(reply: httpx.Response) -> None:
 def waiting(valkey: Valkey, app: App) -> set[str]:
     """What waits of sign-ins by redirect."""
     names = (f"tenant:{app.api.tenant_id}:{what}:*" for what in ("auth", "code"))
-    return {key for name in names for key in valkey.client.scan_iter(name)}
+    return {key for name in names for key in valkey.client.scan_iter(name, count=1000)}
 
 
 def assert_no_way_back(reply: httpx.Response) -> None:

@@ -31,29 +31,30 @@ def statuses(answers: Sequence[Answer]) -> Counter[int]:
     return Counter(answer.status for answer in answers)
 
 
-async def check_charges(loads: Sequence[Load], api: Api) -> None:
-    """A balance of 1,000 pays exactly 1,000 of 5,000 charges."""
-    (user,) = login(api, tokens=1_000)
-    answers = await asyncio.gather(*(_one_of(loads, n).charge(user) for n in range(5_000)))
-    assert statuses(answers) == {200: 1_000, 402: 4_000}
+async def check_charges(loads: Sequence[Load], api: Api, tokens: int = 1_000) -> None:
+    """A balance pays exactly for what it has, of five times as many charges."""
+    (user,) = login(api, tokens=tokens)
+    answers = await asyncio.gather(*(_one_of(loads, n).charge(user) for n in range(5 * tokens)))
+    assert statuses(answers) == {200: tokens, 402: 4 * tokens}
     paid = sorted(answer.body["tokensLeft"] for answer in answers if answer.status == 200)
-    assert paid == list(range(1_000))
+    assert paid == list(range(tokens))
     balance = user.balance()
-    assert (balance["tokensLeft"], balance["tokensUsed"]) == (0, 1_000)
+    assert (balance["tokensLeft"], balance["tokensUsed"]) == (0, tokens)
 
 
-async def check_holds(loads: Sequence[Load], api: Api) -> None:
-    """40 balances of 25 back exactly 1,000 of 5,000 holds, and each is settled exactly once."""
-    users = login(api, users=40, tokens=25)
+async def check_holds(loads: Sequence[Load], api: Api, each: int = 25) -> None:
+    """40 balances back exactly what they have, of five times as many holds, and each of these is
+    settled exactly once."""
+    users, tokens = login(api, users=40, tokens=each), 40 * each
     bodies = {"tokens": 1, "ttl": 600}
     answers = await asyncio.gather(
-        *(_post(_one_of(loads, n), users[n % 40], "/holds", bodies) for n in range(5_000))
+        *(_post(_one_of(loads, n), users[n % 40], "/holds", bodies) for n in range(5 * tokens))
     )
-    assert statuses(answers) == {201: 1_000, 402: 4_000}
-    assert len({answer.body["holdId"] for answer in answers if answer.status == 201}) == 1_000
+    assert statuses(answers) == {201: tokens, 402: 4 * tokens}
+    assert len({answer.body["holdId"] for answer in answers if answer.status == 201}) == tokens
     for user in users:
         balance = user.balance()
-        assert (balance["tokensLeft"], balance["tokensHeld"], balance["tokensUsed"]) == (0, 25, 0)
+        assert (balance["tokensLeft"], balance["tokensHeld"], balance["tokensUsed"]) == (0, each, 0)
 
     # Each twice at once, to 1 and to 0: whichever comes first counts, for both.
     made = [(users[n % 40], a.body["holdId"]) for n, a in enumerate(answers) if a.status == 201]
@@ -64,7 +65,7 @@ async def check_holds(loads: Sequence[Load], api: Api) -> None:
             for tokens in (n % 2, 1 - n % 2)
         )
     )
-    assert statuses(settled) == {200: 2_000}
+    assert statuses(settled) == {200: 2 * tokens}
     used: Counter[str] = Counter()
     for (user, _), first, second in zip(made, settled[::2], settled[1::2], strict=True):
         assert first.body == second.body
@@ -72,7 +73,7 @@ async def check_holds(loads: Sequence[Load], api: Api) -> None:
     for user in users:
         balance, taken = user.balance(), used[user.user_id]
         assert (balance["tokensHeld"], balance["tokensUsed"]) == (0, taken)
-        assert balance["tokensLeft"] == 25 - taken
+        assert balance["tokensLeft"] == each - taken
 
 
 async def check_limits(loads: Sequence[Load], api: Api) -> None:

@@ -1,6 +1,10 @@
-"""Random sequences of requests against a model in plain Python, on the real server."""
+"""Random sequences of requests against a model in plain Python, on the real server.
+
+EXAMPLES says how many; `make test-faults` has more of them than `make test`.
+"""
 
 import json
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -21,6 +25,7 @@ from tests.metering.model import LARGEST, Account, Group, Reply, check
 from tests.processes import Valkey
 
 DAY_MS = 86_400_000
+EXAMPLES = int(os.environ.get("EXAMPLES", "15"))
 
 ALL = -1
 """An amount: all that the user has left."""
@@ -193,7 +198,7 @@ def test_the_server_does_what_the_model_says(client: httpx.Client, valkey: Valke
             derandomize=True,
             database=None,
             deadline=None,
-            max_examples=60,
+            max_examples=EXAMPLES,
             stateful_step_count=30,
             # Shrinking a failure takes minutes: add Phase.shrink to look into one.
             phases=[Phase.generate],

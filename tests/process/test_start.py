@@ -3,8 +3,8 @@
 import json
 import os
 import socket
+import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -48,6 +48,26 @@ BAD_VALUES = {
     "RECAPTCHA_URL": "https://recaptcha.example/site verify",
     "STRIPE_URL": "http://localhost:4000",
 }
+
+# One start after the other, in a process: most of the time of each would be the imports.
+START_WITH_EACH = """
+import json, os, sys
+from server.__main__ import main
+given = dict(os.environ)
+for settings in json.loads(sys.argv.pop()):
+    os.environ.clear()
+    os.environ.update(given | settings)
+    print(main(), flush=True)
+"""
+
+# The supervisor then does nothing but to tell.
+WHETHER_IT_COLLECTS = """
+import gc
+from server.__main__ import main
+from server.process.supervisor import Supervisor
+Supervisor.run = lambda _: print(gc.isenabled())
+main()
+"""
 
 Fails = Callable[..., tuple[int, str]]
 
@@ -148,17 +168,23 @@ def test_a_redis_that_evicts(fails: Fails, tmp_path: Path) -> None:
     assert line.startswith("[ERROR] maxmemory-policy is allkeys-lru")
 
 
-def test_every_setting_refuses_a_bad_value(fails: Fails, valkey: Valkey) -> None:
+def fail_with_each(redis_url: str, output: Path, *each: dict[str, str]) -> list[tuple[str, str]]:
+    """The one line of each of these starts, and its exit status."""
+    command = [sys.executable, "-c", START_WITH_EACH, json.dumps(each)]
+    with Process(command, {"REDIS_URL": redis_url}, output) as process:
+        process.wait()
+        lines = process.text().splitlines()
+    assert len(lines) == 2 * len(each), lines
+    return list(zip(lines[::2], lines[1::2], strict=True))
+
+
+def test_every_setting_refuses_a_bad_value(valkey: Valkey, tmp_path: Path) -> None:
     assert {name.lower() for name in BAD_VALUES} == set(Settings.model_fields)
-
-    def start(name: str) -> tuple[str, int, str]:
-        given = {"REDIS_URL": valkey.url, name: BAD_VALUES[name]}
-        return (name, *fails(**given))
-
-    with ThreadPoolExecutor(4) as pool:
-        for name, status, line in pool.map(start, BAD_VALUES):
-            assert status == 2, line
-            assert line.startswith(f"[ERROR] {name}: ")
+    each = [{name: value} for name, value in BAD_VALUES.items()]
+    found = fail_with_each(valkey.url, tmp_path / "out", *each)
+    for name, (line, status) in zip(BAD_VALUES, found, strict=True):
+        assert line.startswith(f"[ERROR] {name}: ")
+        assert status == "2", line
 
 
 def test_a_port_in_use(fails: Fails, valkey: Valkey, silent: socket.socket) -> None:
@@ -190,14 +216,13 @@ def test_every_line_as_json(tmp_path: Path) -> None:
     assert messages[-1] == "Server shutting down"
 
 
-@pytest.mark.parametrize("token", ["a", "my-admin-token-"])
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.org"])
-def test_no_start_with_a_short_admin_token_where_others_can_try(
-    fails: Fails, token: str, host: str
-) -> None:
-    status, line = fails(REDIS_URL=NOBODY, ADMIN_TOKEN=token, HOST=host)
+def test_no_start_with_a_short_admin_token_where_others_can_try(tmp_path: Path) -> None:
+    hosts = ("0.0.0.0", "::", "192.0.2.1", "example.org")
+    tokens = ("a", "my-admin-token-")
+    each = [{"ADMIN_TOKEN": token, "HOST": host} for token in tokens for host in hosts]
     reason = "must have at least 16 characters where HOST is not localhost"
-    assert (status, line) == (2, f"[ERROR] ADMIN_TOKEN: {reason}")
+    found = fail_with_each(NOBODY, tmp_path / "out", *each)
+    assert found == [(f"[ERROR] ADMIN_TOKEN: {reason}", "2")] * len(each)
 
 
 @pytest.mark.parametrize(
@@ -224,3 +249,11 @@ def test_the_log_says_that_administration_is_closed(tmp_path: Path, valkey: Valk
     with Server(tmp_path / "out", REDIS_URL=valkey.url, ADMIN_TOKEN="") as server:
         assert "[WARN] ADMIN_TOKEN is not set" in server.text()
         assert httpx.get(f"{server.url}/tenants", headers=ADMIN).status_code == 401
+
+
+def test_garbage_is_collected_once_all_is_imported(valkey: Valkey, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WHETHER_IT_COLLECTS]
+    settings = {"REDIS_URL": valkey.url, "PORT": "0"}
+    with Process(command, settings, tmp_path / "out") as process:
+        assert process.wait() == 0
+        assert process.text().endswith("\nTrue\n")

@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.providers.sse import Events
@@ -16,7 +16,6 @@ def events_of(chunks: list[bytes]) -> list[bytes]:
     return [data for chunk in chunks for data in events.feed(chunk)] + events.flush()
 
 
-@settings(deadline=None)
 @given(STREAMS, st.lists(st.integers(0, 200), max_size=12))
 def test_chunks_do_not_matter(stream: bytes, cuts: list[int]) -> None:
     at = sorted({0, len(stream), *(cut for cut in cuts if cut < len(stream))})

@@ -6,7 +6,7 @@ from typing import Any
 import hypothesis.strategies as st
 import orjson
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from server.providers.for_chat.reply import from_message
 from server.providers.for_messages.calls import HELD_CHARACTERS
@@ -280,7 +280,6 @@ _json = values.map(lambda value: orjson.dumps(value).decode())
 _texts = _json | _json.map(lambda text: orjson.dumps(text).decode()) | st.text(max_size=20)
 
 
-@settings(deadline=None)
 @given(st.lists(_texts, max_size=3).filter(lambda all: len("".join(all)) <= HELD_CHARACTERS))
 @example(["{}", "x"])
 def test_any_arguments_in_pieces(pieces: list[str]) -> None:

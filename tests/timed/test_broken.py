@@ -43,3 +43,27 @@ def test_a_settled_call_that_is_broken(caller: Caller, hasty: Server, text: byte
     caller.valkey.client.set(keys.timed_settled(user.user_id, "gone"), text)
     assert user.api.get("/realtime/calls/gone", user.headers).status_code == 503
     assert "Traceback" not in hasty.text()
+
+
+NO_NAMES = [b"x", b"t u", b"t u c ", b"\xff u c ultravox", b"", b"x" * 1_000]
+
+
+@pytest.mark.parametrize("text", NO_NAMES, ids=range(len(NO_NAMES)))
+def test_what_is_no_name_of_a_call_is_taken_off(caller: Caller, hasty: Server, text: bytes) -> None:
+    """One line tells it: again and again would tell nothing more."""
+    call = caller.call()
+    caller.valkey.client.zadd(WORK, {text: 1})
+    eventually(lambda: caller.valkey.client.zscore(WORK, text) is None)
+    lines = [line for line in hasty.text().splitlines() if f"was {text!r:.100}, which" in line]
+    assert len(lines) == 1
+    assert "[ERROR]" in lines[0]
+    caller.look(call)
+    assert "Traceback" not in hasty.text()
+
+
+def test_a_name_of_nobodys_call_is_taken_off(caller: Caller, hasty: Server) -> None:
+    tenant_id = caller.user.api.tenant_id
+    names = ["t u c e", "a/b u} c e", f"{tenant_id} u c ultravox", f"{tenant_id} u c/ e f g"]
+    caller.valkey.client.zadd(WORK, dict.fromkeys(names, 1))
+    eventually(lambda: not any(caller.valkey.client.zmscore(WORK, names)))
+    assert "Traceback" not in hasty.text()

@@ -91,6 +91,7 @@ async def talk(double: RealtimeDouble, store: Store) -> AsyncIterator[Open]:
         who: Who | None = None,
         session: Any = None,
         first: str = "session.created",
+        timeouts: Timeouts = HURRIED,
         **members: Any,
     ) -> Talk:
         upstream, created = await DoublesEnd.open(double.url, key)
@@ -108,7 +109,7 @@ async def talk(double: RealtimeDouble, store: Store) -> AsyncIterator[Open]:
             created,
             session or {},
         )
-        holding = Holding(HURRIED)
+        holding = Holding(timeouts)
         client = ClientEnd()
         session_ = Session(client, upstream, opening, holding, lambda: meter)  # type: ignore[arg-type]
         talks.append(Talk(client, upstream, session_, holding))

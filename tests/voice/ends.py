@@ -106,6 +106,7 @@ class DoublesEnd:
         self._connection = connection
         self._unsent: asyncio.Queue[str | None] = asyncio.Queue()
         self._may_read = asyncio.Event()
+        self._is_deaf = False
         self._reading = asyncio.create_task(self._read())
         self._writing = asyncio.create_task(self._write())
 
@@ -123,6 +124,7 @@ class DoublesEnd:
         self._unsent.put_nowait(raw)
 
     def close(self, code: int, reason: str = "") -> None:
+        self._is_deaf = True
         self._unsent.put_nowait(None)
 
     def pause(self) -> None:
@@ -144,7 +146,8 @@ class DoublesEnd:
                 await self._may_read.wait()
                 message = await self._connection.recv(decode=False)
                 await self._may_read.wait()
-                self.listener.message(message)
+                if not self._is_deaf:
+                    self.listener.message(message)
         except ConnectionClosed as closed:
             frame = closed.rcvd
             self.listener.closed(frame.code if frame else 1006, frame.reason if frame else "")

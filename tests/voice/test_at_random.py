@@ -1,4 +1,5 @@
-"""Sessions of all that can happen, ended anywhere: each response is charged once, no hold stays."""
+"""Sessions of all that can happen, ended anywhere: each response and transcript is charged
+once, no hold stays."""
 
 import asyncio
 import random
@@ -31,7 +32,7 @@ def _turn(chance: random.Random) -> Turn:
 
 async def _do(one: Talk, double: RealtimeDouble, key: str, chance: random.Random) -> None:
     client = one.client
-    match chance.randrange(8):
+    match chance.randrange(9):
         case 0 | 1:
             client.say("response.create")
         case 2:
@@ -46,6 +47,9 @@ async def _do(one: Talk, double: RealtimeDouble, key: str, chance: random.Random
         case 6:
             client.say("session.update", session={"type": "realtime", "audio": {"input": TURN_ON}})
         case 7:
+            client.say("input_audio_buffer.append", audio=audio(speech(0.3)))
+            client.say(f"input_audio_buffer.{chance.choice(('clear', 'commit', 'commit'))}")
+        case 8:
             await asyncio.sleep(chance.uniform(0, 0.05))
 
 
@@ -86,15 +90,26 @@ async def test_each_response_is_charged_once(
 
 def _check(user: User, double: RealtimeDouble, key: str, outcome: str) -> None:
     eventually(lambda: user.balance()["tokensHeld"] == 0)
+    eventually(lambda: double.sessions(key)[0].ended)
+    # Also within a session that was about to end.
+    has_provider_gone = outcome == "provider" or double.sessions(key)[0].code != 1000
     settled = [ref for ref in refs(user) if "response" in ref]
     assert set(Counter(ref["response"] for ref in settled).values()) <= {1}
     by_id = {ref["response"]: ref for ref in settled}
-    for response in double.sessions(key)[0].responses:
+    responses = double.sessions(key)[0].responses
+    are_asked = all(response.asked is not None for response in responses)
+    for response in responses:
         ref = by_id.get(response.response_id)
         if ref is not None and not ref.get("estimated"):
             assert (ref["input"], ref["output"]) == (response.input, response.output)
-        # Of those that nobody asked for the last one may begin when we have gone; and what a
-        # provider that goes has not said it has begun is free.
-        if response.asked is not None and outcome != "provider":
+        # Of those that nobody asked for the last one may begin when we have gone, and one before
+        # may be taken for what was asked for; and what a provider that goes has not said it has
+        # begun is free.
+        if are_asked and not has_provider_gone:
             assert ref is not None, (outcome, response)
+    items = Counter(ref.get("item") for ref in refs(user) if "response" not in ref)
+    if has_provider_gone:  # it may have said nothing of some
+        assert set(items) <= {*double.sessions(key)[0].items, None}
+    else:
+        assert items == Counter(double.sessions(key)[0].items)
     assert user.balance()["tokensUsed"] == sum(ref["input"] + ref["output"] for ref in refs(user))

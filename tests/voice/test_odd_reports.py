@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import orjson
 import pytest
 
 from server.voice.opening import EXPIRED, Cause
@@ -46,6 +47,20 @@ async def test_a_response_that_is_created_twice(
     await settle_all(one)
     assert len(refs(user)) == 2
     assert (user.balance()["tokensUsed"], user.balance()["tokensHeld"]) == (double.used(key), 0)
+
+
+async def test_one_that_nobody_asked_for_is_charged_though_its_client_leaves_at_once(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    """Before the loop has had a turn to hold for it."""
+    user = user_with(api, 10_000)
+    one = await talk(user, double.script("unasked-and-gone", Service()))
+    usage = {"input_tokens": 30, "output_tokens": 12}
+    for kind, members in (("created", {}), ("done", {"status": "completed", "usage": usage})):
+        event = {"type": f"response.{kind}", "response": {"id": "resp_1", **members}}
+        one.upstream.listener.message(orjson.dumps(event))
+    await settle_all(one)
+    assert (user.balance()["tokensUsed"], user.balance()["tokensHeld"]) == (42, 0)
 
 
 async def test_a_transcript_that_comes_late_is_charged_once(

@@ -15,7 +15,7 @@ from server.websocket.line import Line, Memory
 from server.websocket.socket import Socket
 from tests.processes import until
 
-HURRIED = Timeouts(heartbeat=0.2, unread=0.4, client_check=0.05, linger=0.4)
+HURRIED = Timeouts(heartbeat=0.2, unread_messages=0.4, client_check=0.05, linger=0.4)
 
 
 class Told:

@@ -10,7 +10,7 @@ from tests.processes import until
 from tests.websocket.ends import HURRIED, End, with_client
 
 SEVERAL_BEATS = 5 * HURRIED.heartbeat
-UNREAD = Timeouts(heartbeat=60, unread=0.4, client_check=0.05)
+UNREAD = Timeouts(heartbeat=60, unread_messages=0.4, client_check=0.05)
 
 
 def test_an_end_that_answers_pings_stays() -> None:
@@ -54,7 +54,7 @@ def test_one_that_reads_slowly_is_not() -> None:
         while not end.told.fullness:
             end.socket.send("x" * 1_000_000)
             await asyncio.sleep(0)
-        until_later = time.monotonic() + 3 * UNREAD.unread
+        until_later = time.monotonic() + 3 * UNREAD.unread_messages
         while time.monotonic() < until_later:
             client.transport.resume_reading()
             await asyncio.sleep(0.001)

@@ -9,6 +9,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from server.timeouts import Timeouts
+from server.websocket.reading import MOST_SMALL
 from tests.processes import until
 from tests.websocket.ends import End, close_of, with_client
 
@@ -195,7 +196,32 @@ def test_very_many_small_messages_leave_others_their_turns() -> None:
         while len(end.told.texts) < 50_000:
             turns += 1
             await asyncio.sleep(0)
-        assert turns > 10
+        assert turns > 1_000
+
+    with_client(test)
+
+
+FLOODS = {
+    "pings": b"\x89\x80\0\0\0\0",
+    "pongs": b"\x8a\x80\0\0\0\0",
+    "fragments": b"\x00\x81\0\0\0\0x",
+}
+
+
+@pytest.mark.parametrize("frame", FLOODS.values(), ids=FLOODS)
+@pytest.mark.parametrize("count", [MOST_SMALL - 1, MOST_SMALL + 1])
+def test_a_flood_of_small_frames_is_closed(frame: bytes, count: int) -> None:
+    async def test(end: End, client: ClientConnection) -> None:
+        beginning, last = b"\x01\x80\0\0\0\0", b"\x80\x80\0\0\0\0"
+        is_fragment = frame[0] == 0
+        sent = [beginning, *[frame] * (count - 2), last] if is_fragment else [frame] * count
+        client.transport.writelines([*sent, b"\x81\x81\0\0\0\0y"])
+        if count > MOST_SMALL:
+            assert (await end.told.end())[0] == 1008
+            assert await close_of(client) == (1008, "Too many small frames")
+            assert not end.told.texts
+        else:
+            await until(lambda: end.told.texts[-1:] == [b"y"])
 
     with_client(test)
 

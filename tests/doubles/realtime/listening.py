@@ -94,6 +94,7 @@ class Listening:
         for state in ("added", "done"):
             await self._send(f"conversation.item.{state}", **place, item=item)
         if settings["transcription"]:
+            self._record.items.append(item_id)
             later = len(self._transcripts) > 1
             transcript = self._transcripts.pop(0) if later else self._transcripts[0]
             task = asyncio.create_task(self._transcribe(item_id, seconds, transcript))

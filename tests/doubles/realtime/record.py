@@ -44,6 +44,8 @@ class Session:
     audio_bytes: int = 0
     """Appended, not encoded."""
     responses: list[Response] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
+    """Those of audio of which a transcript was begun."""
     transcribed: int = 0
     """Tokens; what is billed by its duration counts 10 a second."""
     sent: int = 0

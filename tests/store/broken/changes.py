@@ -72,6 +72,6 @@ def newest_entry(entry: str) -> Change:
 
 def all_of(valkey: Valkey, user: User) -> dict[str, object]:
     """Each key of the user as it is stored, and how long it lives."""
-    names = [*valkey.client.scan_iter(f"*{user.user_id}*"), f"apiKey:{user.api_key}"]
+    names = [*valkey.client.scan_iter(f"*{user.user_id}*", count=1000), f"apiKey:{user.api_key}"]
     with redis.Redis(port=valkey.port) as client:  # of bytes
         return {str(name): (client.dump(name), client.pexpiretime(name)) for name in names}
