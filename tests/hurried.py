@@ -44,7 +44,12 @@ CLIENTS = {
     "client_check": LIMIT_SECONDS / 6,
 }
 """Waits for clients no longer than a moment."""
-PROVIDERS = {"first_byte": 2 * LIMIT_SECONDS, "idle": LIMIT_SECONDS, "read_on": LIMIT_SECONDS}
+PROVIDERS = {
+    "first_byte": 2 * LIMIT_SECONDS,
+    "idle": LIMIT_SECONDS,
+    "read_on": LIMIT_SECONDS,
+    "unpaid": LIMIT_SECONDS,
+}
 """Waits for providers no longer than a moment; twice as long for the first byte, as in earnest."""
 BLOCKED = "The loop is held up"
 """What /block prints when it begins."""

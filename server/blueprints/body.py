@@ -123,7 +123,7 @@ async def read_object(
     stream: StrictHttp,
     bounds: Bounds,
     portion: Portion,
-    ask: Callable[[], Awaitable[None]] | None = None,
+    ask: Callable[[], Awaitable[None]],
 ) -> dict[str, Any]:
     """The object that a body is; `ask` as `read` has it. Raises Overloaded, TooComplex,
     InvalidJson."""

@@ -157,7 +157,7 @@ def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[As
     try:
         asked = Asked(sent, wire, ask, measure(sent, length, turns), caller.headers, user, is_long)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise Unsupported("messages", "The request is nested too deeply") from None
+        raise Unsupported(wire.turns, "The request is nested too deeply") from None
     return asked, plan_attempts(asked, targets)
 
 

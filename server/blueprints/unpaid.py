@@ -1,6 +1,7 @@
 """What SDKs ask of providers that costs nothing: how many tokens a message has, and moderations. It
 is a request of the user's rate limit, and takes nothing of the balance."""
 
+from functools import partial
 from typing import Annotated, Literal, NotRequired
 
 from pydantic import ConfigDict, Field, with_config
@@ -107,7 +108,7 @@ async def count_tokens(request: Request, tenant_id: TenantId) -> JsonReply[Token
         services.request_room.portion(tenant_id, who.user_id) as portion,
     ):
         policy = await policy_of(request, who)
-        text = await body.read(request.http, body.OF_CALLS, portion)
+        text = await body.read(request.http, body.OF_CALLS, portion, partial(_check, request, who))
         caller = Caller(who, request.ref, request.headers, WIRES["anthropic"])
         asked, attempts = await planned(text, caller, config, portion)
         fault = None
@@ -152,7 +153,8 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
         services.reply_room.portion(tenant_id, who.user_id) as of_reply,
     ):
         _check_moderation(await policy_of(request, who), who)
-        asked = await body.read_object(request.http, body.OF_CALLS, portion)
+        check = partial(_check, request, who)
+        asked = await body.read_object(request.http, body.OF_CALLS, portion, check)
         headers = (await _admitted(request, who)).headers()
         raw = await moderate(services.upstream, tenant_id, text, asked, of_reply)
         if len(raw) > SMALL_REPLY_BYTES:
@@ -169,6 +171,11 @@ def _check_moderation(policy: Policy, who: Who) -> None:
         raise NotAllowed(*PROMPTS_ONLY)
     if who.restricted is not None and who.restricted.models is not None:
         raise NotAllowed("model_not_allowed", "This key is not for moderations")
+
+
+async def _check(request: Request, who: Who) -> None:
+    """Could it count as a request? Raises InvalidApiKey, TooManyRequests."""
+    await request.services.meter.check(who, "charge", 0)
 
 
 async def _admitted(request: Request, who: Who) -> Rate:

@@ -79,10 +79,10 @@ def _translate(asked: Asked, tried: list[tuple[Attempt, int]]) -> list[Planned]:
         try:
             found.append((attempt, limit, _sent(asked, attempt.target, shared)))
         except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-            raise Unsupported("messages", "The request is nested too deeply") from None
+            raise Unsupported(asked.client.turns, "The request is nested too deeply") from None
         except Unsupported:
             if not found and asked.ask.prompt:  # it could quote the prompt
-                raise Unsupported("messages", _NOT_TAKEN) from None
+                raise Unsupported(asked.client.turns, _NOT_TAKEN) from None
             if not found:
                 raise
     return found

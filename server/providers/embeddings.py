@@ -66,11 +66,13 @@ EMBEDDINGS = Embeddings()
 
 
 def measure_inputs(body: dict[str, Any]) -> Prompt:
-    """What the inputs of a body that was asked for take: tokens are counted, texts estimated."""
-    texts = [one for one in _inputs(body) if isinstance(one, str)]
-    tokens = sum(len(one) for one in _inputs(body) if isinstance(one, list))
-    size = sum(len(text) if text.isascii() else len(text.encode()) for text in texts)
-    return Prompt(size + tokens * PROMPT_BYTES, 0, (), False)
+    """What the inputs of a body that was asked for take: tokens are counted, texts estimated, each
+    by itself, as even the shortest is a token."""
+    tokens = sum(
+        len(one) if isinstance(one, list) else -(-len(one.encode()) // PROMPT_BYTES)
+        for one in _inputs(body)
+    )
+    return Prompt(tokens * PROMPT_BYTES, 0, (), False)
 
 
 def refuse_others(body: dict[str, Any], allowed: Collection[str]) -> None:

@@ -32,6 +32,7 @@ class ResponseEvents:
             self._number = number
         if kind in LAST:
             self._last, self._kind = data, kind
+            self.kept += len(data)
             return b""
         if kind == "response.created":
             self._announced, self.kept = an_object(event.get("response")), len(data)

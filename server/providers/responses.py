@@ -18,7 +18,7 @@ from server.providers.models import answers_at_once
 from server.providers.reading import an_object
 from server.providers.tally import Tally
 from server.providers.tally_responses import FAILED, ResponseTally
-from server.providers.wire import Begun, Form, Operation
+from server.providers.wire import Begun, Form, Operation, headers_of_openai
 
 # Of the codes that a failed response can have, those that are not about the request.
 _BUSY, _FAILED = "rate_limit_exceeded", "server_error"
@@ -38,7 +38,7 @@ class Responses:
         return ask.of_responses(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return {"authorization": f"Bearer {api_key}", "content-type": "application/json"}
+        return headers_of_openai(api_key)
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = {**body, "model": model, "max_output_tokens": limit}

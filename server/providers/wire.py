@@ -106,6 +106,13 @@ class Wire(Protocol):
         """The event that ends a client's stream, of which `begun` has come."""
 
 
+def headers_of_openai(api_key: str) -> dict[str, str]:
+    sent = {"content-type": "application/json"}
+    if api_key:  # else a header of the endpoint's own may say who asks
+        sent["authorization"] = f"Bearer {api_key}"
+    return sent
+
+
 class ChatCompletions:
     """Chat completions, of OpenAI's protocol."""
 
@@ -121,10 +128,7 @@ class ChatCompletions:
         return ask.of_chat(body)
 
     def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        sent = {"content-type": "application/json"}
-        if api_key:  # else a header of the endpoint's own may say who asks
-            sent["authorization"] = f"Bearer {api_key}"
-        return sent
+        return headers_of_openai(api_key)
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = body.copy()

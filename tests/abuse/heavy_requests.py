@@ -8,7 +8,7 @@ from server.providers.for_messages.state import mark_of
 from tests.abuse.attackers import MEBIBYTE, POOR, RICH, Attack, Victim, at_once
 from tests.endpoints import endpoint, text_config
 
-CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
+CHAT, MESSAGES, EMBEDDINGS = "/v1/chat/completions", "/v1/messages", "/v1/embeddings"
 LARGEST = 10 * MEBIBYTE
 USERS = 20
 """Of an attacker, so that the limits of each do not end the attack."""
@@ -53,13 +53,19 @@ BODIES: dict[str, Callable[[], bytes]] = {
         b'{"max_tokens":5,"messages":[{"role":"user","content":"Hi"}],'
         b'"tools":[{"input_schema":{},"name":"' + b"a." * (LARGEST // 2 - 100) + b'"}]}'
     ),
+    # Of embeddings, which may have the most values: as many as there may be, and more.
+    "lists": lambda: filled(b'{"input":[', b"[12345]", b"]}", 1_200_000),
+    "texts": lambda: filled(b'{"input":[', b'"{["', b"]}"),
     "brackets_in_a_text": lambda: _ASKED + b'"' + b"[{" * (LARGEST // 2 - 50) + b'"' + _ANSWERED,
 }
 
 
 def _tenant(victim: Victim, group: dict[str, int]) -> str:
-    """Its endpoint speaks OpenAI's protocol, so that messages are translated."""
-    return victim.put_tenant(text_config({"main": endpoint(NOWHERE)}, anonymous=group))
+    """Its endpoints speak OpenAI's protocol, so that messages are translated."""
+    config = text_config({"main": endpoint(NOWHERE)}, anonymous=group)
+    embeddings = {"main": {"url": f"{NOWHERE}/v1/embeddings", "default_model": "m"}}
+    config["providers"]["embeddings"] = {"endpoints": embeddings}
+    return victim.put_tenant(config)
 
 
 def _send(name: str, group: dict[str, int], path: str, victim: Victim) -> None:
@@ -79,7 +85,12 @@ _OF_THE_RICH = (
     "name_of_a_tool",
     "brackets_in_a_text",
 )
+_OF_EMBEDDINGS = ("lists", "texts")
 ATTACKS = [
     *(Attack(f"poor_{name}", partial(_send, name, POOR, MESSAGES)) for name in _OF_THE_POOR),
     *(Attack(f"rich_{name}", partial(_send, name, RICH, MESSAGES), True) for name in _OF_THE_RICH),
+    *(
+        Attack(f"embedded_{name}", partial(_send, name, RICH, EMBEDDINGS), True)
+        for name in _OF_EMBEDDINGS
+    ),
 ]

@@ -25,7 +25,8 @@ UNKNOWN = (401, {"error": "Invalid API key"})
 FOR_ANY_KEY = {
     *("/balance", "/v1/models", "/v1/chat/completions", "/v1/messages"),
     *("/v1/realtime", "/v1/realtime/client_secrets", "/v1/embeddings", "/v1/models/{modelId}"),
-    *("/v1/responses", "/v1/responses/{responseId}"),
+    *("/v1/responses", "/v1/responses/{responseId}", "/v1/messages/count_tokens"),
+    "/v1/moderations",
     *("/realtime/calls", "/realtime/calls/{callId}"),
 }
 

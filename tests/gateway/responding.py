@@ -1,30 +1,24 @@
 """What an app that asks for responses does: with an input, whole or in a stream, and for the next
 turn."""
 
-import json
 from typing import Any
 
 import httpx
 
 from tests.api import User
-from tests.gateway.asking import data_of
+from tests.gateway.asking import ask, objects, stream
 
-PATH = "/v1/responses"
 ENDINGS = ("response.completed", "response.incomplete", "response.failed")
 OFFERED = [{"type": "function", "name": "look", "parameters": {"type": "object"}}]
 
 
 def respond(user: User, given: Any, **members: Any) -> httpx.Response:
-    return user.api.post(PATH, {"input": given, **members}, user.headers)
+    return ask(user, None, "responses", input=given, **members)
 
 
 def events_of(user: User, given: Any, **members: Any) -> list[dict[str, Any]]:
     """Of a stream, which are numbered and have one end."""
-    body = {"input": given, "stream": True, **members}
-    url = f"/{user.api.tenant_id}{PATH}"
-    with user.api.client.stream("POST", url, json=body, headers=user.headers) as reply:
-        assert reply.status_code == 200, reply.read()
-        found = [json.loads(data) for data in data_of(reply.iter_lines())]
+    found = objects(stream(user, None, "responses", input=given, **members))
     assert [event["sequence_number"] for event in found] == [*range(len(found))]
     assert [event["type"] in ENDINGS for event in found].index(True) == len(found) - 1
     return found

@@ -6,7 +6,7 @@ import pytest
 from tests.api import ADMIN
 from tests.doubles import Double
 from tests.endpoints import endpoint
-from tests.gateway.asking import PROTOCOLS, ask, user_at, user_of
+from tests.gateway.asking import PATHS, PROTOCOLS, ask, user_at, user_of
 from tests.gateway.uploads import MIB, chunk, upload
 from tests.raw import parse
 
@@ -50,18 +50,29 @@ def test_no_tokens_is_402(client: httpx.Client, double: Double, protocol: str) -
     assert user.balance()["tokensHeld"] == 0
 
 
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_over_the_rate_is_429(client: httpx.Client, double: Double, protocol: str) -> None:
+# What costs nothing counts as a request, too.
+@pytest.mark.parametrize(
+    ("protocol", "path"),
+    [
+        *((protocol, PATHS[protocol]) for protocol in PROTOCOLS),
+        ("openai", "/v1/embeddings"),
+        ("openai", "/v1/moderations"),
+        ("anthropic", "/v1/messages/count_tokens"),
+    ],
+)
+def test_over_the_rate_is_429(
+    client: httpx.Client, double: Double, protocol: str, path: str
+) -> None:
     user = user_at(client, double.url)
     config = user.api.get("/admin/config", ADMIN).json()["config"]
     config["user_groups"]["anonymous"]["rate_limit"] = 1
     assert user.api.put_config(config).status_code == 200
     user = user.api.login()
     for _ in range(3):  # which is no admission
-        with upload(user, MIB, protocol) as one:
+        with upload(user, MIB, protocol, path) as one:
             assert one.status == 100
     assert ask(user, "Hi", protocol).status_code == 200
-    with upload(user, MIB, protocol) as one:
+    with upload(user, MIB, protocol, path) as one:
         assert one.status == 429
         assert one.answer is not None
         assert 0 < int(one.answer.headers["retry-after"]) <= 60

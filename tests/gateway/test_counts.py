@@ -64,6 +64,12 @@ def test_where_it_does_not_we_estimate(
     assert reply.json() == {"input_tokens": estimate(turns("#x")), **ESTIMATED}
 
 
+def test_a_silent_provider_is_not_waited_for(hasty_client: httpx.Client, double: Double) -> None:
+    user = user_at(hasty_client, double.url, "anthropic")
+    double.script("x", Answer(stop_at=0))
+    assert count(user).json() == {"input_tokens": estimate(turns("#x")), **ESTIMATED}
+
+
 def test_of_an_endpoint_of_the_other_protocol_we_estimate(
     client: httpx.Client, double: Double
 ) -> None:

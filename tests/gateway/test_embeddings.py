@@ -71,7 +71,8 @@ def test_openais_sdk_gets_vectors(client: httpx.Client, double: Double, encoding
 
 INPUTS: list[tuple[Any, int]] = [
     ("#x abcdef", 3),
-    (["#x", "abcd"], 2),
+    (["#x", "abcd"], 3),
+    (["a"] * 10, 10),
     ("#x ä", 2),
     ([1, 2, 3, 400_000], 4),
     ([[1, 2], [3]], 3),
@@ -82,7 +83,7 @@ INPUTS: list[tuple[Any, int]] = [
 def test_tokens_are_counted_and_texts_estimated(
     client: httpx.Client, double: Double, given: Any, estimate: int
 ) -> None:
-    """One for three bytes; what is not covered is refused, and nothing is cut."""
+    """One for three bytes, at least one for each; what is not covered is refused, not cut."""
     user = user_at(client, double, estimate - 1)
     refused = embed(user, given)
     assert (refused.status_code, refused.json()["tokensLeft"]) == (402, estimate - 1)

@@ -126,6 +126,18 @@ def test_it_is_a_request_of_the_rate_limit(client: httpx.Client, double: Double)
     assert user.api.post(PATH, {"input": "a"}).status_code == 401
 
 
+def test_a_silent_provider_is_not_waited_for(hasty_client: httpx.Client, double: Double) -> None:
+    user = moderator(hasty_client, double)
+    double.script("x", Answer(stop_at=0))
+    reply = moderate(user, "#x")
+    assert (reply.status_code, reply.json()["error"]["code"]) == (504, "provider_timeout")
+
+
+def test_a_large_answer_comes_whole(client: httpx.Client, double: Double) -> None:
+    user = moderator(client, double)
+    assert len(moderate(user, ["#x"] * 2_000).json()["results"]) == 2_000
+
+
 def test_no_other_endpoint_is_asked(client: httpx.Client, double: Double, other: Double) -> None:
     """The first in order, which is the default, that has them."""
     user = user_of(

@@ -8,6 +8,7 @@ import pytest
 from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
+from server.providers.responses import RESPONSES
 from server.tenants.text import TextEndpoint
 from tests.api import User
 from tests.doubles import Answer, Call, Double, Tool
@@ -216,6 +217,23 @@ def test_openai_s_own_host_has_them_beside_its_chats() -> None:
         "https://api.openai.com/v1/others": None,
     }.items():
         assert TextEndpoint(url=url).url_of_responses == expected
+
+
+def test_an_endpoint_with_headers_and_a_query_of_its_own(
+    client: httpx.Client, double: Double
+) -> None:
+    """As Azure has them; also where a kept response is asked for."""
+    members = {"headers": {"api-key": "of-azure-1234"}, "query": {"api-version": "v1"}}
+    user = user_of(client, {"main": speaking(double, allow=["store"], **members)})
+    response_id = ask(user, double.script("x", Answer()), "responses").json()["id"]
+    assert only(double).headers["api-key"] == "of-azure-1234"
+    assert only(double).query == "api-version=v1"
+    assert user.api.get(f"/v1/responses/{response_id}", user.headers).status_code == 200
+
+
+def test_without_a_key_no_header_says_that_there_is_one() -> None:
+    assert RESPONSES.headers("", {}) == {"content-type": "application/json"}
+    assert RESPONSES.headers("sk-1", {})["authorization"] == "Bearer sk-1"
 
 
 def test_the_second_address_answers_too(user: User, double: Double) -> None:

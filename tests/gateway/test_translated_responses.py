@@ -206,3 +206,12 @@ def test_a_prompt_stays_here(
     response = json.loads(last)["response"] if streamed else json.loads(last)
     assert (response["model"], response["status"]) == ("prompt/haiku", "completed")
     assert SECRET in json.dumps(double.calls()[-1].body)
+
+
+def test_what_a_prompt_cannot_take_is_named_as_it_was_given(
+    client: httpx.Client, double: Double
+) -> None:
+    user = prompting(client, double.url, "anthropic")
+    reply = respond(user, " ", model="prompt/chat")
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input"), reply.text
+    assert SECRET not in reply.text

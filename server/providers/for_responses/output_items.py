@@ -19,21 +19,9 @@ Event = dict[str, Any]
 Status = Literal["completed", "incomplete"]
 
 
-class _Text:
-    """What grows by its deltas."""
-
-    def __init__(self) -> None:
-        self._whole = StringIO()
-
-    def add(self, text: str) -> None:
-        self._whole.write(text)
-
-    def whole(self) -> str:
-        return self._whole.getvalue()
-
-
 class Item:
-    """`item` is what it is now, and is told again with the end of the response."""
+    """`item` is what it is now, and is told again with the end of the response. What comes of its
+    text is in a StringIO until its end: there it takes a byte for a character, as pieces fifty."""
 
     def __init__(self, index: int, kind: str, prefix: str, **members: Any) -> None:
         """`index`: its place in the output; `prefix`: what its ID begins with."""
@@ -68,19 +56,19 @@ class Message(Item):
         )
         self._kind = ""
         """Of the open part, '' for none."""
-        self._text = _Text()
+        self._text = StringIO()
 
     def open(self, kind: Literal["output_text", "refusal"]) -> list[Event]:
         """A part, unless one of this kind is open."""
         if self._kind == kind:
             return []
         events = self.close()
-        self._kind, self._text = kind, _Text()
+        self._kind, self._text = kind, StringIO()
         part = self._part("", [])
         return [*events, self._of_part("content_part.added", part=part)]
 
     def add(self, text: str) -> list[Event]:
-        self._text.add(text)
+        self._text.write(text)
         if self._kind == "refusal":
             return [self._of_part("refusal.delta", delta=text)]
         return [self._of_part("output_text.delta", delta=text, logprobs=[])]
@@ -89,7 +77,8 @@ class Message(Item):
         """The open part."""
         if not self._kind:
             return []
-        kind, text, events = self._kind, self._text.whole(), []
+        kind, events = self._kind, []
+        text, self._text = self._text.getvalue(), StringIO()
         noted = annotations or []
         for number, one in enumerate(noted):
             name = "output_text.annotation.added"
@@ -125,14 +114,14 @@ class Reasoning(Item):
         self._block = string(block.get("type"))
         self._origin = origin
         self._given = [string(block.get("signature") or block.get("data"))]
-        self._text: _Text | None = None
+        self._text: StringIO | None = None
 
     def add(self, text: str) -> list[Event]:
         events = []
         if self._text is None:
-            self._text, part = _Text(), {"type": "summary_text", "text": ""}
+            self._text, part = StringIO(), {"type": "summary_text", "text": ""}
             events.append(self._summary("part.added", part=part))
-        self._text.add(text)
+        self._text.write(text)
         return [*events, self._summary("text.delta", delta=text)]
 
     def sign(self, signature: str) -> None:
@@ -141,7 +130,7 @@ class Reasoning(Item):
     def end(self, status: Status) -> list[Event]:
         events = []
         if self._text is not None:
-            text = self._text.whole()
+            text, self._text = self._text.getvalue(), None
             part = {"type": "summary_text", "text": text}
             events.append(self._summary("text.done", text=text))
             events.append(self._summary("part.done", part=part))
@@ -160,15 +149,15 @@ class FunctionCall(Item):
         call = {"status": "in_progress", "arguments": "", "call_id": call_id, **named}
         super().__init__(index, "function_call", "fc", **call)
         self._given = given
-        self._text = _Text()
+        self._text = StringIO()
 
     def add(self, text: str) -> list[Event]:
-        self._text.add(text)
+        self._text.write(text)
         return [self._event("function_call_arguments.delta", delta=text)]
 
     def end(self, status: Status) -> list[Event]:
-        events = [] if self._text.whole() else self.add(self._given)
-        arguments = self._text.whole()
+        events = [] if self._text.tell() else self.add(self._given)
+        arguments, self._text = self._text.getvalue(), StringIO()
         self.item |= {"status": status, "arguments": arguments}
         events.append(self._event("function_call_arguments.done", arguments=arguments))
         return [*events, self._told("done")]
@@ -181,14 +170,15 @@ class CustomCall(Item):
         call = {"input": "", "call_id": call_id, **named}
         super().__init__(index, "custom_tool_call", "ctc", **call)
         self._given = given
-        self._text = _Text()
+        self._text = StringIO()
 
     def add(self, text: str) -> list[Event]:
-        self._text.add(text)
+        self._text.write(text)
         return []
 
     def end(self, status: Status) -> list[Event]:
-        said = _input_in(self._text.whole() or self._given)
+        arguments, self._text = self._text.getvalue(), StringIO()
+        said = _input_in(arguments or self._given)
         self.item["input"] = said
         events = [self._event("custom_tool_call_input.delta", delta=said)] if said else []
         return [
