@@ -1,6 +1,5 @@
 """A server, a double as its provider, and what runs the apps."""
 
-import fcntl
 import json
 import subprocess
 import sys
@@ -14,10 +13,9 @@ from tests.clients.clients import Client
 from tests.doubles import Double
 from tests.node import Node
 from tests.own_python import environment
-from tests.processes import ROOT, Server, Valkey
+from tests.processes import Server, Valkey
 
 _HERE = Path(__file__).parent
-_LOCK = ROOT / "build" / "clients.lock"
 _SECONDS = 240
 
 
@@ -25,11 +23,8 @@ class Apps:
     """Runs a client's app."""
 
     def __init__(self, home: Path) -> None:
-        _LOCK.parent.mkdir(exist_ok=True)
-        with _LOCK.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # of two processes that test one installs
-            node = Node(_HERE, least=(22, 0))
-            frameworks = environment(_HERE / "frameworks.txt") / "python"
+        node = Node(_HERE, least=(22, 0))
+        frameworks = environment(_HERE / "frameworks.txt") / "python"
         self._folder = node.folder / "apps"
         commands = node.folder / "node_modules" / ".bin"
         self._programs = {"ours": sys.executable, "frameworks": str(frameworks), "node": "node"}

@@ -145,8 +145,8 @@ def make_case(ending: Ending, seed: int, asked: str, spoken: str, stream: bool) 
     members = ending.case(random)
     if spoken == "responses":
         members["limit"] = max(members.get("limit", 500), LEAST_LIMIT)
-        if stream and status == 200 and _is_only_announced(answer):
-            status = 504 if ending.server != "patient" else 502
+        if stream and status == 200 and not answer.reasoning_tokens:
+            status = _status_of_announced(answer, ending)
     return Case(
         seed=seed,
         asked=asked,
@@ -159,7 +159,9 @@ def make_case(ending: Ending, seed: int, asked: str, spoken: str, stream: bool) 
     )
 
 
-def _is_only_announced(answer: Answer) -> bool:
-    """It goes wrong when a response has said that it begins, and no more."""
-    faults = (answer.error_at, answer.cut_at, answer.stop_at)
-    return 1 in faults and not answer.reasoning_tokens
+def _status_of_announced(answer: Answer, ending: Ending) -> int:
+    """Of a response that perhaps goes wrong when it has said that it begins, and no more."""
+    if 1 in (answer.error_at, answer.cut_at):
+        return 502
+    is_late = answer.stop_at == 1 and ending.server != "patient"
+    return 504 if is_late else 200

@@ -21,11 +21,8 @@ class Localstripe(Process):
     def __init__(self, output: Path) -> None:
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        super().__init__(
-            [str(environment(_LOCK) / "localstripe"), "--from-scratch", "--port", str(port)],
-            {},
-            output,
-        )
+        program = str(environment(_LOCK) / "localstripe")
+        super().__init__([program, "--from-scratch", "--port", str(port)], {}, output)
         self._client = httpx.Client(base_url=self.url, auth=("sk_test_any", ""))
         eventually(lambda: self.popen.poll() is not None or self._answers(), START_SECONDS)
         assert self.popen.poll() is None, self.text()
