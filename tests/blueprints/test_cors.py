@@ -179,7 +179,7 @@ def test_what_is_wrong_with_a_head_can_be_read_too(
         ),
         ("GET", "/v1/models", None, 401),
         ("POST", "/v1/images/generations", {}, 404),
-        ("POST", "/v1/embeddings", {}, 404),
+        ("POST", "/v1/files", {}, 404),
         ("GET", "/v1/messages", None, 405),
     ],
 )
