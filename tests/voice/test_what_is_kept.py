@@ -1,0 +1,52 @@
+"""What was large takes no memory for as long as its session lasts, of which there are hundreds."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import httpx
+import pytest
+
+from tests.api import Api, User
+from tests.endpoints import voice_config
+from tests.processes import Server, eventually
+from tests.voice.over_http import next_event, talk
+from tests.voice.raw_provider import SESSION, saying
+
+MEBIBYTE = 1024 * 1024
+WIDE = "\U0001f600"
+"""In a text with it each letter takes 4 bytes."""
+SESSIONS = 5
+MOST_BYTES = 60 * MEBIBYTE
+"""For what is on its way, and what the system does not get back at once."""
+
+
+@pytest.fixture
+def before(gateway: Server) -> int:
+    return gateway.resident()
+
+
+@pytest.fixture
+def connections() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def users_at(http: httpx.Client, url: str) -> list[User]:
+    api = Api.new_tenant(http, voice_config(url, tokens=10**9))
+    return [api.login() for _ in range(SESSIONS)]
+
+
+@pytest.mark.parametrize("where", ["session", "beside it"])
+def test_a_large_beginning(
+    http: httpx.Client, gateway: Server, before: int, connections: ExitStack, where: str
+) -> None:
+    large = {"instructions": WIDE + "x" * 7 * MEBIBYTE}
+    session, beside = ({**SESSION, **large}, {}) if where == "session" else (SESSION, large)
+    created = {"type": "session.created", "event_id": "e1", "session": session, **beside}
+    with saying(created=json.dumps(created, ensure_ascii=False)) as url:
+        for user in users_at(http, url):
+            connection = connections.enter_context(talk(user, max_size=None))
+            assert next_event(connection, "session.created")["event_id"] == "e1"
+        eventually(lambda: gateway.resident() - before < MOST_BYTES)
+        connections.close()
