@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import orjson
 
-from server.providers.reading import an_object, parse
+from server.providers.reading import an_object, parse, small
 from server.voice import events
 from server.voice.config import Config
 from server.voice.context import Context
@@ -27,6 +27,8 @@ from server.voice.terms import Terms
 log = logging.getLogger(__name__)
 
 _EMPTY = "input_audio_buffer_commit_empty"
+_KEPT = ("type", "event_id")
+"""Of `session.created`, beside the session, which comes again."""
 _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
@@ -103,7 +105,8 @@ class FromProvider:
     def greet(self, created: Event, event_id: str, then: Callable[[], None]) -> None:
         """The provider's next `session.updated` answers our update, the event of this ID: the
         client sees it as the session that was `created`, and then is listened to."""
-        self._session_created, self._greeting, self._greeted = created, event_id, then
+        kept = {name: small(value) for name, value in created.items() if name in _KEPT}
+        self._session_created, self._greeting, self._greeted = kept, event_id, then
         loop, seconds = asyncio.get_running_loop(), self._timeouts.created
         loop.call_later(seconds, self._not_greeted)
 

@@ -55,8 +55,9 @@ class Session:
         """`meter` makes one for each hold, within the limits of the tenant."""
         self._client = client
         self._upstream = upstream
-        self._opening = opening
+        self._created = opening.created
         self._terms = terms = Terms(opening, holding, meter)
+        self._opening = terms.opening
         settings = Config(opening.model, terms.most_output)
         context, speech = Context(opening.endpoint.context), Speech()
         self._responses = Responses(self, terms, settings, context)
@@ -144,7 +145,7 @@ class Session:
 
     def _begin(self) -> None:
         """The provider is bound before the client has a word."""
-        created = self._opening.created
+        created, self._created = self._created, {}
         session, voice = an_object(created.get("session")), self._opening.endpoint.voice
         self._from_provider.configured(created)
         try:

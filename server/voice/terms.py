@@ -48,7 +48,7 @@ class Terms:
     def __init__(self, opening: Opening, holding: Holding, meter: Callable[[], Meter]) -> None:
         """`meter` makes one for each hold and its settle."""
         who, name, model = opening.who, opening.name, opening.model
-        self.opening = opening
+        self.opening = opening._replace(created={})  # it can be of megabytes, and the session long
         self._policies = opening.config.policies
         self._faults = voice_faults(opening.config, who.restricted, name, model)
         self.endpoint = opening.endpoint

@@ -5,6 +5,7 @@ make tasks and futures for each message, and cost twice as much.
 """
 
 import logging
+import socket
 from typing import Protocol
 
 from websockets.client import ClientProtocol
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 UNSENT_BYTES = 32 * 1024
 """When more waits to be sent, the listener is told, and it is asked whether there is room."""
+RECEIVED_BYTES = 32 * 1024
+"""That the system keeps of each client, and as many again: so many come at once, and wait here
+while reading is paused. By itself it would be hundreds of KiB. Of providers see upstream/client."""
 _LONGEST_REASON = 123
 
 
@@ -74,6 +78,9 @@ class Socket(Reading):
         self._last_size = 0
         """Of the last message that was sent, all of which is there until all of it has gone."""
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
+        if not self._is_clients:
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)
         transport.pause_reading()
@@ -98,7 +105,8 @@ class Socket(Reading):
             self.resume()
 
     def pause(self) -> None:
-        """From now on nothing is told that comes, and soon nothing more comes."""
+        """From now on nothing is told that comes, and soon nothing more comes. Who does it when it
+        is told a message may keep that until `resume`: so long it counts as what has come."""
         if not self._is_paused and not self._is_deaf:
             self._is_paused = self._pulse.is_deaf = True
             self._pause_transport()
@@ -108,6 +116,7 @@ class Socket(Reading):
         if self._is_paused:
             self._is_paused = self._pulse.is_deaf = False
             self._pulse.is_heard = True
+            self._count_begun()
             self._later()
 
     # What the connection tells.
@@ -139,13 +148,18 @@ class Socket(Reading):
     # What has come.
 
     def _give(self, text: bytes) -> None:
-        if len(text) > FREE_BYTES:
-            self._is_room_for(0)  # it is the listener's now
         try:
             self.listener.message(text)
         except Exception:
             log.exception("A message could not be handled")
             self.close(CloseCode.INTERNAL_ERROR)
+        if len(text) > FREE_BYTES and not self._is_paused:
+            self._count_begun()
+
+    def _count_begun(self) -> None:
+        """What has come of the next message is all that is here."""
+        size = len(self._message) + len(self._frames.reader.buffer)
+        self._is_room_for(size if size > FREE_BYTES else 0)
 
     def _answer(self) -> None:
         """Pongs, which nobody needs who does not read them; or a close."""
