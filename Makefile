@@ -49,8 +49,8 @@ test-identity: .venv/development ## attack sign-ins, many at once while workers 
 test-voice: .venv/development ## voice: sessions, calls billed by time, others' clients, every ending (needs Chromium)
 	.venv/bin/python -m pytest tests/voice tests/timed tests/voice_clients tests/voice_endings -n 2 --dist loadfile
 
-test-clients: .venv/development ## what apps use today asks and is refused: SDKs, frameworks, Claude Code, Codex
-	.venv/bin/python -m pytest tests/clients -n 2
+test-clients: .venv/development ## what apps ask with today: SDKs, frameworks, Claude Code, Codex
+	.venv/bin/python -m pytest tests/clients -n 2 --dist worksteal
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load
