@@ -173,6 +173,9 @@ class Socket(Reading):
     def _be_over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            # The parser and its frames refer to each other: until Python looks for such circles what
+            # came of a last message would stay.
+            self._frames.reader.buffer.clear()
             self._message.clear()
             self._is_room_for(0)
             close = self._close()
