@@ -16,7 +16,7 @@ from server.voice.context import Context, tokens_of
 from server.voice.host import Host
 from server.voice.message import is_rich
 from server.voice.opening import NO_EVENTS, Event
-from server.voice.response import Wish
+from server.voice.response import OF_SESSION, Wish
 from server.voice.responses import Responses
 from server.voice.speech import Speech
 from server.voice.tags import MOST_PAIRS
@@ -91,7 +91,7 @@ class FromClient:
         """The provider has heard one: the response that the client wishes then is asked for."""
         if self._config.creates_responses and not self._responses.is_talking:
             need = Need(self._context.tokens, self._config.most_output, 1)
-            wish = Wish({}, need, self._context.mark())
+            wish = Wish(OF_SESSION, need, self._context.mark())
             try:
                 self._responses.begin(wish, lambda: None)
             except Refusal as refusal:
@@ -149,7 +149,6 @@ class FromClient:
             members = {}
         if type(members) is not dict:
             raise Unsupported("response", "response must be an object")
-        events.text_of({"response": members})  # it cannot fail once tokens are held
         wish = self._wish(members, _own_id(event.get("event_id")))
         self._responses.begin(wish, lambda: self._hold_up(False))
         self._hold_up(True)
@@ -180,7 +179,9 @@ class FromClient:
         wished = members.get("max_output_tokens")
         most = self._config.most_output if wished is None else self._config.bound(wished)
         need = Need(min(tokens, self._terms.endpoint.context), most, 1)
-        return Wish(members, need, mark, conversation == "none", event_id, is_clients=True)
+        # This cannot fail once tokens are held.
+        asked = events.text_of({"response": members})
+        return Wish(asked, need, mark, conversation == "none", event_id, is_clients=True)
 
     def _measured(self, given: Any) -> int:
         rate, image_tokens = self._config.input_rate, self._image_tokens

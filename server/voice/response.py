@@ -14,14 +14,18 @@ from server.voice.opening import Event
 from server.voice.output import Output
 from server.voice.terms import Need, Terms, Usage
 
+OF_SESSION = b'{"response":{}}'
+"""Of one that is as the session is."""
+
 
 class Wish(NamedTuple):
-    """`members` of the response that is asked for, but its limit; `mark`: where the context stood,
+    """`response`: what the client's event has of it, as JSON, which is as large as what it sent,
+    and not as what that was parsed into; `mark`: where the context stood,
     None where it reads something else. `is_apart`: what it says does not go into the conversation.
     `event_id`: the client's own, None for none. `is_clients`: it asked for this itself; else the
     provider heard the end of a turn, or began by itself."""
 
-    members: Event
+    response: bytes
     need: Need
     mark: Mark | None
     is_apart: bool = False

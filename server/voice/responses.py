@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+
 from server.metering.errors import TooManyCalls
 from server.providers.reading import an_object
 from server.voice import audio, events
@@ -19,7 +21,7 @@ from server.voice.lives import Lives
 from server.voice.message import Misbehaved
 from server.voice.opening import Event
 from server.voice.output import Output
-from server.voice.response import Response, Wish
+from server.voice.response import OF_SESSION, Response, Wish
 from server.voice.tags import Tags, tag_of, tagged
 from server.voice.terms import Need, Terms
 
@@ -129,7 +131,9 @@ class Responses:
 
     def _send(self, response: Response) -> None:
         tag = self.tags.new()
-        members = {**response.wish.members, "max_output_tokens": response.limit}
+        asked = orjson.loads(response.wish.response)["response"]
+        response.wish = response.wish._replace(response=OF_SESSION)  # it may run long
+        members = {**asked, "max_output_tokens": response.limit}
         self._asked[tag] = response
         self._host.ask(
             {"type": "response.create", "event_id": tag, "response": tagged(members, tag)}
@@ -147,7 +151,8 @@ class Responses:
         if response is None:
             self._check_number()
             need = Need(self._context.tokens, self._terms.most_output, 1)
-            response = Response(self._terms, Wish({}, need, self._context.mark()), Output(1, 1))
+            wish = Wish(OF_SESSION, need, self._context.mark())
+            response = Response(self._terms, wish, Output(1, 1))
         response.output = self._output(said)
         response.created(said)
         self._running[response.response_id] = response

@@ -98,7 +98,8 @@ class Socket(Reading):
             self.resume()
 
     def pause(self) -> None:
-        """From now on nothing is told that comes, and soon nothing more comes."""
+        """From now on nothing is told that comes, and soon nothing more comes. Who does it when it
+        is told a message may keep that until `resume`: so long it counts as what has come."""
         if not self._is_paused and not self._is_deaf:
             self._is_paused = self._pulse.is_deaf = True
             self._pause_transport()
@@ -108,6 +109,7 @@ class Socket(Reading):
         if self._is_paused:
             self._is_paused = self._pulse.is_deaf = False
             self._pulse.is_heard = True
+            self._count_begun()
             self._later()
 
     # What the connection tells.
@@ -139,13 +141,19 @@ class Socket(Reading):
     # What has come.
 
     def _give(self, text: bytes) -> None:
-        if len(text) > FREE_BYTES:
-            self._is_room_for(0)  # it is the listener's now
         try:
             self.listener.message(text)
         except Exception:
             log.exception("A message could not be handled")
             self.close(CloseCode.INTERNAL_ERROR)
+        if len(text) > FREE_BYTES and not self._is_paused:
+            self._count_begun()
+
+    def _count_begun(self) -> None:
+        """What has come of the next message is all that is here; nothing, once it is over."""
+        if not self._is_over:
+            size = len(self._message) + len(self._frames.reader.buffer)
+            self._is_room_for(size if size > FREE_BYTES else 0)
 
     def _answer(self) -> None:
         """Pongs, which nobody needs who does not read them; or a close."""

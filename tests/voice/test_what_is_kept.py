@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -48,5 +49,22 @@ def test_a_large_beginning(
         for user in users_at(http, url):
             connection = connections.enter_context(talk(user, max_size=None))
             assert next_event(connection, "session.created")["event_id"] == "e1"
+        eventually(lambda: gateway.resident() - before < MOST_BYTES)
+        connections.close()
+
+
+def test_large_responses_that_run(
+    http: httpx.Client, gateway: Server, before: int, connections: ExitStack
+) -> None:
+    members: dict[str, Any] = {"instructions": WIDE + "x" * 3 * MEBIBYTE}
+    asked = json.dumps({"type": "response.create", "response": members}, ensure_ascii=False)
+    with saying() as url:
+        for user in users_at(http, url):
+            connection = connections.enter_context(talk(user, max_size=None))
+            next_event(connection, "session.created")
+            for _ in range(4):
+                connection.send(asked)
+            while user.balance()["tokensHeld"] < 4 * 32_000:
+                pass
         eventually(lambda: gateway.resident() - before < MOST_BYTES)
         connections.close()

@@ -1,0 +1,60 @@
+"""What a message takes of the room for bodies, and for how long."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from websockets.asyncio.client import ClientConnection
+
+from tests.processes import until
+from tests.websocket.ends import End, with_client
+
+
+def room_of(end: End) -> list[int]:
+    """What it has asked for, all of which it gets."""
+    asked = [0]
+
+    def is_room_for(size: int) -> bool:
+        asked.append(size)
+        return True
+
+    end.is_room_for = is_room_for
+    return asked
+
+
+def test_what_the_listener_pauses_for_keeps_its_room() -> None:
+    async def test(end: End, client: ClientConnection) -> None:
+        asked = room_of(end)
+        end.told.on_message = lambda text: end.socket.pause()
+        await client.send("x" * 400_000)
+        await until(lambda: end.told.texts)
+        assert asked[-1] > 390_000
+        end.socket.resume()
+        assert asked[-1] == 0
+        await client.send(part for part in ["x" * 300_000, "y" * 100_000])
+        await until(lambda: len(end.told.texts) == 2)
+        end.socket.close(1000)
+        assert asked[-1] == 0
+
+    with_client(test)
+
+
+def test_what_has_begun_to_come_keeps_its_room_through_a_pause() -> None:
+    async def test(end: End, client: ClientConnection) -> None:
+        asked, going_on = room_of(end), asyncio.Event()
+
+        async def parts() -> AsyncIterator[str]:
+            yield "x" * 300_000
+            await going_on.wait()
+            yield "y"
+
+        sending = asyncio.create_task(client.send(parts()))
+        await until(lambda: asked[-1] >= 300_000)
+        end.socket.pause()
+        end.socket.resume()
+        assert asked[-1] >= 300_000
+        going_on.set()
+        await sending
+        await until(lambda: end.told.texts)
+        assert asked[-1] == 0
+
+    with_client(test)
