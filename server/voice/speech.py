@@ -4,6 +4,7 @@ Audio that is sent costs nothing by itself: a response reads it once it is commi
 or by the provider, which hears when somebody has stopped speaking.
 """
 
+from server.metering.errors import TooManyCalls
 from server.voice.audio import HEARD_TOKENS, decoded
 from server.voice.items import ITEM_TOKENS
 
@@ -13,6 +14,8 @@ _LONGEST_MS = 86_400_000
 """That is believed."""
 _LEAST_SECONDS = 0.1
 """That the provider commits."""
+MOST_COMMITS = 100
+"""That the provider has not said yet: each is remembered."""
 
 
 class Speech:
@@ -74,7 +77,12 @@ class Speech:
             self._heard = (at_ms - began) / 1000
 
     def commit(self) -> int:
-        """The client commits; the tokens that this adds to the conversation."""
+        """The client commits; the tokens that this adds to the conversation.
+
+        Raises TooManyCalls.
+        """
+        if len(self._commits) >= MOST_COMMITS:
+            raise TooManyCalls
         seconds, self._seconds = self._seconds, 0.0
         self._commits.append(seconds)
         return _tokens(seconds)

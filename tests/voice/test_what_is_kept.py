@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.voice.speech import MOST_COMMITS
 from tests.api import Api, User
 from tests.endpoints import voice_config
 from tests.processes import Server, eventually
@@ -68,3 +69,14 @@ def test_large_responses_that_run(
                 pass
         eventually(lambda: gateway.resident() - before < MOST_BYTES)
         connections.close()
+
+
+def test_commits_that_nobody_answers(http: httpx.Client) -> None:
+    with saying() as url, talk(users_at(http, url)[0]) as connection:
+        next_event(connection, "session.created")
+        for number in range(MOST_COMMITS + 1):
+            commit = {"type": "input_audio_buffer.commit", "event_id": f"c{number}"}
+            connection.send(json.dumps(commit))
+        error = next_event(connection, "error")["error"]
+        assert error["code"] == "too_many_calls"
+        assert error["event_id"] == f"c{MOST_COMMITS}"
