@@ -13,6 +13,11 @@ from websockets.typing import Subprotocol
 MOST_BYTES = 4 * 1024 * 1024
 """Of a message of a client."""
 
+MOST_LISTED = 100
+"""In all headers that are lists: each takes some us, and anybody may ask, before it is known who
+that is."""
+_LISTS = ("Connection", "Upgrade", "Sec-WebSocket-Protocol")
+
 
 class Handshake:
     """Of a request with this `method`, HTTP `version` and `headers`: `status` is 101 if it can be
@@ -25,6 +30,9 @@ class Handshake:
         given = Headers()
         for name, value in headers:
             given[name] = value
+        if _listed(given) > MOST_LISTED:
+            self.status, self.offered = 400, []
+            return
         self.offered = _offered(given)
         selected = Subprotocol(wanted)
         accepting = ServerProtocol(
@@ -39,6 +47,10 @@ class Handshake:
             self._response.headers[name] = value
         # A new one: that which has accepted would read another request.
         return ServerProtocol(state=State.OPEN, max_size=MOST_BYTES), self._response.serialize()
+
+
+def _listed(given: Headers) -> int:
+    return sum(value.count(",") + 1 for name in _LISTS for value in given.get_all(name))
 
 
 def _offered(headers: Headers) -> list[str]:

@@ -112,6 +112,19 @@ def test_what_is_no_handshake(user: User, lines: tuple[bytes, ...], status: int)
         assert response.headers["upgrade"] == "websocket"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [b"Sec-WebSocket-Protocol: realtime" + b",a" * 3_000, b"Connection: close" + b"," * 6_000],
+)
+def test_very_many_subprotocols_are_refused(user: User, line: bytes) -> None:
+    with connect(str(user.api.client.base_url)) as connection:
+        connection.sendall(head(user, *HANDSHAKE, line))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 ")
+    many = [f"p{number}" for number in range(90)]
+    with talk(user, subprotocols=["realtime", *many]) as talking:
+        next_event(talking, "session.created")
+
+
 def test_what_comes_behind_the_handshake_too_early_is_refused(user: User) -> None:
     (response,) = exchange(
         str(user.api.client.base_url), head(user, *HANDSHAKE) + b"GET / HTTP/1.1"
