@@ -5,6 +5,7 @@ make tasks and futures for each message, and cost twice as much.
 """
 
 import logging
+import socket
 from typing import Protocol
 
 from websockets.client import ClientProtocol
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 UNSENT_BYTES = 32 * 1024
 """When more waits to be sent, the listener is told, and it is asked whether there is room."""
+RECEIVED_BYTES = 32 * 1024
+"""That the system keeps of each client, and as many again: so many come at once, and wait here
+while reading is paused. By itself it would be hundreds of KiB. Of providers see upstream/client."""
 _LONGEST_REASON = 123
 
 
@@ -74,6 +78,9 @@ class Socket(Reading):
         self._last_size = 0
         """Of the last message that was sent, all of which is there until all of it has gone."""
         self._pulse = Pulse(self._loop, transport, self._ping, timeouts)
+        if not self._is_clients:
+            connection: socket.socket = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_BYTES)
         transport.set_protocol(self)
         transport.set_write_buffer_limits(UNSENT_BYTES)
         transport.pause_reading()

@@ -53,6 +53,7 @@ class End:
         self.is_room_for: Callable[[int], bool] = lambda size: True
         self.is_room_to_send: Callable[[int], bool] = lambda size: True
         self.port = 0
+        self.transport: asyncio.Transport
         self.socket: Socket
 
     @property
@@ -81,6 +82,7 @@ class _Upgrading(asyncio.Protocol):
         frames, answer = Handshake("GET", "1.1", headers, "realtime").accept({})
         self._transport.write(answer)
         end = self._end
+        end.transport = self._transport
         line = Line(self._transport, end.leave, begun)
         memory = Memory(lambda size: end.is_room_for(size), lambda size: end.is_room_to_send(size))
         end.socket = Socket(line, frames, end.told, end.timeouts, memory)

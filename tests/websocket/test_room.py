@@ -1,10 +1,12 @@
 """What a message takes of the room for bodies, and for how long."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection
 
+from server.websocket.socket import RECEIVED_BYTES
 from tests.processes import until
 from tests.websocket.ends import End, with_client
 
@@ -56,5 +58,16 @@ def test_what_has_begun_to_come_keeps_its_room_through_a_pause() -> None:
         await sending
         await until(lambda: end.told.texts)
         assert asked[-1] == 0
+
+    with_client(test)
+
+
+def test_the_system_keeps_little_of_what_a_client_sends() -> None:
+    """All that it keeps can come at once, and wait where nobody asks for room."""
+
+    async def test(end: End, client: ClientConnection) -> None:
+        connection = end.transport.get_extra_info("socket")
+        kept = connection.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        assert kept <= 2 * RECEIVED_BYTES
 
     with_client(test)
