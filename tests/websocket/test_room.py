@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection
 
+from server.websocket.framing import frame_of
 from server.websocket.socket import RECEIVED_BYTES
 from tests.processes import until
 from tests.websocket.ends import End, with_client
@@ -57,6 +58,23 @@ def test_what_has_begun_to_come_keeps_its_room_through_a_pause() -> None:
         going_on.set()
         await sending
         await until(lambda: end.told.texts)
+        assert asked[-1] == 0
+
+    with_client(test)
+
+
+def test_what_had_begun_to_come_has_no_room_once_it_is_over() -> None:
+    """Though whoever listens still pauses and resumes."""
+
+    async def test(end: End, client: ClientConnection) -> None:
+        asked = room_of(end)
+        whole = frame_of(b"x" * 400_000, is_clients=True)
+        client.transport.write(whole[:300_000])
+        await until(lambda: asked[-1] > 290_000)
+        client.transport.abort()
+        await until(lambda: end.told.ends)
+        end.socket.pause()
+        end.socket.resume()
         assert asked[-1] == 0
 
     with_client(test)
