@@ -6,12 +6,12 @@ the app's own verifier shows (PKCE), which never leaves it before.
 """
 
 import hmac
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
+from pydantic import TypeAdapter, ValidationError
 
 from server.errors import Unreadable
 from server.identity.errors import InvalidCode, InvalidState
@@ -41,6 +41,15 @@ class Redirect:
     code_verifier: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Finished:
+    challenge: str
+    identity: VerifiedIdentity
+
+
+_REDIRECT, _FINISHED = TypeAdapter(Redirect), TypeAdapter(_Finished)
+
+
 def begun(
     provider: ProviderName, redirect_uri: str, app_state: str, code_challenge: str
 ) -> tuple[str, Redirect]:
@@ -66,7 +75,7 @@ class Redirects:
         text = await self._take(keys.redirect(tenant_id, state))
         if text is None:
             raise InvalidState
-        redirect = _read(text, lambda value: Redirect(**value))
+        redirect = _read(text, _REDIRECT)
         if redirect.provider != provider:
             raise InvalidState
         return redirect
@@ -74,7 +83,7 @@ class Redirects:
     async def finish(self, tenant_id: str, redirect: Redirect, identity: VerifiedIdentity) -> str:
         """The code for who it is."""
         code = token_urlsafe()
-        kept = orjson.dumps({"challenge": redirect.code_challenge, "identity": identity})
+        kept = orjson.dumps(_Finished(redirect.code_challenge, identity))
         await self._store.keep(keys.redirect_code(tenant_id, code), kept, CODE_MS)
         return code
 
@@ -84,23 +93,20 @@ class Redirects:
         text = await self._take(keys.redirect_code(tenant_id, code))
         if text is None:
             raise InvalidCode
-        challenge, identity = _read(text, _read_finished)
-        if not hmac.compare_digest(challenge_of(code_verifier), challenge):
+        finished = _read(text, _FINISHED)
+        found = challenge_of(code_verifier).encode()
+        if not hmac.compare_digest(found, finished.challenge.encode()):
             raise InvalidCode
-        return identity
+        return finished.identity
 
     async def _take(self, key: str) -> bytes | None:
         status, (kept,) = await self._store.run("take", [key])
         return kept if status is Status.OK else None
 
 
-def _read_finished(value: Any) -> tuple[str, VerifiedIdentity]:
-    return value["challenge"], VerifiedIdentity(**value["identity"])
-
-
-def _read(text: bytes, read: Callable[[Any], _T]) -> _T:
-    """Raises Unreadable."""
+def _read(text: bytes, adapter: TypeAdapter[_T]) -> _T:
+    """Raises Unreadable, also where a member is of another type."""
     try:
-        return read(orjson.loads(text))
-    except (ValueError, LookupError, TypeError):
+        return adapter.validate_json(text, strict=True)
+    except ValidationError:
         raise Unreadable("a sign-in by redirect") from None

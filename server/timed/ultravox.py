@@ -28,6 +28,8 @@ _CALLS = " calls"
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECONDS = re.compile(r"([0-9]{1,9})(\.[0-9]+)?s")
 _LONGEST_URL = 4096
+_MOST_AHEAD_SECONDS = 86_400
+"""Of our clock: a call that has ended in some hundred years would be looked at until then."""
 _MOST_SIDE_TOKENS = 10**9
 # What nobody pays for; other free ones are so for the tenant alone, and the user has used them.
 _FREE = ("BILLING_STATUS_FREE_ZERO_EFFECTIVE_DURATION", "BILLING_STATUS_FREE_SYSTEM_ERROR")
@@ -178,9 +180,12 @@ def _time(value: Any) -> float | None:
     if value is None:
         return None
     try:
-        return datetime.fromisoformat(value).timestamp()
+        seconds = datetime.fromisoformat(value).timestamp()
     except (TypeError, ValueError, OverflowError):
         raise ProviderError("a time that is none") from None
+    if not 0 <= seconds <= time() + _MOST_AHEAD_SECONDS:
+        raise ProviderError("a time that cannot be")
+    return seconds
 
 
 def _ms(seconds: float) -> int:

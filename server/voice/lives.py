@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from time import monotonic
 from typing import Any
 
 from server.errors import Refusal
@@ -74,11 +75,16 @@ class Lives:
             self.cancel(response)
 
     async def finish(self, seconds: float) -> None:
-        """Lets them run on for so long, and waits until all are settled."""
+        """Lets them run on for so long, and waits until all are settled. The provider may still
+        begin some; for them it has no longer than for those that are cancelled now."""
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=seconds)
         self.cancel_all()
-        while self._tasks:  # the provider may still begin some
+        until = monotonic() + self._terms.timeouts.read_on
+        while self._tasks and (left := until - monotonic()) > 0:
+            await asyncio.wait(self._tasks.values(), timeout=left)
+        self.give_up("client_gone")
+        if self._tasks:
             await asyncio.wait(self._tasks.values())
 
     async def _ask(

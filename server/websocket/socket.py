@@ -157,9 +157,10 @@ class Socket(Reading):
             self._count_begun()
 
     def _count_begun(self) -> None:
-        """What has come of the next message is all that is here."""
-        size = len(self._message) + len(self._frames.reader.buffer)
-        self._is_room_for(size if size > FREE_BYTES else 0)
+        """What has come of the next message is all that is here; nothing, once it is over."""
+        if not self._is_over:
+            size = len(self._message) + len(self._frames.reader.buffer)
+            self._is_room_for(size if size > FREE_BYTES else 0)
 
     def _answer(self) -> None:
         """Pongs, which nobody needs who does not read them; or a close."""
@@ -173,8 +174,8 @@ class Socket(Reading):
     def _be_over(self) -> None:
         if not self._is_over:
             self._is_over = True
-            # The parser and its frames refer to each other: until Python looks for such circles what
-            # came of a last message would stay.
+            # The parser and its frames refer to each other: what came of a last message would
+            # stay until Python looks for such circles.
             self._frames.reader.buffer.clear()
             self._message.clear()
             self._is_room_for(0)

@@ -7,6 +7,7 @@ import orjson
 import pytest
 
 from server.store import keys
+from tests.gateway.raw_provider import RawProvider, whole
 from tests.processes import Server, eventually
 from tests.timed.caller import WORK, Caller
 
@@ -67,3 +68,19 @@ def test_a_name_of_nobodys_call_is_taken_off(caller: Caller, hasty: Server) -> N
     caller.valkey.client.zadd(WORK, dict.fromkeys(names, 1))
     eventually(lambda: not any(caller.valkey.client.zmscore(WORK, names)))
     assert "Traceback" not in hasty.text()
+
+
+@pytest.mark.parametrize("ended", ["2300-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_time_that_cannot_be_is_not_kept(caller: Caller, ended: str) -> None:
+    """Nobody could read it again, and the call would never be settled."""
+    told = {"callId": "call-1", "joinUrl": "wss://voice.example/1"}
+    times = {"joined": "2025-01-01T00:00:00Z", "ended": ended}
+    config, user = caller.config(), caller.user
+    with RawProvider(whole(orjson.dumps(told | times), "201 Created")) as provider:
+        realtime = config["providers"]["realtime"]
+        realtime["endpoints"]["ultravox"]["url"] = f"{provider.url}/api/calls"
+        caller.put(config)
+        assert caller.ask(maxSeconds=30).status_code == 201
+        for _ in range(2):
+            reply = user.api.get("/realtime/calls/call-1", user.headers)
+            assert (reply.status_code, reply.json()["status"]) == (200, "created")

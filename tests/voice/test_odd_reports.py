@@ -1,6 +1,7 @@
 """What a provider says twice, late, or of nothing: what it costs, and what it is held for."""
 
 import asyncio
+from itertools import count
 from typing import Any
 
 import orjson
@@ -167,3 +168,24 @@ async def test_a_transcripts_prompt_is_held_for(
     await one.dictate(model="gpt-4o-transcribe", prompt="x" * 3_000)
     await one.client.until("rate_limits.updated")
     assert user.balance()["tokensUsed"] == 50 + 1_000
+
+
+async def test_a_provider_that_begins_responses_for_ever(
+    api: Api, double: RealtimeDouble, talk: Open
+) -> None:
+    """Its user has left, and pays for nothing more."""
+    user = user_with(api, 10_000_000)
+    one = await talk(user, double.script("for-ever", Service()))
+
+    async def begin() -> None:
+        for number in count():
+            event = {"type": "response.created", "response": {"id": f"r{number}"}}
+            one.upstream.listener.message(orjson.dumps(event))
+            await asyncio.sleep(0.05)
+
+    beginning = asyncio.create_task(begin())
+    one.client.leave()
+    await one.ending()
+    beginning.cancel()
+    await one.holding.finish(asyncio.get_running_loop().time() + 5)
+    assert user.balance()["tokensHeld"] == 0

@@ -1,11 +1,14 @@
 """What a message takes of the room for bodies, and for how long."""
 
 import asyncio
+import gc
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 
 from websockets.asyncio.client import ClientConnection
 
+from server.websocket.framing import frame_of
 from server.websocket.socket import RECEIVED_BYTES
 from tests.processes import until
 from tests.websocket.ends import End, with_client
@@ -60,6 +63,46 @@ def test_what_has_begun_to_come_keeps_its_room_through_a_pause() -> None:
         assert asked[-1] == 0
 
     with_client(test)
+
+
+def test_what_had_begun_to_come_has_no_room_once_it_is_over() -> None:
+    """Though whoever listens still pauses and resumes."""
+
+    async def test(end: End, client: ClientConnection) -> None:
+        asked = room_of(end)
+        whole = frame_of(b"x" * 400_000, is_clients=True)
+        client.transport.write(whole[:300_000])
+        await until(lambda: asked[-1] > 290_000)
+        client.transport.abort()
+        await until(lambda: end.told.ends)
+        end.socket.pause()
+        end.socket.resume()
+        assert asked[-1] == 0
+
+    with_client(test)
+
+
+def test_what_had_begun_to_come_takes_no_memory_once_it_is_over() -> None:
+    """Without waiting until Python looks for circles."""
+
+    async def cut(end: End, client: ClientConnection) -> None:
+        asked = room_of(end)
+        client.transport.write(frame_of(b"x" * 4_000_000, is_clients=True)[:3_000_000])
+        await until(lambda: asked[-1] > 2_900_000)
+        client.transport.abort()
+        await until(lambda: end.told.ends)
+
+    gc.collect()
+    gc.disable()
+    try:
+        tracemalloc.start()
+        for _ in range(3):
+            with_client(cut)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept < 3_000_000
 
 
 def test_the_system_keeps_little_of_what_a_client_sends() -> None:
