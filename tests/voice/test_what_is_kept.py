@@ -18,9 +18,9 @@ from tests.voice.raw_provider import SESSION, saying
 MEBIBYTE = 1024 * 1024
 WIDE = "\U0001f600"
 """In a text with it each letter takes 4 bytes."""
-SESSIONS = 5
-MOST_BYTES = 60 * MEBIBYTE
-"""For what is on its way, and what the system does not get back at once."""
+SESSIONS = 12
+MOST_BYTES = 150 * MEBIBYTE
+"""For what is on its way, and what the system does not get back; all of it is twice that."""
 
 
 @pytest.fixture
