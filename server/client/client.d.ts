@@ -9,13 +9,14 @@ export interface Options {
   url?: string;
   tenant: string;
   /** The token of a challenge that was solved (Turnstile, hCaptcha, reCAPTCHA), for a tenant that
-   * wants one of new users. Asked for one at each login. */
+   * wants one of new users. Asked for at each login; it must not use this client. */
   challenge?: () => string | Promise<string>;
 }
 
-/** `limit`: 429, later again (`retryAfter`). `offline`: no answer. `payment`: 402, the balance does
- * not cover it. `refused`: asking again is of no use. `sign-in`: the person has to sign in (again).
- * `unavailable`: the server, or who it asks, cannot now. */
+/** `limit`: 429, later again (`retryAfter`). `offline`: no answer that the page may
+ * read (`allowed_origins`). `payment`: 402, the balance does not cover it. `refused`: asking again
+ * is of no use. `sign-in`: the person has to sign in (again). `unavailable`: the server, or who it
+ * asks, cannot now. */
 export type Kind = "limit" | "offline" | "payment" | "refused" | "sign-in" | "unavailable";
 
 export interface Details {
@@ -139,7 +140,7 @@ export interface Events {
 export interface Vibe extends EventTarget {
   /** Null until there is one. */
   readonly user: User | null;
-  /** As last heard; null until then. `refresh` asks. */
+  /** As last heard, with what running calls hold; null until then. `refresh` asks. */
   readonly balance: number | null;
   /** Null unless the page has just come back from a sign-in. */
   readonly returned: Returned | null;

@@ -27,7 +27,7 @@ export class VibeError extends Error {
 
 /** @type {typeof Types.connect} */
 export async function connect({ url = new URL(".", import.meta.url).href, tenant, challenge }) {
-  if (!navigator.locks) throw new Error("Browsers want https for this, or localhost");
+  if (!navigator.locks) throw new Error("It needs https, or localhost");
   const base = new URL(`${url.replace(/\/+$/, "")}/${tenant}`, location.href).href;
   const vibe = new Vibe(base, challenge);
   await vibe.begin();
@@ -64,8 +64,8 @@ class Vibe extends EventTarget {
     if (left.state === answer.get("state")) await this.#comeBack(left, answer);
     const user = await this.#load();
     if (!left.toPay || !user) return;
-    // Asks Stripe, which takes a while, or is too soon after the last time.
-    const asked = this.call("POST", "/billing/sync").catch(() => {});
+    // It takes a while, or comes too soon after the last time.
+    const asked = this.#as(user, "/billing/sync").catch(() => {});
     asked.then(this.refresh).catch(() => {});
   }
 
@@ -102,18 +102,18 @@ class Vibe extends EventTarget {
       if (reply.status === 204) return undefined;
       if (reply.ok) return isStream(reply) ? reply : await reply.json();
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      throw new VibeError(0, "The server cannot be reached", { cause: error });
+      const isLost = error instanceof TypeError;
+      throw isLost ? new VibeError(0, "The server cannot be reached", { cause: error }) : error;
     }
     throw refusal(reply, await heard(reply));
   }
 
-  #notice(user, reply) {
+  async #notice(user, reply) {
     if (isStream(reply)) return this.#followed(user, reply);
-    heard(reply.clone()).then((said) => {
-      if (said.tokensLeft !== null) this.#learn(user, said.tokensLeft);
-      if ([401, 402, 429].includes(reply.status)) this.#tell("refused", refusal(reply, said));
-    });
+    const said = await heard(reply.clone());
+    const held = said.body.tokensHeld ?? 0; // is not spent yet
+    if (said.tokensLeft !== null) this.#learn(user, said.tokensLeft + held);
+    if ([401, 402, 429].includes(reply.status)) this.#tell("refused", refusal(reply, said));
     return reply;
   }
 
@@ -140,11 +140,11 @@ class Vibe extends EventTarget {
     return user;
   }
 
-  async #keep(user, tokensLeft) {
+  async #keep(user) {
     const { apiKey, userId, signedIn } = user;
     await stored("readwrite", (users) => users.put({ apiKey, userId, signedIn }, this.#base));
     this.#see(user);
-    this.#learn(user, tokensLeft);
+    this.#learn(user, user.tokensLeft);
     return user;
   }
 
@@ -157,7 +157,7 @@ class Vibe extends EventTarget {
       if (user && (user.signedIn || user.apiKey !== refused?.apiKey)) return user;
       const body = this.#challenge && { challenge: await this.#challenge() };
       const login = await this.#ask("POST", "/auth/anonymous", body, {}, fetch);
-      return this.#keep({ ...login, signedIn: false }, login.tokensLeft);
+      return this.#keep({ ...login, signedIn: false });
     });
   }
 
@@ -171,7 +171,7 @@ class Vibe extends EventTarget {
   }
 
   #leave(url, left) {
-    sessionStorage.setItem(this.#base, JSON.stringify(left)); // of this tab alone
+    sessionStorage.setItem(this.#base, JSON.stringify(left));
     location.assign(url);
   }
 
@@ -181,10 +181,10 @@ class Vibe extends EventTarget {
       const why = answer.get("error");
       if (why) throw new VibeError(403, `Not signed in: ${why}`);
       const body = { code: answer.get("code"), codeVerifier: verifier };
-      const login = await navigator.locks.request(this.#base, async () => {
+      const { apiKey, ...login } = await navigator.locks.request(this.#base, async () => {
         const user = await this.#load(); // who becomes the account, if that is new
         const found = await this.#as(user, "/auth/exchange", body);
-        return this.#keep({ ...found, signedIn: true }, found.tokensLeft);
+        return this.#keep({ ...found, signedIn: true });
       });
       this.returned = { error: null, ...login };
     } catch (error) {
@@ -205,7 +205,7 @@ class Vibe extends EventTarget {
     });
   }
 
-  /** Under the lock, which a new login would wait for. */
+  /** By this user or nobody, and told to no listener. */
   #as(user, path, body) {
     const headers = user ? { authorization: `Bearer ${user.apiKey}` } : {};
     return repeated(() => this.#ask("POST", path, body, headers, fetch));
@@ -305,7 +305,7 @@ function stored(mode, use) {
   });
 }
 
-const isStream = (reply) => !!reply.headers.get("content-type")?.startsWith("text/event-stream");
+const isStream = (reply) => /^text\/event-stream/.test(reply.headers.get("content-type"));
 const here = () => location.origin + location.pathname;
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 const base64url = (bytes) =>
