@@ -68,12 +68,12 @@ async def read_module(request: Request) -> Reply:
     ctx_doc=Doc(
         "Server",
         "Its types, for TypeScript and to read",
-        [Answer("the declarations", Types, 200, ["Cache-Control"], "application/typescript")],
+        [Answer("the declarations", Types, 200, ["Cache-Control"], "text/plain")],
     ),
 )
 async def read_types(_: Request) -> Reply:
     headers = {**_FOR_ALL, "cache-control": _ALWAYS_ASK}
-    return Reply(_TYPES, 200, headers, "application/typescript; charset=utf-8")
+    return Reply(_TYPES, 200, headers, "text/plain; charset=utf-8")
 
 
 def _has_it(request: Request) -> bool:
