@@ -36,7 +36,7 @@ test-billing: .venv/development ## buy plans and packs at doubles of Stripe, our
 test-generators: .venv/development ## lint the API's document, generate requests and clients of it
 	.venv/bin/python -m pytest tests/generators
 
-test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages of Chromium and Firefox (needs both)
+test-browsers: .venv/development ## npm's SDKs and /client.js, signing in and buying, in Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
 test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles

@@ -51,6 +51,20 @@ export async function back({ vibe, arrived }) {
   return { returned: returned && { ...returned, error }, group, tokensLeft, arrived, at: location.href };
 }
 
+// Ways back that end otherwise: the person has not agreed, the code is none, the state is another's.
+export async function comeBackInVain({ plan, connect }) {
+  const found = [];
+  for (const query of ["state=1&error=access_denied", "state=1&code=none", "state=2&code=of-others"]) {
+    const begun = { state: "1", verifier: "v".repeat(43), from: "?room=5" };
+    sessionStorage.setItem(`${plan.server}/${plan.tenant}`, JSON.stringify(begun));
+    history.replaceState(null, "", `?${query}`);
+    const { returned } = await connect({ url: plan.server, tenant: plan.tenant });
+    found.push([returned?.error.message ?? null, location.search]);
+  }
+  history.replaceState(null, "", location.pathname);
+  return { found };
+}
+
 export async function bought({ vibe, heard }) {
   await until(() => vibe.balance !== null);
   return { heard, at: location.href, plan: (await vibe.billing()).plan };

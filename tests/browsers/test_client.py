@@ -23,10 +23,10 @@ from tests.shop.shop import PACK, Shop, group
 FREE, SIGNED_IN = 200, 5_000
 ANSWER = "One two three four five. "
 TIMES = 10
-ARRIVING = ("begin", "arrive", "documented", "chat", "tooMuch", "wrong", "buyUnsigned")
+ARRIVING = ("begin", "arrive", "documented", "chat", "tooMuch", "wrong", "comeBackInVain")
 SPENDING = ("sdks", "leaveAStream", "talk", "restrict", "elsewhere", "end")
 FIRST = (
-    *("openTogether", *ARRIVING, "loseAReply", "challenged", "chatUntil402"),
+    *("openTogether", *ARRIVING, "buyUnsigned", "loseAReply", "challenged", "chatUntil402"),
     *("google", "back", "buyPack", "bought", *SPENDING),
 )
 OTHER = (
@@ -106,9 +106,9 @@ def test_a_life_in_two_tabs_and_another_profile(
     with story.open(story.address(api, *FIRST, **plan)):
         watched, first = sorted((story.found() for _ in range(2)), key=len)
     made_one_user_each(watched[0], first[0])
-    user_id = arrived_and_spent(first[1:11])
-    became_the_account(story, user_id, first[11:13])
-    left = spent_as_one_who_has_signed_in(first[13:])
+    user_id = arrived_and_spent(first[1:12])
+    became_the_account(story, user_id, first[12:14])
+    left = spent_as_one_who_has_signed_in(first[14:])
     heard_of_it_all(watched[1], user_id, left)
 
     file = f"{uuid4()}.txt"
@@ -137,7 +137,8 @@ def made_one_user_each(*tabs: Found) -> None:
 
 def arrived_and_spent(found: list[Found]) -> str:
     """The user's ID."""
-    _, arrived, documented, chat, much, wrong, unsigned, lost, challenged, unpaid = found
+    _, arrived, documented, chat, much, wrong, vain, unsigned, *others = found
+    lost, challenged, unpaid = others
     assert (arrived["group"], arrived["balance"]) == ("anonymous", FREE)
     assert arrived["user"] == {"userId": arrived["userId"], "signedIn": False}
     assert (documented["shown"], documented["answer"]) == (FREE, ANSWER)
@@ -146,6 +147,12 @@ def arrived_and_spent(found: list[Found]) -> str:
     assert chat["before"] > chat["heard"] == chat["after"] == chat["balance"]
     assert (much["kind"], much["status"], much["tokensLeft"]) == ("payment", 402, chat["after"])
     assert (wrong["kind"], wrong["status"]) == ("refused", 422)
+    assert vain["found"] == [
+        ["Not signed in: access_denied", "?room=5"],
+        ["Invalid code", "?room=5"],
+        [None, "?state=2&code=of-others"],
+    ]
+    assert vain["user"] == arrived["user"]
     assert (unsigned["kind"], unsigned["message"]) == ("sign-in", "Login required")
     assert len(lost["keys"]) == 2
     assert len(set(lost["keys"])) == 1
