@@ -15,7 +15,7 @@ from tests.browsers.site import Site
 from tests.processes import ADMIN_TOKEN, ROOT, Server, Valkey, free_port
 from tests.shop.shop import group
 
-SECONDS = 60
+SECONDS = 120
 PAGE = "client.html"
 DOCS = (ROOT / "docs" / "client.md").read_text()
 
