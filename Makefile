@@ -4,14 +4,20 @@ PIP_INSTALL = .venv/bin/python -m pip install -q --disable-pip-version-check --r
 UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header
 
-.PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
-	test-generators test-browsers test-identity test-voice load soak check image bench lock clean
+.PHONY: help run demo picture install test test-faults test-abuse test-rollout test-aimock \
+	test-billing test-generators test-browsers test-identity test-voice load soak check image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 	@exec .venv/bin/python -m server --embedded
+
+demo: .venv/runtime ## start all of it without any account: server, doubles, and the page of docs/example
+	@exec .venv/bin/python -m tests.demo
+
+picture: .venv/runtime ## draw docs/example.png: the page of the demo, in Chromium
+	.venv/bin/python -m tests.demo.picture
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
@@ -74,10 +80,12 @@ clean: ## remove .venv and everything that was generated, but not data/
 
 .venv/runtime: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) -r requirements.lock
+	@echo "Installing into .venv: half a minute, once"
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
-	$(PIP_INSTALL) -r requirements-dev.lock
+	@echo "Installing what tests and checks need: one or two minutes, once"
+	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

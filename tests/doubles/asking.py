@@ -9,9 +9,10 @@ from urllib.request import Request, urlopen
 _SECONDS = 30
 
 
-def ask(url: str, body: object) -> Any:
-    """What a POST is answered, as JSON; the test fails where it is refused."""
-    request = Request(url, json.dumps(body).encode(), {"content-type": "application/json"})
+def ask(url: str, body: object, **headers: str) -> Any:
+    """What a POST of JSON, or of a form's bytes, is answered; the test fails if it is refused."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = Request(url, data, headers)
     try:
         with urlopen(request, timeout=_SECONDS) as reply:
             return json.loads(reply.read())
