@@ -132,7 +132,7 @@ def visit(
             "away": away,
             "long": "long " * 100,
             "endless": double.script("endless", Answer(pieces=Filler(10_000, 10), pause=0.01)),
-            "readme": readme(folder, f"{gateway.url}/{apis['main'].tenant_id}"),
+            "readme": readme(folder, gateway.url, apis["main"].tenant_id),
         }
         home = tmp_path_factory.mktemp(request.param)
         with Browser(request.param, home, site.page(settings)):
@@ -169,10 +169,11 @@ def used_up(user: User) -> User:
     return user
 
 
-def readme(folder: Path, url: str) -> str:
-    """README's page as a module of the site, for the tenant at `url`; its address."""
+def readme(folder: Path, url: str, tenant: str) -> str:
+    """README's page as a module of the site, for this tenant; its address."""
     text = (ROOT / "README.md").read_text()
     _, _, begun = text.partition("```js\n")
     program, _, _ = begun.partition("```")
-    (folder / "readme.js").write_text(program.replace("http://localhost:3000/abc", url))
+    program = program.replace("http://localhost:3000", url).replace('"abc"', f'"{tenant}"')
+    (folder / "readme.js").write_text(program)
     return "/readme.js"
