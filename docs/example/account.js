@@ -24,15 +24,15 @@ async function showUser() {
 async function showShop() {
   const { plan, plans, packs } = await vibe.billing();
   const goods = [
-    ...plans.map(({ name, tokens }) => offer({ plan: name }, `${count(tokens)} tokens a month`, name === plan)),
-    ...packs.map(({ name, tokens }) => offer({ pack: name }, `${count(tokens)} tokens, once`)),
+    ...plans.map((one) => offer({ plan: one.name }, `${count(one)} a month`, one.name === plan)),
+    ...packs.map((one) => offer({ pack: one.name }, `${count(one)} once`)),
   ];
   element("goods").replaceChildren(...goods);
   element("manage").hidden = !plan;
   element("shop").hidden = !goods.length;
 }
 
-const count = (tokens) => tokens.toLocaleString("en");
+const count = ({ tokens }) => `${tokens.toLocaleString("en")} tokens`;
 
 function offer(what, label, isBought) {
   const item = document.createElement("li");

@@ -29,4 +29,5 @@ async function* events(reply) {
 }
 
 // As the client's own errors are when nobody answers.
-const lost = (cause) => Object.assign(new Error("The answer broke off", { cause }), { kind: "offline" });
+const lost = (cause) =>
+  Object.assign(new Error("The answer broke off", { cause }), { kind: "offline" });

@@ -15,8 +15,10 @@ export function button(label, act) {
   return made;
 }
 
-export const signIns = () =>
-  settings.signIn.map((name) => button(`Sign in with ${NAMES[name]}`, attempt(() => vibe.signIn(name))));
+export const signIns = () => settings.signIn.map(signIn);
+
+const signIn = (name) =>
+  button(`Sign in with ${NAMES[name]}`, attempt(() => vibe.signIn(name)));
 
 /** `again` is what to do once more, where that may help. */
 export function tell(error, again) {

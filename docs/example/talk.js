@@ -18,8 +18,9 @@ export async function talk(vibe, { said, state, ended }) {
       speaker.end();
       ended(error);
     };
-    socket.onopen = () => listen(speaker.sound, microphone, socket).then(() => state("Listening"), end);
-    socket.onclose = ({ code }) => end(ENDS[code]?.() ?? failure("offline", "The connection was lost"));
+    const begin = () => listen(speaker.sound, microphone, socket);
+    socket.onopen = () => begin().then(() => state("Listening"), end);
+    socket.onclose = ({ code }) => end(ENDS[code]?.() ?? failure("offline", "It was lost"));
     socket.onmessage = ({ data }) => hear(JSON.parse(data), { vibe, speaker, said, state });
     const mute = (isMuted) => (microphone.getTracks()[0].enabled = !isMuted);
     return { mute, stop: () => end() };

@@ -2,11 +2,12 @@
 
 const WORDS = {
   "payment": ({ tokensLeft }, user) => {
-    const lack = tokensLeft > 0 ? `This needs more than your ${tokensLeft} tokens.` : "You have no tokens left.";
+    const needs = `This needs more than your ${tokensLeft} tokens.`;
+    const lack = tokensLeft > 0 ? needs : "You have no tokens left.";
     return `${lack} ${user?.signedIn ? "Buy some to go on." : "Sign in to get more."}`;
   },
   "limit": ({ retryAfter }) => `That was a lot in a short time. Try again ${after(retryAfter)}.`,
-  "offline": () => "There is no connection. Your question is kept: try again when you are back online.",
+  "offline": () => "There is no connection. Your question is kept: try again when you are online.",
   "unavailable": () => "The service has a problem right now. Please try again in a moment.",
   "sign-in": (_, user) =>
     user?.signedIn

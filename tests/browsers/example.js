@@ -4,7 +4,8 @@
 // The address says who and what: #{"by": ..., "steps": [...], "server": ..., "adminToken": ...}.
 const problems = [];
 console.error = (...words) => problems.push(words.join(" "));
-addEventListener("error", ({ message, target }) => problems.push(message ?? target.outerHTML), true);
+const fails = ({ message, target }) => problems.push(message ?? target.outerHTML);
+addEventListener("error", fails, true);
 addEventListener("unhandledrejection", ({ reason }) => problems.push(`${reason?.stack ?? reason}`));
 addEventListener("securitypolicyviolation", ({ blockedURI }) => problems.push(blockedURI));
 

@@ -17,13 +17,14 @@ async function until(condition) {
 
 function seen() {
   const [who, question] = [element("who").textContent, element("question").value];
-  return { who, tokens: tokens(), user: said("user"), assistant: said("assistant"), told: told(), question };
+  const chat = { user: said("user"), assistant: said("assistant") };
+  return { who, tokens: tokens(), ...chat, told: told(), question };
 }
 
-function press(label, where = document) {
-  const all = [...where.querySelectorAll("button")].filter(({ offsetParent }) => offsetParent);
+function press(label) {
+  const all = [...document.querySelectorAll("button")].filter(({ offsetParent }) => offsetParent);
   const found = all.find((one) => (one.ariaLabel ?? one.textContent).startsWith(label));
-  if (!found) throw new Error(`no button "${label}", but ${all.map(({ textContent }) => textContent)}`);
+  if (!found) throw new Error(`no button "${label}": ${all.map((one) => one.textContent)}`);
   found.click();
 }
 
@@ -39,7 +40,13 @@ const hasChanged = (before) => until(() => tokens() !== before);
 
 // On the pages of the double of Stripe what is to be pressed is said by the fragment.
 const { fetch } = globalThis;
+let isLimited = false;
 globalThis.fetch = async (...asked) => {
+  if (isLimited) {
+    isLimited = false;
+    const body = { error: { message: "Too Many Requests" } };
+    return Response.json(body, { status: 429, headers: { "retry-after": "20" } });
+  }
   const reply = await fetch(...asked);
   if (!/\/billing\/checkout$/.test(reply.url) || !reply.ok) return reply;
   const { url } = await reply.json();
@@ -53,7 +60,7 @@ async function axe() {
     document.documentElement.style.colorScheme = scheme;
     const found = await globalThis.axe.run(document, { resultTypes: ["violations"] });
     for (const { id, nodes } of found.violations)
-      violations.push([scheme, id, ...nodes.map(({ html, failureSummary }) => html + failureSummary)]);
+      violations.push([scheme, id, ...nodes.map((node) => node.html + node.failureSummary)]);
   }
   document.documentElement.style.colorScheme = "";
   return violations;
@@ -108,11 +115,22 @@ export const STEPS = {
   },
   async chatUntil402() {
     while (!told()) {
+      const before = tokens();
       ask("And what is it for?");
       await until(isAnswered);
-      if (!told()) await new Promise((resolve) => setTimeout(resolve, 100));
+      await until(() => told() || tokens() !== before);
     }
     return { ...seen(), violations: await axe() };
+  },
+  // Once, as if by the server.
+  async limited() {
+    isLimited = true;
+    ask("Too much?");
+    await until(told);
+    const words = told();
+    press("Try again");
+    await until(() => isAnswered() && !told());
+    return { words, ...seen() };
   },
   google: () => press("Sign in with Google"),
   apple: () => press("Sign in with Apple"),

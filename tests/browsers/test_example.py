@@ -22,7 +22,7 @@ SECONDS = 150
 ANSWER = "This is a double"
 FIRST = (
     *("arrive", "chat", "stop", "chatUntil402", "google", "back", "buyPack", "bought", "chat"),
-    *("look", "talk", "outlive", "offline", "revoked", "google", "back", "signOut"),
+    *("look", "talk", "outlive", "offline", "limited", "revoked", "google", "back", "signOut"),
 )
 
 Found = dict[str, Any]
@@ -85,8 +85,8 @@ def test_the_whole_story(demo: Demo, page: Watched, open_page: Open) -> None:
     bought_and_went_on(first[4:7])
     assert (arrived["who"], arrived["tokens"]) == ("New here", FREE)
     assert (elsewhere["who"], elsewhere["tokens"]) == ("Ada Lovelace", looks["tokens"])
-    talked_and_outlived(*first[8:11])
-    came_back_and_left(*first[11:])
+    talked_and_outlived(*first[8:12])
+    came_back_and_left(*first[12:])
     assert [each["who"] for each in watched["shown"]] == ["New here", *["Ada Lovelace"] * 2]
     assert (watched["who"], watched["user"]) == ("New here", [])
 
@@ -120,13 +120,15 @@ def bought_and_went_on(told: list[Found]) -> None:
     assert answered["tokens"] < bought["tokens"]
 
 
-def talked_and_outlived(talked: Found, outlived: Found, offline: Found) -> None:
+def talked_and_outlived(talked: Found, outlived: Found, offline: Found, limited: Found) -> None:
     assert talked["tokens"] < talked["before"]
     assert outlived["away"]["told"].startswith("There is no connection.")
     assert outlived["away"]["question"] == "Is anybody there?"
     assert outlived["assistant"][-1].startswith(ANSWER)
     assert outlived["question"] == ""
     assert offline["words"].startswith("There is no connection.")
+    assert limited["words"].endswith("Try again in 20 seconds.")
+    assert limited["user"][-1] == "Too much?"
 
 
 def came_back_and_left(revoked: Found, back: Found, out: Found) -> None:
