@@ -42,7 +42,7 @@ const hasChanged = (before) => until(() => tokens() !== before);
 const { fetch } = globalThis;
 let isLimited = false;
 globalThis.fetch = async (...asked) => {
-  if (isLimited) {
+  if (isLimited && asked[0].url?.endsWith("/chat/completions")) {
     isLimited = false;
     const body = { error: { message: "Too Many Requests" } };
     return Response.json(body, { status: 429, headers: { "retry-after": "20" } });
