@@ -6,14 +6,21 @@ UV_COMPILE = uv pip compile -q --universal --python-version 3.11 --generate-hash
 # Most stages import the same tests: what one has compiled the next need not, whatever is set here.
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help run install test test-faults test-abuse test-rollout test-aimock test-billing \
-	test-generators test-browsers test-identity test-voice test-clients load soak check image bench lock clean
+.PHONY: help run demo picture install test test-faults test-abuse test-rollout test-aimock \
+	test-billing test-generators test-browsers test-identity test-voice test-clients load soak check \
+	image bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/runtime ## start the server with the embedded Valkey on port 3000
 	@exec .venv/bin/python -m server --embedded
+
+demo: .venv/runtime ## start all of it without any account: server, doubles, and the page of docs/example
+	@exec .venv/bin/python -m tests.demo
+
+picture: .venv/runtime ## draw docs/example.png: the page of the demo, in Chromium
+	.venv/bin/python -m tests.demo.picture
 
 install: .venv/development ## make .venv with all that run, test, check and bench need
 
@@ -39,7 +46,7 @@ test-billing: .venv/development ## buy plans and packs at doubles of Stripe, our
 test-generators: .venv/development ## lint the API's document, generate requests and clients of it
 	.venv/bin/python -m pytest tests/generators
 
-test-browsers: .venv/development ## npm's SDKs, signing in and buying, in pages of Chromium and Firefox (needs both)
+test-browsers: .venv/development ## npm's SDKs and /client.js, signing in and buying, in Chromium and Firefox (needs both)
 	.venv/bin/python -m pytest tests/browsers
 
 test-identity: .venv/development ## attack sign-ins, many at once while workers die, at others' doubles
@@ -81,10 +88,12 @@ clean: ## remove .venv and everything that was generated, but not data/
 
 .venv/runtime: requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
-	$(PYTHON) -m venv .venv
-	$(PIP_INSTALL) -r requirements.lock
+	@echo "Installing into .venv: half a minute, once"
+	@$(PYTHON) -m venv .venv
+	@$(PIP_INSTALL) -r requirements.lock
 	@touch $@
 
 .venv/development: requirements-dev.lock .venv/runtime
-	$(PIP_INSTALL) -r requirements-dev.lock
+	@echo "Installing what tests and checks need: one or two minutes, once"
+	@$(PIP_INSTALL) -r requirements-dev.lock
 	@touch $@

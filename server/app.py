@@ -24,6 +24,7 @@ from server.blueprints import (
     billing,
     callback,
     calls,
+    client_module,
     client_secrets,
     docs,
     exchange,
@@ -192,9 +193,8 @@ def create_app(deps: Deps) -> Sanic[Any, Services]:
         timeouts=timeouts,
     )
     app = _bare_app(services)
-    _complete(
-        app, health.blueprint, metrics_routes.public, docs.blueprint, OF_TENANT, tenants.blueprint
-    )
+    of_server = health.blueprint, metrics_routes.public, docs.blueprint, client_module.blueprint
+    _complete(app, *of_server, OF_TENANT, tenants.blueprint)
 
     @app.before_server_start
     async def start_services(_: Any) -> None:

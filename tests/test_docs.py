@@ -17,6 +17,7 @@ from tests.processes import ROOT
 DOCS = ROOT / "docs"
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in DOCS.glob("*.md")))
 MOST_SVG_BYTES = 60_000
+MOST_PNG_BYTES = 60_000
 _CODE = re.compile(r"^ *```\w*\n(.*?)^ *```|^ {4}([^\n]*)$|`([^`\n]+)`", re.DOTALL | re.MULTILINE)
 # Of clients, of Docker's build, and of the addresses that a reader puts in.
 _NOT_OURS = {
@@ -114,6 +115,25 @@ def test_pictures_are_small_and_safe_to_show(name: str) -> None:
     assert ElementTree.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
     assert "<script" not in text
     assert "prefers-color-scheme: dark" in text
+
+
+def test_the_examples_picture_is_small() -> None:
+    """As `make picture` draws it."""
+    data = (DOCS / "example.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert len(data) < MOST_PNG_BYTES
+
+
+def test_what_is_shown_of_the_example_is_there() -> None:
+    blocks = re.findall(r"^ *```js\n(.*?)^ *```", _text("docs/app.md"), re.DOTALL | re.MULTILINE)
+    shown = {line.strip() for block in blocks for line in block.splitlines()}
+    sources = [path.read_text() for path in (DOCS / "example").glob("*.js")]
+    there = {line.strip() for source in sources for line in source.splitlines()}
+    assert shown
+    assert shown <= there
+    names = {path.name for path in (DOCS / "example").iterdir()} - {"icon.svg"}
+    table = re.findall(r"^\| (`[a-z]+\..*?) \|", _text("docs/app.md"), re.MULTILINE)
+    assert set(re.findall(r"`([a-z.]+)`", " ".join(table))) == names
 
 
 def test_the_same_figures_make_the_same_plot() -> None:

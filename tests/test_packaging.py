@@ -3,11 +3,13 @@
 import hashlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
 import httpx
 import pytest
+from packaging.requirements import Requirement
 
 from tests.api import Api
 from tests.processes import ADMIN_TOKEN, ROOT, START_SECONDS, Process, Server, Valkey, eventually
@@ -75,3 +77,15 @@ def test_it_runs_where_there_is_no_checkout(wheel: Path, valkey: Valkey, tmp_pat
         assert page.status_code == 200
         assert "html" in page.headers["content-type"]
         assert client.get("/docs/openapi.json").json()["openapi"].startswith("3.")
+
+
+def test_the_demo_needs_nothing_that_only_tests_have() -> None:
+    """Nor do the doubles' commands: they run after `make run` or `make demo`, too."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = [Requirement(one).name for one in project["optional-dependencies"]["dev"]]
+    without = {name.replace("-", "_") for name in names} | {"yaml"}
+    doubles = [f"tests.doubles{room}.__main__" for room in ("", ".sign_in", ".stripe_api")]
+    modules = ["tests.demo.__main__", "tests.demo.picture", *doubles]
+    program = f"import sys; sys.modules.update(dict.fromkeys({without}))\n"
+    program += "\n".join(f"import {module}" for module in modules)
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)

@@ -94,16 +94,23 @@ def test_from_login_to_402(reader: Reader) -> None:
     printed = reader.type(script)
     promised = re.findall(r"# (\{.*\})$", script, re.MULTILINE)
     assert len(promised) == 2
-    assert printed.startswith("".join(promised)), printed
+    assert printed.startswith("\n".join(promised)), printed
     assert '"entries"' in printed
 
 
 def test_chat_until_402(reader: Reader) -> None:
     *_, configure = blocks("Chat with a provider", "sh")
-    assert reader.type(configure) == '{"success":true}'
+    assert reader.type(configure) == '{"success":true}\n'
     [program] = blocks("Chat with a provider", "python")
     (reader.folder / "chat.py").write_text(reader.ours(program))
     *answers, end = reader.run(sys.executable, "chat.py").splitlines()
     assert end == "402 insufficient_quota"
     assert len([answer for answer in answers if answer.endswith("and the next answer is 402.")]) > 1
     assert answers[-1].strip().startswith("This is a double")
+
+
+def test_the_audit_beside_make_run(reader: Reader) -> None:
+    [command] = re.findall(r"`(\.venv/bin/python -m server --embedded audit)`", README)
+    ours = command.replace("--embedded", f"--embedded --data {reader.folder / 'data'}")
+    done = reader.run("bash", "-ec", f"cd {ROOT} && {reader.ours(ours)}")
+    assert re.fullmatch(r"audit: \d+ users checked, 0 broken\n", done)

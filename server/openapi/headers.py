@@ -45,7 +45,7 @@ def headers() -> dict[str, Json]:
         "WWW-Authenticate": _text("the scheme to use", "Bearer", "^Bearer$"),
         "Idempotent-Replayed": _text("only when a first reply is repeated", "true", "^true$"),
         "Upgrade": _text("what to upgrade to", "websocket", "^websocket$"),
-        "ETag": _text("of the config, for If-Match", EXAMPLE_OF_ETAG, exactly(ETAG)),
+        "ETag": _text("for If-Match, If-None-Match", EXAMPLE_OF_ETAG, exactly(ETAG)),
         "Location": _text("where to go on", "https://app.example.com/signed-in?code=..."),
         "Referrer-Policy": _text("what the next page is told of this one", "no-referrer"),
         "Cache-Control": _text("how long to keep it", "public, max-age=300"),

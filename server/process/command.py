@@ -16,7 +16,7 @@ from typing import Any
 from server import logs
 from server.errors import ServiceUnavailable
 from server.process.descriptors import raise_limit
-from server.process.embedded import Embedded, EmbeddedError
+from server.process.embedded import Embedded, EmbeddedError, running
 from server.process.shutdown import Shutdown
 from server.process.supervisor import Supervisor
 from server.settings import Settings
@@ -46,10 +46,13 @@ def run(shutdown: Shutdown) -> int:
     try:
         settings = read_settings()
         with ExitStack() as stack:
-            embedded = None
-            if arguments.embedded:
+            embedded, url = None, None
+            if arguments.embedded and arguments.command != "serve":
+                url = running(arguments.data)  # a server's, beside which this one works
+            if arguments.embedded and not url:
                 embedded = stack.enter_context(Embedded(arguments.data, shutdown))
-                settings = settings.model_copy(update={"redis_url": embedded.url})
+                url = embedded.url
+            settings = settings.model_copy(update={"redis_url": url} if url else {})
             if arguments.command == "serve":
                 return _serve(settings, embedded, shutdown)
             return asyncio.run(_maintain(arguments, make_store(settings), settings))
@@ -75,7 +78,9 @@ def _parse_arguments() -> argparse.Namespace:
     )
     parser.set_defaults(command="serve")
     parser.add_argument(
-        "--embedded", action="store_true", help="start the bundled Valkey and use it"
+        "--embedded",
+        action="store_true",
+        help="start the bundled Valkey and use it; commands use that of a server that runs",
     )
     parser.add_argument(
         "--data", type=Path, default=Path("data"), help="its directory (default: ./data)"

@@ -24,6 +24,9 @@ STOP_SECONDS = 10
 # How long the Valkey of a server that was killed a moment ago may take to end.
 LOCK_SECONDS = 5
 _PR_SET_PDEATHSIG = 1
+# Beside the data: the path of the socket. It stays behind, and is then nobody's.
+_WHERE = "socket"
+_PONG = b"+PONG"
 
 
 class EmbeddedError(RuntimeError):
@@ -42,6 +45,16 @@ def binary() -> str:
         if found is None:
             raise EmbeddedError("no Valkey for this machine: set REDIS_URL instead") from None
         return found
+
+
+def running(data: Path) -> str | None:
+    """The URL of the Valkey that runs on the directory `data` for another process; None if there
+    is none, or none that we may use."""
+    try:
+        path = Path((data / _WHERE).read_text())
+    except OSError:
+        return None
+    return _url(path) if _ping(path) == _PONG else None
 
 
 class Embedded:
@@ -64,9 +77,10 @@ class Embedded:
         except OSError as error:
             raise EmbeddedError(f"cannot use {self._data} for data: {error.strerror}") from None
         self._path = self._sockets / "valkey.sock"
-        self.url = f"unix://{self._path}"
+        self.url = _url(self._path)
         try:
             self._start()
+            (self._data / _WHERE).write_text(str(self._path))
         except BaseException:
             self._stop()
             raise
@@ -109,7 +123,7 @@ class Embedded:
         finally:
             os.close(lock)
         deadline = time.monotonic() + START_SECONDS
-        while not self._shutdown.requested and (answer := self._ping()) != b"+PONG":
+        while not self._shutdown.requested and (answer := _ping(self._path)) != _PONG:
             if answer:  # LOADING: a large file takes a while to read
                 deadline = time.monotonic() + START_SECONDS
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -131,17 +145,6 @@ class Embedded:
             "logfile": str(data / "valkey.log"),
         }
         return [word for name, value in options.items() for word in (f"--{name}", value)]
-
-    def _ping(self) -> bytes:
-        """The beginning of its answer, b"" if there is none."""
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(1)
-            try:
-                probe.connect(str(self._path))
-                probe.sendall(b"PING\r\n")
-                return probe.recv(5)
-            except OSError:
-                return b""
 
     def _lock(self) -> int | None:
         """A lock on the directory, which Valkey inherits and so holds as long as it lives.
@@ -176,6 +179,22 @@ class Embedded:
                 self._process.kill()
                 self._process.wait()
         shutil.rmtree(self._sockets, ignore_errors=True)
+
+
+def _url(path: Path) -> str:
+    return f"unix://{path}"
+
+
+def _ping(path: Path) -> bytes:
+    """The beginning of the answer at this socket, b"" if there is none."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+            probe.sendall(b"PING\r\n")
+            return probe.recv(5)
+        except OSError:
+            return b""
 
 
 def _die_with_parent() -> Callable[[], None]:

@@ -1,2 +1,3 @@
-"""The official SDKs in pages of another origin, in Chromium and Firefox: what they may send, and
-what they can read. `make test-browsers`; it installs npm packages into `build/`."""
+"""Pages of another origin, in Chromium and Firefox: the official SDKs, what they may send and can
+read; /client.js, and the documented pages. `make test-browsers`; it installs npm packages into
+`build/`."""

@@ -13,9 +13,13 @@ from tests.api import Api, User, config
 from tests.browsers.browser import COMMANDS, Browser
 from tests.browsers.site import Site
 from tests.doubles import Answer, Double, Filler
+from tests.doubles.challenges import Challenges
+from tests.doubles.sign_in import SignInDouble
+from tests.doubles.stripe_api import StripeDouble
 from tests.endpoints import endpoint, text_config
 from tests.node import Node
-from tests.processes import ADMIN_TOKEN, ROOT, Server, Valkey
+from tests.processes import ADMIN_TOKEN, ROOT, Server, Valkey, free_port
+from tests.shop.shop import Shop
 
 SECONDS = 90
 LIMITED = {"tokens": 1000, "rate_limit": 1, "rate_limit_window": 3600}
@@ -36,8 +40,8 @@ def folder() -> Path:
     """With the page, and README's."""
     node = Node(Path(__file__).parent)
     esbuild = str(node.folder / "node_modules" / ".bin" / "esbuild")
-    options = ["--bundle", "--format=esm", "--platform=browser", "--outfile=bundle.js"]
-    node.run([esbuild, "page.js", *options])
+    options = ["--bundle", "--format=esm", "--platform=browser", "--outdir=bundled"]
+    node.run([esbuild, "page.js", "story.js", *options])
     return node.folder
 
 
@@ -46,6 +50,50 @@ def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     output = tmp_path_factory.mktemp("gateway") / "out"
     with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def double() -> Iterator[SignInDouble]:
+    with SignInDouble() as double:
+        for operator in (double.google, double.apple):
+            operator.client("my-app", secret="any")
+        yield double
+
+
+@pytest.fixture(scope="session")
+def stripe_double() -> Iterator[StripeDouble]:
+    with StripeDouble() as double:
+        yield double
+
+
+@pytest.fixture(scope="session")
+def challenges() -> Iterator[Challenges]:
+    with Challenges() as challenges:
+        yield challenges
+
+
+@pytest.fixture(scope="session")
+def selling(
+    valkey: Valkey,
+    double: SignInDouble,
+    stripe_double: StripeDouble,
+    challenges: Challenges,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """With Google, Apple, Stripe and Turnstile, by a name that is another site to browsers than
+    that of the pages."""
+    output, port = tmp_path_factory.mktemp("selling") / "out", free_port()
+    settings = {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", **double.settings}
+    settings |= {"STRIPE_URL": stripe_double.url, "WORKERS": "2", "REDIS_URL": valkey.url}
+    settings |= {"TURNSTILE_URL": f"{challenges.url}/turnstile"}
+    with Server(output, wait=True, **settings) as server:
+        yield server
+
+
+@pytest.fixture
+def shop(selling: Server, stripe_double: StripeDouble, valkey: Valkey) -> Iterator[Shop]:
+    with httpx.Client(base_url=selling.url, timeout=20) as client:
+        yield Shop(client, stripe_double, valkey)
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +132,7 @@ def visit(
             "away": away,
             "long": "long " * 100,
             "endless": double.script("endless", Answer(pieces=Filler(10_000, 10), pause=0.01)),
-            "readme": readme(folder, f"{gateway.url}/{apis['main'].tenant_id}"),
+            "readme": readme(folder, gateway.url, apis["main"].tenant_id),
         }
         home = tmp_path_factory.mktemp(request.param)
         with Browser(request.param, home, site.page(settings)):
@@ -121,10 +169,11 @@ def used_up(user: User) -> User:
     return user
 
 
-def readme(folder: Path, url: str) -> str:
-    """README's page as a module of the site, for the tenant at `url`; its address."""
+def readme(folder: Path, url: str, tenant: str) -> str:
+    """README's page as a module of the site, for this tenant; its address."""
     text = (ROOT / "README.md").read_text()
     _, _, begun = text.partition("```js\n")
     program, _, _ = begun.partition("```")
-    (folder / "readme.js").write_text(program.replace("http://localhost:3000/abc", url))
+    program = program.replace("http://localhost:3000", url).replace('"abc"', f'"{tenant}"')
+    (folder / "readme.js").write_text(program)
     return "/readme.js"

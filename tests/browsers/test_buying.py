@@ -6,49 +6,17 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 
 from tests.api import ADMIN, Api
 from tests.browsers.site import Site
-from tests.browsers.test_sign_in import PAGE, App, config_of, double, the_page
+from tests.browsers.test_sign_in import PAGE, App, config_of, the_page
 from tests.doubles.sign_in import SignInDouble
-from tests.doubles.stripe_api import StripeDouble
 from tests.metering.test_audit import audit
-from tests.processes import Server, Valkey, free_port
 from tests.shop.shop import BASIC, PACK, Shop, group
 from tests.shop.test_reconcile import lines, reconcile
 
-__all__ = ["double"]
-
 FREE = 1_000
-
-
-@pytest.fixture(scope="module")
-def stripe_double() -> Iterator[StripeDouble]:
-    with StripeDouble() as double:
-        yield double
-
-
-@pytest.fixture(scope="module")
-def selling(
-    valkey: Valkey,
-    double: SignInDouble,
-    stripe_double: StripeDouble,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Server]:
-    """By a name that is another site to browsers than that of the page."""
-    output, port = tmp_path_factory.mktemp("selling") / "out", free_port()
-    settings = {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", **double.settings}
-    settings |= {"STRIPE_URL": stripe_double.url, "WORKERS": "2", "REDIS_URL": valkey.url}
-    with Server(output, wait=True, **settings) as server:
-        yield server
-
-
-@pytest.fixture
-def shop(selling: Server, stripe_double: StripeDouble, valkey: Valkey) -> Iterator[Shop]:
-    with httpx.Client(base_url=selling.url, timeout=20) as client:
-        yield Shop(client, stripe_double, valkey)
 
 
 @pytest.fixture

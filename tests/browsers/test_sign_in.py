@@ -16,7 +16,7 @@ from tests.api import Api
 from tests.browsers.browser import COMMANDS, Browser
 from tests.browsers.site import Site
 from tests.doubles.sign_in import SignInDouble
-from tests.processes import ROOT, Server, Valkey, free_port
+from tests.processes import ROOT, Server
 
 SECONDS = 60
 DOCS = (ROOT / "docs" / "sign-in.md").read_text()
@@ -42,33 +42,14 @@ class App:
         return [each for each in found if each is not None]
 
 
-@pytest.fixture(scope="module")
-def double() -> Iterator[SignInDouble]:
-    with SignInDouble() as double:
-        for operator in (double.google, double.apple):
-            operator.client("my-app", secret="any")
-        yield double
-
-
-@pytest.fixture(scope="module")
-def signing(
-    valkey: Valkey, double: SignInDouble, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
-    """By a name that is another site to browsers than that of the page."""
-    output, port = tmp_path_factory.mktemp("signing") / "out", free_port()
-    settings = {"PORT": str(port), "PUBLIC_URL": f"http://localhost:{port}", **double.settings}
-    with Server(output, wait=True, REDIS_URL=valkey.url, WORKERS="2", **settings) as server:
-        yield server
-
-
 @pytest.fixture(params=COMMANDS)
 def app(
     request: pytest.FixtureRequest,
     folder: Path,
-    signing: Server,
+    selling: Server,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[App]:
-    with Site(folder) as site, httpx.Client(base_url=signing.url, timeout=20) as client:
+    with Site(folder) as site, httpx.Client(base_url=selling.url, timeout=20) as client:
         (folder / PAGE).write_text(the_page(api := Api.new_tenant(client, config_of(site))))
         yield App(site, api, lambda: tmp_path_factory.mktemp(request.param), request.param)
 

@@ -4,6 +4,8 @@ import os
 import re
 import signal
 import stat
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +14,7 @@ import httpx
 import pytest
 
 from tests.api import Api, User
-from tests.processes import ADMIN_TOKEN, Server, eventually, free_port
+from tests.processes import ADMIN_TOKEN, ROOT, Server, eventually, free_port
 
 CLIENTS = 8
 
@@ -220,3 +222,21 @@ def test_a_directory_that_cannot_be_used(tmp_path: Path, fault: str) -> None:
         assert server.wait() == 1
         assert re.fullmatch(r"\[ERROR\] [^\n]*\n", server.text()), server.text()
         assert str(data) in server.text()
+
+
+def command(data: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "server", "--embedded", "--data", str(data), *words]
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_commands_work_beside_a_server_and_without(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    with start(tmp_path, data) as server, client_of(server) as client:
+        api = Api.new_tenant(client)
+        api.login()
+        beside = command(data, "audit")
+        assert (beside.returncode, beside.stdout) == (0, "audit: 1 users checked, 0 broken\n")
+        assert api.login().balance()["tokensLeft"] > 0, "its Valkey is still there"
+        server.send_signal(signal.SIGKILL)
+    alone = command(data, "audit")
+    assert (alone.returncode, alone.stdout) == (0, "audit: 2 users checked, 0 broken\n")

@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from typing import Any
 
-import httpx
 from aiohttp import web
 
+from tests.doubles.asking import ask
 from tests.doubles.in_thread import AppInThread
 from tests.doubles.sign_in.app import create_app
 
@@ -14,14 +14,11 @@ from tests.doubles.sign_in.app import create_app
 class Operator:
     """One of the two providers, at its issuer's `url`."""
 
-    def __init__(self, url: str, http: httpx.Client) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._http = http
 
     def do(self, what: str, **body: Any) -> dict[str, Any]:
-        reply = self._http.post(f"{self.url}/double/{what}", json=body)
-        assert reply.status_code == 200, reply.text
-        return dict(reply.json())
+        return dict(ask(f"{self.url}/double/{what}", body))
 
     def client(self, client_id: str, **secret_or_key: str) -> str:
         self.do("client", client_id=client_id, **secret_or_key)
@@ -74,14 +71,9 @@ class SignInDouble(AppInThread):
 
     def __enter__(self) -> "SignInDouble":
         super().__enter__()
-        self._http = httpx.Client(timeout=10, verify=False)
-        self.google = Operator(f"{self.url}/google", self._http)
-        self.apple = Operator(f"{self.url}/apple", self._http)
+        self.google = Operator(f"{self.url}/google")
+        self.apple = Operator(f"{self.url}/apple")
         return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._http.close()
-        super().__exit__(*error)
 
     def reset(self) -> None:
         """As new, at the same address."""

@@ -8,9 +8,9 @@ and schedules, months of 30 days.
 
 from typing import Any, NamedTuple
 
-import httpx
 from aiohttp import web
 
+from tests.doubles.asking import ask
 from tests.doubles.in_thread import AppInThread
 from tests.doubles.stripe_api.app import make_app
 
@@ -22,11 +22,8 @@ class Account(NamedTuple):
     api_key: str
 
     def ask(self, path: str, **body: Any) -> Any:
-        """What the operator's route answers; raises what httpx does where it refuses."""
-        address = f"{self.url}/operator/{self.api_key}/{path}"
-        reply = httpx.post(address, json=body, timeout=30)
-        assert reply.status_code == 200, f"{path}: {reply.text}"
-        return reply.json()
+        """What the operator's route answers; the test fails where it refuses."""
+        return ask(f"{self.url}/operator/{self.api_key}/{path}", body)
 
 
 class StripeDouble(AppInThread):
