@@ -99,10 +99,10 @@ class Socket(Reading):
             cut = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
             self._frames.send_close(code, cut)
             self._flush()
-            self._is_deaf = True
-            self._left.clear()
             self._go_soon()
-            self.resume()
+        self._is_deaf = True
+        self._left.clear()
+        self.resume()
 
     def pause(self) -> None:
         """From now on nothing is told that comes, and soon nothing more comes. Who does it when it
@@ -174,7 +174,10 @@ class Socket(Reading):
     def _be_over(self) -> None:
         if not self._is_over:
             self._is_over = True
+            # Else it would be there for as long as what refers to itself, as a session does.
             self._message.clear()
+            self._frames.reader.buffer.clear()
+            self._waiting, self._at = b"", 0
             self._is_room_for(0)
             close = self._close()
             self.listener.closed(close.code, close.reason)
