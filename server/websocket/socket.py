@@ -99,10 +99,10 @@ class Socket(Reading):
             cut = reason.encode()[:_LONGEST_REASON].decode(errors="ignore")
             self._frames.send_close(code, cut)
             self._flush()
-            self._is_deaf = True
-            self._left.clear()
             self._go_soon()
-            self.resume()
+        self._is_deaf = True
+        self._left.clear()
+        self.resume()
 
     def pause(self) -> None:
         """From now on nothing is told that comes, and soon nothing more comes. Who does it when it
@@ -176,8 +176,9 @@ class Socket(Reading):
             self._is_over = True
             # The parser and its frames refer to each other: what came of a last message would
             # stay until Python looks for such circles.
-            self._frames.reader.buffer.clear()
             self._message.clear()
+            self._frames.reader.buffer.clear()
+            self._waiting, self._at = b"", 0
             self._is_room_for(0)
             close = self._close()
             self.listener.closed(close.code, close.reason)

@@ -1,14 +1,17 @@
 """What was large takes no memory for as long as its session lasts, of which there are hundreds."""
 
 import json
+import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from server.voice.speech import MOST_COMMITS
+from server.websocket.framing import frame_of
 from tests.api import Api, User
 from tests.endpoints import voice_config
 from tests.processes import Server, eventually
@@ -52,6 +55,19 @@ def test_a_large_beginning(
             assert next_event(connection, "session.created")["event_id"] == "e1"
         eventually(lambda: gateway.resident() - before < MOST_BYTES)
         connections.close()
+
+
+def test_messages_that_never_end(http: httpx.Client, gateway: Server, before: int) -> None:
+    """Of clients that have gone."""
+    begun = frame_of(b"x" * 4_000_000, is_clients=True)[:-1]
+    with saying() as url:
+        user = users_at(http, url)[0]
+        for _ in range(30):
+            with suppress(ConnectionClosed), talk(user) as connection:
+                next_event(connection, "session.created")
+                connection.socket.sendall(begun)
+                connection.socket.shutdown(socket.SHUT_RDWR)
+        eventually(lambda: gateway.resident() - before < MOST_BYTES)
 
 
 def test_large_responses_that_run(

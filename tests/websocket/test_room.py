@@ -105,6 +105,22 @@ def test_what_had_begun_to_come_takes_no_memory_once_it_is_over() -> None:
     assert kept < 3_000_000
 
 
+def test_one_that_was_paused_and_lost_is_over_once_it_is_closed() -> None:
+    async def test(end: End, client: ClientConnection) -> None:
+        asked = room_of(end)
+        end.told.on_message = lambda text: end.socket.pause()
+        closing = b"\x88\x80" + bytes(4)
+        client.transport.write(frame_of(b"x" * 400_000, is_clients=True) + closing)
+        await until(lambda: end.told.texts)
+        client.transport.abort()
+        await until(lambda: end.lost)
+        end.socket.close(1000)
+        await end.told.end()
+        assert asked[-1] == 0
+
+    with_client(test)
+
+
 def test_the_system_keeps_little_of_what_a_client_sends() -> None:
     """All that it keeps can come at once, and wait where nobody asks for room."""
 
