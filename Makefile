@@ -57,7 +57,7 @@ test-voice: .venv/development ## voice: sessions, calls billed by time, others' 
 	.venv/bin/python -m pytest tests/voice tests/timed tests/voice_clients tests/voice_endings -n 2 --dist loadfile
 
 test-clients: .venv/development ## what apps ask with today: SDKs, frameworks, Claude Code, Codex
-	.venv/bin/python -m pytest tests/clients -n 2 --dist worksteal
+	.venv/bin/python -m pytest tests/clients -n 2 --dist worksteal -o faulthandler_timeout=600
 
 load: .venv/development ## load a server with locust for a minute, check the sums, write build/load.html
 	.venv/bin/python -m tests.load

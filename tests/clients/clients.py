@@ -56,11 +56,10 @@ class Client:
 
 _GPT = {**MODELS, "messages": "gpt-4.1-mini"}
 CLIENTS = (
-    # The first, as it waits for two minutes when it is told 429, and others go on meanwhile.
-    Client("with_llama_index.py", "frameworks", models=_GPT),
     Client("with_openai.py", "ours"),
     Client("with_anthropic.py", "ours"),
     Client("with_langchain.py", "frameworks"),
+    Client("with_llama_index.py", "frameworks", models=_GPT),
     Client("with_pydantic_ai.py", "frameworks", schema_tool="final_result"),
     Client("with_instructor.py", "frameworks", acts=("schema", "stream"), schema_tool="Weather"),
     Client("with_agents.py", "frameworks"),
