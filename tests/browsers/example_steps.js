@@ -88,6 +88,24 @@ async function stored() {
   return all.result[0];
 }
 
+// At once: this tab may be behind another, where timers are late.
+const written = (condition) =>
+  new Promise((resolve) => {
+    const observer = new MutationObserver(() => condition() && resolve());
+    observer.observe(element("chat"), { childList: true, subtree: true, characterData: true });
+  });
+
+// The server says what the page shows, and no call is under way.
+async function isTrue({ server }) {
+  const { apiKey } = await stored();
+  const headers = { Authorization: `Bearer ${apiKey}` };
+  await until(async () => {
+    const reply = await fetch(`${server}/demo/balance`, { headers });
+    const { tokensLeft, tokensHeld } = await reply.json();
+    return !tokensHeld && tokensLeft === tokens();
+  });
+}
+
 const tell = (by, what) => fetch(`/told/${by}`, { method: "POST", body: JSON.stringify(what) });
 const until_done = (what) => until(async () => (await fetch(`/done/${what}`)).json());
 
@@ -108,7 +126,7 @@ export const STEPS = {
   async stop() {
     const asked = said("assistant").length;
     ask("And then?");
-    await until(() => said("assistant")[asked]?.length > 5);
+    await written(() => said("assistant")[asked]?.length > 5);
     press("Stop");
     await until(isAnswered);
     return seen();
@@ -138,7 +156,8 @@ export const STEPS = {
     await isKnown(person ?? "Ada Lovelace");
     return seen();
   },
-  async look({ by }) {
+  async look({ by, server }) {
+    await isTrue({ server });
     await tell(by, seen());
     await until_done(`looked-${by}`);
     return seen();
@@ -185,6 +204,7 @@ export const STEPS = {
     return { words, ...seen() };
   },
   async revoked({ server, adminToken }) {
+    await isTrue({ server });
     const headers = { Authorization: `Bearer ${adminToken}` };
     const { apiKey } = await stored();
     await fetch(`${server}/demo/admin/keys/${apiKey}`, { method: "DELETE", headers });
