@@ -162,6 +162,23 @@ def test_what_comes_after_the_last_event_changes_nothing(client: httpx.Client) -
     assert used(user) == 27
 
 
+@pytest.mark.parametrize("kind", ["null", "7", '["response.completed"]', '{"a": 1}'])
+def test_an_event_of_no_kind_passes(client: httpx.Client, kind: str) -> None:
+    odd = b'data: {"type": %b}\n\n' % kind.encode()
+    done = framed(last("completed", usage=USAGE))
+    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi")) + odd + done)) as provider:
+        user = user_at_responses(client, provider.url)
+        events = [json.loads(data) for data in stream(user, "Hi", "responses")]
+    assert [event["type"] for event in events[-2:]] == [json.loads(kind), "response.completed"]
+    assert used(user) == 27
+
+
+def test_a_failure_is_the_next_event_of_what_was_never_announced(client: httpx.Client) -> None:
+    with RawProvider(sending(HEAD + framed(delta("Hi", 4), delta(" you", 5)))) as provider:
+        user = user_at_responses(client, provider.url)
+        assert [event["sequence_number"] for event in ended(user, "Hi")] == [4, 5, 6]
+
+
 def test_a_client_that_leaves_pays_for_what_has_come(client: httpx.Client, double: Double) -> None:
     user = user_at_responses(client, double.url)
     prompt = double.script("x", Answer(stop_at=3))
