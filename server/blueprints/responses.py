@@ -93,7 +93,11 @@ async def see_response(
     if request.args.get("stream") == "true":
         raise Unsupported("stream", "A response that is kept can only be had whole")
     who, headers, kept, at = await _find(request, response_id)
-    with request.services.reply_room.portion(tenant_id, who.user_id) as portion:
+    services = request.services
+    with (
+        services.places.place(tenant_id),
+        services.reply_room.portion(tenant_id, who.user_id) as portion,
+    ):
         body = await at.get(kept.endpoint, response_id, portion)
         if len(body) <= SMALL_REPLY_BYTES:
             return Reply(body, 200, headers, "application/json")
@@ -119,8 +123,8 @@ async def delete_response(
 ) -> JsonReply[DeletedResponse]:
     who, headers, kept, at = await _find(request, response_id)
     services = request.services
-    with services.reply_room.portion(tenant_id, who.user_id) as portion:
-        await at.delete(kept.endpoint, response_id, portion)
+    with services.places.place(tenant_id):
+        await at.delete(kept.endpoint, response_id)
     await services.kept_responses.forget(who, response_id)
     answer: DeletedResponse = {"id": response_id, "object": "response", "deleted": True}
     return reply(answer, headers=headers)
