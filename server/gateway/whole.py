@@ -86,11 +86,17 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
     return body
 
 
+def looks_whole(raw: bytes) -> bool:
+    """Is it an answer from its beginning to its end, for all that can be told without parsing?"""
+    begins = _ANSWER.match(raw) is not None
+    return begins and _END.search(raw, max(len(raw) - _END_BYTES, 0)) is not None
+
+
 def _read(exchange: Exchange, raw: bytes) -> bytes:
     """Raises TooLarge, JSONEncodeError; ProviderError for what is no answer."""
     translation, tally = exchange.sent.translation, exchange.tally
     if not can_be_parsed(raw, MOST_REPLY_VALUES):
-        if not _ANSWER.match(raw) or not _END.search(raw, max(len(raw) - _END_BYTES, 0)):
+        if not looks_whole(raw):
             raise ProviderError("not an object")
         if not translation.passes_replies_on:
             raise TooLarge
