@@ -1,9 +1,9 @@
 """An endpoint of a tenant's config that answers each call by HTTP: how it wants to be asked."""
 
 from collections import Counter
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from orjson import JSONEncodeError
 from pydantic import Field, StringConstraints, field_validator
@@ -27,6 +27,9 @@ _OUR_HEADERS = frozenset(
 )
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 _MOST = 20
+_SAFE = "/?:@!$'()*,"
+_IN_URLS = (partial(quote_plus, safe=_SAFE), quote_plus, partial(quote, safe=""))
+"""How a value stands in a URL: as it is sent, and as servers write it anew."""
 _LEAST_SECRET = 8
 """Characters: what is shorter is no secret, and taken out of errors it would spoil them."""
 
@@ -62,8 +65,11 @@ class HttpEndpoint(Endpoint):
     @cached_property
     def secrets(self) -> tuple[str, ...]:
         """What none of its errors may tell; one that has another in it comes first."""
-        others = (*self.headers.values(), *self.query.values())
-        secrets = {self.api_key or "", *(one for one in others if len(one) >= _LEAST_SECRET)}
+        values = {*self.headers.values(), *self.query.values()}
+        # `Token <secret>`, of which servers tell the second word; and as a URL has it.
+        values |= {value.rpartition(" ")[2] for value in self.headers.values()}
+        values |= {way(value) for value in self.query.values() for way in _IN_URLS}
+        secrets = {self.api_key or "", *(one for one in values if len(one) >= _LEAST_SECRET)}
         return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     @cached_property
