@@ -94,9 +94,10 @@ def test_one_that_breaks_off_has_failed(client: httpx.Client, double: Double, na
     assert ledger(user)[0]["ref"]["estimated"] is True
 
 
-def test_one_that_fails_with_its_usage_costs_that(client: httpx.Client) -> None:
-    failed = last("failed", error=FAULT, usage=USAGE)
-    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi"), failed))) as provider:
+@pytest.mark.parametrize("line", [b"event: ", b"event:", b"id: 7\nevent: "])
+def test_one_that_fails_with_its_usage_costs_that(client: httpx.Client, line: bytes) -> None:
+    failed = framed(last("failed", error=FAULT, usage=USAGE)).replace(b"event: ", line)
+    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi")) + failed)) as provider:
         user = user_at_responses(client, provider.url, reasoning=True)
         event = ended(user, "Hi")[-1]
     assert event["response"]["error"]["message"] == "It broke for ***"
