@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api import User
+from tests.api import ADMIN, User
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import ask, estimate, stream, used, user_of
@@ -157,6 +157,24 @@ def test_an_id_that_there_is_not(user: User, double: Double, previous: str) -> N
     if previous:
         assert_unknown(reply, "previous_response_id")
         assert double.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"endpoints": ["embeddings"]}, "endpoint_not_allowed"),
+        ({"prompts_only": True}, "prompts_only"),
+    ],
+)
+def test_who_may_ask_for_none_any_more(
+    user: User, double: Double, members: dict[str, Any], code: str
+) -> None:
+    response_id = made(user, double)
+    config = user.api.get("/admin/config", ADMIN).json()["config"]
+    config["user_groups"]["anonymous"] |= members
+    assert user.api.put_config(config).is_success
+    for reply in (get(user, response_id), delete(user, response_id)):
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, code)
 
 
 def test_one_can_only_be_had_whole(user: User, double: Double) -> None:
