@@ -6,15 +6,17 @@ from typing import Annotated, Any
 from urllib.parse import quote, quote_plus, urlencode
 
 from orjson import JSONEncodeError
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from server.providers.estimate import measure
 from server.tenants.endpoint import Endpoint, Sendable, is_host
-from server.tenants.strict import Text
+from server.tenants.strict import TO_BE_STORED, Text
 
 _OF_THE_GATEWAY = frozenset(
     {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
 )
+# Of responses. What is stored may have it, from before there were any, and is served.
+_OF_RESPONSES = frozenset({"input", "max_output_tokens"})
 _OUR_HEADERS = frozenset(
     {
         # What each request has, or says how it is sent (upstream/client.py), and what is the
@@ -93,8 +95,9 @@ class HttpEndpoint(Endpoint):
 
     @field_validator("force")
     @classmethod
-    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
-        if ours := _OF_THE_GATEWAY & force.keys():
+    def _are_its_own(cls, force: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        more = _OF_RESPONSES if info.context == TO_BE_STORED else frozenset()
+        if ours := (_OF_THE_GATEWAY | more) & force.keys():
             raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
         try:
             measure(force)
