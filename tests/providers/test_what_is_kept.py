@@ -85,6 +85,14 @@ def test_what_a_response_keeps_until_its_end_is_counted(name: str) -> None:
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("text", ["a", "\n", "\x01", "é", "é\x01", "\U0001f600"])
+def test_how_long_the_end_of_a_response_is_can_be_told(text: str) -> None:
+    stream = TRANSLATIONS["responses", "chat"].stream(True, Source("main"))
+    for event in lasting("chat", 0, {"content": text * 20_000}):
+        stream.event(b"", event)
+    assert len(stream.end({})) < 4.1 * stream.kept
+
+
 def lasting(endpoint: str, number: int, made: dict[str, Any]) -> list[dict[str, Any]]:
     if endpoint == "chat":
         return [{"choices": [{"index": 0, "delta": made}]}]

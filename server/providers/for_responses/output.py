@@ -6,6 +6,8 @@ them, or the end: only that says if they were cut.
 
 from typing import Any, Literal
 
+import orjson
+
 from server.providers.for_responses.output_items import (
     CustomCall,
     Event,
@@ -121,7 +123,8 @@ class Output:
 
     def _keep(self, *texts: str) -> None:
         for text in texts:
-            self.kept += len(text) if text.isascii() else 4 * len(text)
+            written = len(orjson.dumps(text))  # which the end has four times
+            self.kept += written if text.isascii() else max(written, 4 * len(text))
 
     def _close_text(self) -> list[Event]:
         """The open part, with what was found of its sources."""
