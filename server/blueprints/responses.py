@@ -3,11 +3,12 @@
 from sanic import Blueprint
 
 from server.blueprints.gateway import COST, REFUSALS, call_provider, streamed
+from server.blueprints.policies import policy_of_text
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.errors import TooManyRequests, Unsupported
 from server.gateway.kept import KeptAt
 from server.gateway.room import SMALL_REPLY_BYTES
-from server.metering.errors import NoResponse
+from server.metering.errors import NoResponse, NotAllowed
 from server.metering.kept_responses import KeptResponse
 from server.openapi.headers import RATE, SPENT
 from server.openapi.response_bodies import (
@@ -65,7 +66,7 @@ async def respond(request: Request, tenant_id: TenantId) -> Reply | None:
 
 
 _REFUSALS = [
-    *(NoResponse, TooManyRequests, ProviderRefused, ProviderBusy, ProviderError),
+    *(NotAllowed, NoResponse, TooManyRequests, ProviderRefused, ProviderBusy, ProviderError),
     *(ProviderAuthError, ProviderQuota, ProviderTimeout),
 ]
 _OWN = (
@@ -93,7 +94,11 @@ async def see_response(
     if request.args.get("stream") == "true":
         raise Unsupported("stream", "A response that is kept can only be had whole")
     who, headers, kept, at = await _find(request, response_id)
-    with request.services.reply_room.portion(tenant_id, who.user_id) as portion:
+    services = request.services
+    with (
+        services.places.place(tenant_id),
+        services.reply_room.portion(tenant_id, who.user_id) as portion,
+    ):
         body = await at.get(kept.endpoint, response_id, portion)
         if len(body) <= SMALL_REPLY_BYTES:
             return Reply(body, 200, headers, "application/json")
@@ -119,8 +124,8 @@ async def delete_response(
 ) -> JsonReply[DeletedResponse]:
     who, headers, kept, at = await _find(request, response_id)
     services = request.services
-    with services.reply_room.portion(tenant_id, who.user_id) as portion:
-        await at.delete(kept.endpoint, response_id, portion)
+    with services.places.place(tenant_id):
+        await at.delete(kept.endpoint, response_id)
     await services.kept_responses.forget(who, response_id)
     answer: DeletedResponse = {"id": response_id, "object": "response", "deleted": True}
     return reply(answer, headers=headers)
@@ -131,6 +136,7 @@ async def _find(
 ) -> tuple[Who, dict[str, str], KeptResponse, KeptAt]:
     """Whose it is, the rate as headers, and where it is. Raises Refusal."""
     who, services = await request.who(any_key=True), request.services
+    await policy_of_text(request, who)
     checked = await services.meter.check(who, "charge", 0, admits=True)
     kept = await services.kept_responses.find(who, response_id)
     at = KeptAt(services.upstream, who, request.tenant.config.providers.text)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from server.amounts import Tokens
 from server.blueprints import body
 from server.blueprints.gateway import planned
-from server.blueprints.policies import policy_of
+from server.blueprints.policies import policy_of, policy_of_text
 from server.blueprints.request import Request, reply, send_in_pieces
 from server.errors import NoModel, TooManyRequests, Unsupported
 from server.gateway.calls import Caller
@@ -22,7 +22,6 @@ from server.gateway.restricted import for_key
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.metering.results import Rate
-from server.metering.rules import PROMPTS_ONLY
 from server.openapi.headers import RATE
 from server.openapi.provider_bodies import ANTHROPIC_BETA, ANTHROPIC_VERSION, NewMessage
 from server.openapi.route import Answer, Doc
@@ -38,7 +37,6 @@ from server.providers.errors import (
 )
 from server.providers.wire import WIRES
 from server.replies import JsonReply, Reply
-from server.tenants.policies import Policy
 from server.who import Who
 
 blueprint = Blueprint("unpaid", url_prefix="/v1")
@@ -152,7 +150,9 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
         services.request_room.portion(tenant_id, who.user_id) as portion,
         services.reply_room.portion(tenant_id, who.user_id) as of_reply,
     ):
-        _check_moderation(await policy_of(request, who), who)
+        await policy_of_text(request, who)
+        if who.restricted is not None and who.restricted.models is not None:
+            raise NotAllowed("model_not_allowed", "This key is not for moderations")
         check = partial(_check, request, who)
         asked = await body.read_object(request.http, body.OF_CALLS, portion, check)
         headers = (await _admitted(request, who)).headers()
@@ -161,16 +161,6 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
             await send_in_pieces(request, raw, headers, "application/json")
             return None
     return Reply(raw, 200, headers, "application/json")
-
-
-def _check_moderation(policy: Policy, who: Who) -> None:
-    """Raises NotAllowed."""
-    if not policy.has_text:
-        raise NotAllowed("endpoint_not_allowed", "The user's group may not use text endpoints")
-    if policy.prompts_only:
-        raise NotAllowed(*PROMPTS_ONLY)
-    if who.restricted is not None and who.restricted.models is not None:
-        raise NotAllowed("model_not_allowed", "This key is not for moderations")
 
 
 async def _check(request: Request, who: Who) -> None:

@@ -16,6 +16,7 @@ from server.errors import Refusal
 from server.gateway.attempts import Attempt
 from server.gateway.bodies import Bodies, Planned
 from server.gateway.exchange import Exchange, ref_of
+from server.gateway.failures import failure_of, refusal_of
 from server.gateway.policy import Judged
 from server.metering.errors import PaymentRequired
 from server.metering.holding import Ending, Hold, Holding
@@ -26,12 +27,11 @@ from server.providers.errors import (
     ProviderAuthError,
     ProviderError,
     ProviderRefused,
-    ProviderTimeout,
 )
 from server.providers.wire import Wire
 from server.upstream.client import Upstream
-from server.upstream.errors import Failed, TimedOut, Unreachable
-from server.upstream.response import MOST_ERROR_BYTES, Response
+from server.upstream.errors import UpstreamError
+from server.upstream.response import Response
 from server.who import Ref, Who
 
 log = logging.getLogger(__name__)
@@ -233,17 +233,9 @@ class Call:
             )
             if response.status in ANSWERED:
                 return response
-        except TimedOut:
-            raise ProviderTimeout from None
-        except (Unreachable, Failed) as error:
-            raise ProviderError(str(error)) from None
-        try:
-            raw = await response.read(MOST_ERROR_BYTES)
-        except (TimedOut, Failed):
-            raw = b""  # the status says enough
-        refusal = refusals.of_reply(response.status, response.headers, raw, *target.secrets)
-        refusal.reason = f"status {response.status}"
-        raise refusal
+        except UpstreamError as error:
+            raise failure_of(error) from None
+        raise await refusal_of(response, target.secrets)
 
     def _log(self, exchange: Exchange, refusal: Refusal) -> None:
         name, tenant_id = exchange.attempt.target.name, self.caller.who.tenant_id

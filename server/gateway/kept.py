@@ -1,28 +1,31 @@
 """Responses that an endpoint keeps, as its config allows that: each is its user's alone."""
 
 import logging
+from collections.abc import Callable
+from typing import Literal
 
 from server.errors import Unavailable
 from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.exchange import Exchange
 from server.gateway.options import Asked
 from server.gateway.room import Portion
+from server.gateway.unpaid import Question, ask
 from server.metering.errors import NoResponse
 from server.metering.kept_responses import KeptResponses
-from server.providers import refusals
 from server.providers.bounds import MOST_REPLY_BYTES
-from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
+from server.providers.errors import ProviderRefused
 from server.providers.estimate import PROMPT_BYTES
 from server.providers.responses import RESPONSES
 from server.tenants.endpoints import TextEndpoints
-from server.tenants.text import TextEndpoint
 from server.upstream.client import Upstream
-from server.upstream.errors import TimedOut, TooLong, UpstreamError
+from server.upstream.response import MOST_ERROR_BYTES
 from server.who import Who
 
 log = logging.getLogger(__name__)
 
 PREVIOUS = "previous_response_id"
+
+_API = "kept_responses"
 
 
 async def continuing(
@@ -62,38 +65,31 @@ class KeptAt:
 
     async def get(self, endpoint: str, response_id: str, portion: Portion) -> bytes:
         """Raises NoResponse, ProviderError, ProviderRefused."""
-        return await self._ask("GET", endpoint, response_id, portion)
+        return await self._ask("GET", endpoint, response_id, MOST_REPLY_BYTES, portion.resize)
 
-    async def delete(self, endpoint: str, response_id: str, portion: Portion) -> None:
+    async def delete(self, endpoint: str, response_id: str) -> None:
         """Raises as `get`."""
-        await self._ask("DELETE", endpoint, response_id, portion)
+        await self._ask("DELETE", endpoint, response_id, MOST_ERROR_BYTES)
 
-    async def _ask(self, method: str, name: str, response_id: str, portion: Portion) -> bytes:
+    async def _ask(
+        self,
+        method: Literal["GET", "DELETE"],
+        name: str,
+        response_id: str,
+        most: int,
+        grow: Callable[[int], bool] = lambda _: True,
+    ) -> bytes:
         endpoint = self._endpoints.get(name)
         url = endpoint.url_of_responses if endpoint is not None else None
         if endpoint is None or url is None or "store" not in endpoint.allow:
             raise NoResponse(response_id)
-        asks = self._upstream.get if method == "GET" else self._upstream.delete
-        seconds = self._upstream.timeouts.first_byte
         path, mark, query = url.partition("?")
-        asked_at = endpoint.asked_at(f"{path}/{response_id}{mark}{query}")
+        asked_at = f"{path}/{response_id}{mark}{query}"
+        headers = RESPONSES.headers(endpoint.api_key or "", {})
+        question = Question(self._tenant_id, _API, name, endpoint, asked_at, headers, method=method)
         try:
-            response = await asks(asked_at, _headers(endpoint), seconds, self._tenant_id)
-            raw = bytes(await response.read(MOST_REPLY_BYTES, portion.resize))
-        except UpstreamError as error:
-            raise _failure(error) from None
-        if response.status == 404:
-            raise NoResponse(response_id)
-        if not 200 <= response.status < 300:
-            raise refusals.of_reply(response.status, response.headers, raw, *endpoint.secrets)
-        return raw
-
-
-def _headers(endpoint: TextEndpoint) -> dict[str, str]:
-    return {**RESPONSES.headers(endpoint.api_key or "", {}), **endpoint.headers}
-
-
-def _failure(error: UpstreamError) -> ProviderError:
-    if isinstance(error, TimedOut):
-        return ProviderTimeout()
-    return ReplyTooLarge(str(error)) if isinstance(error, TooLong) else ProviderError(str(error))
+            return await ask(self._upstream, question, most, grow)
+        except ProviderRefused as refusal:
+            if refusal.status == 404:
+                raise NoResponse(response_id) from None
+            raise

@@ -4,10 +4,12 @@ from typing import Any
 
 import orjson
 
+from server.aside import aside
 from server.errors import NoModel, Unsupported
 from server.gateway.room import Portion
 from server.gateway.unpaid import Question, ask
-from server.providers.bounds import MOST_PARSED_BYTES
+from server.gateway.whole import looks_whole
+from server.providers.bounds import MOST_PARSED_BYTES, MOST_REPLY_VALUES, can_be_parsed
 from server.providers.errors import ProviderError
 from server.providers.reading import an_object
 from server.providers.refusals import value_of
@@ -39,9 +41,19 @@ async def moderate(
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise Unsupported("input", "The request is nested too deeply") from None
     raw = await ask(upstream, _question(tenant_id, text, sent), MOST_PARSED_BYTES, portion.resize)
-    if not isinstance(an_object(value_of(raw)).get("results"), list):
+    if len(raw) <= MOST_REPLY_VALUES:
+        is_one = _is_moderation(raw)
+    else:
+        is_one = await aside(portion.owners, _is_moderation, raw)
+    if not is_one:
         raise ProviderError("no moderation")
     return raw
+
+
+def _is_moderation(raw: bytes) -> bool:
+    if not can_be_parsed(raw, MOST_REPLY_VALUES):
+        return looks_whole(raw)
+    return isinstance(an_object(value_of(raw)).get("results"), list)
 
 
 def _question(tenant_id: str, text: TextEndpoints | None, body: bytes) -> Question:

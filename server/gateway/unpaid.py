@@ -5,23 +5,23 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from time import monotonic
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from server import metrics
 from server.errors import Refusal
-from server.providers import refusals
-from server.providers.errors import ProviderError, ProviderTimeout
+from server.gateway.failures import failure_of, refusal_of
+from server.providers.errors import ProviderTimeout
 from server.tenants.http_endpoint import HttpEndpoint
 from server.upstream.client import Upstream
-from server.upstream.errors import TimedOut, UpstreamError
-from server.upstream.response import MOST_ERROR_BYTES
+from server.upstream.errors import UpstreamError
+from server.upstream.response import Response
 
 log = logging.getLogger(__name__)
 
 
 class Question(NamedTuple):
     """To the endpoint of this name; `api` is what the metrics call it, `headers` are those of its
-    protocol."""
+    protocol. `body` is that of a POST."""
 
     tenant_id: str
     api: str
@@ -29,7 +29,8 @@ class Question(NamedTuple):
     endpoint: HttpEndpoint
     url: str
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = b""
+    method: Literal["GET", "POST", "DELETE"] = "POST"
 
 
 async def ask(
@@ -60,25 +61,21 @@ async def ask(
 async def _ask(
     upstream: Upstream, question: Question, most: int, grow: Callable[[int], bool]
 ) -> bytes:
-    endpoint = question.endpoint
-    headers = {**question.headers, **endpoint.headers}
-    seconds, tenant_id = upstream.timeouts.unpaid, question.tenant_id
     try:
-        response = await upstream.post(
-            endpoint.asked_at(question.url),
-            headers,
-            question.body,
-            seconds=seconds,
-            tenant_id=tenant_id,
-        )
-        is_answer = response.status == 200
-        raw = await response.read(most if is_answer else MOST_ERROR_BYTES, grow)
-    except TimedOut:
-        raise ProviderTimeout from None
+        response = await _sent(upstream, question)
+        if 200 <= response.status < 300:
+            return await response.read(most, grow)
     except UpstreamError as error:
-        raise ProviderError(str(error)) from None
-    if is_answer:
-        return bytes(raw)
-    refusal = refusals.of_reply(response.status, response.headers, raw, *endpoint.secrets)
-    refusal.reason = f"status {response.status}"
-    raise refusal
+        raise failure_of(error) from None
+    raise await refusal_of(response, question.endpoint.secrets)
+
+
+async def _sent(upstream: Upstream, question: Question) -> Response:
+    """Raises UpstreamError."""
+    endpoint, tenant_id, seconds = question.endpoint, question.tenant_id, upstream.timeouts.unpaid
+    url, headers = endpoint.asked_at(question.url), {**question.headers, **endpoint.headers}
+    if question.method == "POST":
+        body = question.body
+        return await upstream.post(url, headers, body, seconds=seconds, tenant_id=tenant_id)
+    asks = upstream.get if question.method == "GET" else upstream.delete
+    return await asks(url, headers, seconds, tenant_id)

@@ -9,12 +9,13 @@ from server.aside import aside
 from server.errors import Refusal
 from server.gateway.calls import Call
 from server.gateway.exchange import Exchange
+from server.gateway.failures import failure_of
 from server.gateway.room import Portion
 from server.metering.holding import Ending
 from server.providers.bounds import MOST_REPLY_BYTES, MOST_REPLY_VALUES, TooLarge, can_be_parsed
-from server.providers.errors import ProviderError, ProviderTimeout, ReplyTooLarge
+from server.providers.errors import ProviderError, ReplyTooLarge
 from server.providers.refusals import value_of
-from server.upstream.errors import TimedOut, TooLong, UpstreamError
+from server.upstream.errors import UpstreamError
 from server.upstream.response import Response
 from server.upstream.turns import LIGHT_BYTES
 
@@ -64,7 +65,7 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
     try:
         raw = await response.read(MOST_REPLY_BYTES, portion.resize)
     except UpstreamError as error:
-        failure = _failure(error)
+        failure = failure_of(error)
         if not _ANSWER.match(error.body):
             raise failure from None
         raise exchange.owe(failure, len(error.body)) from None
@@ -85,17 +86,17 @@ async def _accept(portion: Portion, exchange: Exchange, response: Response) -> b
     return body
 
 
-def _failure(error: UpstreamError) -> ProviderError:
-    if isinstance(error, TimedOut):
-        return ProviderTimeout()
-    return ReplyTooLarge(str(error)) if isinstance(error, TooLong) else ProviderError(str(error))
+def looks_whole(raw: bytes) -> bool:
+    """Is it an answer from its beginning to its end, for all that can be told without parsing?"""
+    begins = _ANSWER.match(raw) is not None
+    return begins and _END.search(raw, max(len(raw) - _END_BYTES, 0)) is not None
 
 
 def _read(exchange: Exchange, raw: bytes) -> bytes:
     """Raises TooLarge, JSONEncodeError; ProviderError for what is no answer."""
     translation, tally = exchange.sent.translation, exchange.tally
     if not can_be_parsed(raw, MOST_REPLY_VALUES):
-        if not _ANSWER.match(raw) or not _END.search(raw, max(len(raw) - _END_BYTES, 0)):
+        if not looks_whole(raw):
             raise ProviderError("not an object")
         if not translation.passes_replies_on:
             raise TooLarge

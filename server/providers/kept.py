@@ -40,8 +40,14 @@ def refers_to_reasoning(item: Any) -> bool:
 
 
 def _is_reference(item: dict[str, Any]) -> bool:
-    kind = item.get("type")
-    return kind == "item_reference" or (kind is None and "role" not in item and "id" in item)
+    match item.get("type"):
+        case "item_reference":
+            return True
+        case "image_generation_call":  # a picture by its ID
+            return not item.get("result")
+        case None:
+            return item.get("role") is None and "id" in item
+    return False
 
 
 def _is_mere_reasoning(item: Any) -> bool:

@@ -115,6 +115,7 @@ _KNOWN = {
     operation: {_letters(name): name for name in (*_PRICED, "cache_control", *names)}
     for operation, names in PASSING.items()
 }
+_KNOWN["responses"]["prompt"] = "prompt"  # which is refused before (kept.py)
 
 
 def refuse_priced(

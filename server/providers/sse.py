@@ -30,7 +30,7 @@ _OF_ANSWERS = frozenset(
 )
 
 # Those of a response that are failures by their names may say what was used.
-_OF_RESPONSES = b"event: response."
+_OF_RESPONSES = b"response."
 
 
 class Failure(bytes):
@@ -121,7 +121,7 @@ def _data(block: bytes) -> bytes:
         len(lines) == 2
         and len(data) == 1
         and first.startswith(b"event:")
-        and (first in _OF_ANSWERS or first.startswith(_OF_RESPONSES) or not _is_failure(first[6:]))
+        and (first in _OF_ANSWERS or not _is_failure(first[6:]))
     ):
         return data[0]  # as nearly always
     return _odd_data(lines, data)
@@ -144,4 +144,5 @@ def _odd_data(lines: list[bytes], data: list[bytes]) -> bytes:
 
 
 def _is_failure(name: bytes) -> bool:
-    return _FAILURE.fullmatch(name.strip()) is not None
+    name = name.strip()
+    return not name.startswith(_OF_RESPONSES) and _FAILURE.fullmatch(name) is not None

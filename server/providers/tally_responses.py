@@ -67,7 +67,7 @@ class ResponseTally(Tally):
             count_item(item, self.output)
 
     def _count(self, event: dict[str, Any]) -> bool | None:
-        kind = event.get("type")
+        kind = string(event.get("type"))
         if kind in _TEXTS:
             self.output.add(event.get("delta"))
         elif kind in _DOUBTFUL_TEXTS:
@@ -83,7 +83,7 @@ class ResponseTally(Tally):
             return False  # it may fail at once, and then others can be asked
         elif kind == "error":
             raise NoAnswer(event)
-        elif not string(kind).startswith("response."):
+        elif not kind.startswith("response."):
             self._judge(event)
             return None if self._has_secrets(event) else False
         return True

@@ -1,20 +1,22 @@
 """An endpoint of a tenant's config that answers each call by HTTP: how it wants to be asked."""
 
 from collections import Counter
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, quote_plus, urlencode
 
 from orjson import JSONEncodeError
-from pydantic import Field, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from server.providers.estimate import measure
 from server.tenants.endpoint import Endpoint, Sendable, is_host
-from server.tenants.strict import Text
+from server.tenants.strict import TO_BE_STORED, Text
 
 _OF_THE_GATEWAY = frozenset(
     {"max_completion_tokens", "max_tokens", "messages", "model", "n", "stream", "stream_options"}
 )
+# Of responses. What is stored may have it, from before there were any, and is served.
+_OF_RESPONSES = frozenset({"input", "max_output_tokens"})
 _OUR_HEADERS = frozenset(
     {
         # What each request has, or says how it is sent (upstream/client.py), and what is the
@@ -27,6 +29,9 @@ _OUR_HEADERS = frozenset(
 )
 _HeaderName = Annotated[str, StringConstraints(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")]
 _MOST = 20
+_SAFE = "/?:@!$'()*,"
+_IN_URLS = (partial(quote_plus, safe=_SAFE), quote_plus, partial(quote, safe=""))
+"""How a value stands in a URL: as it is sent, and as servers write it anew."""
 _LEAST_SECRET = 8
 """Characters: what is shorter is no secret, and taken out of errors it would spoil them."""
 
@@ -62,8 +67,11 @@ class HttpEndpoint(Endpoint):
     @cached_property
     def secrets(self) -> tuple[str, ...]:
         """What none of its errors may tell; one that has another in it comes first."""
-        others = (*self.headers.values(), *self.query.values())
-        secrets = {self.api_key or "", *(one for one in others if len(one) >= _LEAST_SECRET)}
+        values = {*self.headers.values(), *self.query.values()}
+        # `Token <secret>`, of which servers tell the second word; and as a URL has it.
+        values |= {value.rpartition(" ")[2] for value in self.headers.values()}
+        values |= {way(value) for value in self.query.values() for way in _IN_URLS}
+        secrets = {self.api_key or "", *(one for one in values if len(one) >= _LEAST_SECRET)}
         return tuple(sorted(secrets - {""}, key=len, reverse=True))
 
     @cached_property
@@ -87,8 +95,9 @@ class HttpEndpoint(Endpoint):
 
     @field_validator("force")
     @classmethod
-    def _are_its_own(cls, force: dict[str, Any]) -> dict[str, Any]:
-        if ours := _OF_THE_GATEWAY & force.keys():
+    def _are_its_own(cls, force: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        more = _OF_RESPONSES if info.context == TO_BE_STORED else frozenset()
+        if ours := (_OF_THE_GATEWAY | more) & force.keys():
             raise ValueError(f"{min(ours)} is set for each call, and cannot be forced")
         try:
             measure(force)

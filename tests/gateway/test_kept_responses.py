@@ -1,18 +1,24 @@
 """Responses that an endpoint keeps, where its config allows that: each is its user's alone."""
 
 import json
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.api import User
+from tests.api import ADMIN, User
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint
 from tests.gateway.asking import ask, estimate, stream, used, user_of
+from tests.gateway.raw_provider import Answer as RawAnswer
+from tests.gateway.raw_provider import RawProvider, whole
 from tests.processes import Valkey
 from tests.stored import left_ms
 
+REFUSED = "The provider refused the request"
 TEXT = "One two three four five."
 WEEK_MS = 7 * 24 * 60 * 60 * 1000
 
@@ -153,6 +159,24 @@ def test_an_id_that_there_is_not(user: User, double: Double, previous: str) -> N
         assert double.calls() == []
 
 
+@pytest.mark.parametrize(
+    ("members", "code"),
+    [
+        ({"endpoints": ["embeddings"]}, "endpoint_not_allowed"),
+        ({"prompts_only": True}, "prompts_only"),
+    ],
+)
+def test_who_may_ask_for_none_any_more(
+    user: User, double: Double, members: dict[str, Any], code: str
+) -> None:
+    response_id = made(user, double)
+    config = user.api.get("/admin/config", ADMIN).json()["config"]
+    config["user_groups"]["anonymous"] |= members
+    assert user.api.put_config(config).is_success
+    for reply in (get(user, response_id), delete(user, response_id)):
+        assert (reply.status_code, reply.json()["error"]["code"]) == (403, code)
+
+
 def test_one_can_only_be_had_whole(user: User, double: Double) -> None:
     reply = get(user, made(user, double), "?stream=true")
     assert (reply.status_code, reply.json()["error"]["param"]) == (400, "stream")
@@ -162,6 +186,42 @@ def test_one_that_the_provider_has_no_more(user: User, double: Double) -> None:
     response_id = made(user, double)
     httpx.delete(f"{double.url}/v1/responses/{response_id}", headers={"authorization": "Bearer a"})
     assert_unknown(get(user, response_id))
+
+
+def test_of_an_error_no_more_is_read_than_of_any(client: httpx.Client) -> None:
+    said = b'{"error": {"message": "No", "pad": "%b"}}' % (b"x" * 100_000)
+    with served(client, whole(said, "400 Bad Request")) as user:
+        reply = get(user, "resp_1")
+    assert (reply.status_code, reply.json()["error"]["message"]) == (400, REFUSED)
+
+
+def test_a_silent_provider_is_not_waited_for(hasty_client: httpx.Client) -> None:
+    with served(hasty_client, silent) as user:
+        for reply in (get(user, "resp_1"), delete(user, "resp_1")):
+            assert (reply.status_code, reply.json()["error"]["code"]) == (504, "provider_timeout")
+
+
+def silent(connection: socket.socket) -> None:
+    """Until the other side has gone."""
+    connection.recv(1)
+
+
+@contextmanager
+def served(client: httpx.Client, kept: RawAnswer) -> Iterator[User]:
+    """A user with the response resp_1, of which `kept` answers all questions."""
+    item = {"type": "message", "role": "assistant", "content": []}
+    made = whole(json.dumps({"id": "resp_1", "status": "completed", "output": [item]}).encode())
+
+    def answer(connection: socket.socket) -> None:
+        is_first = provider.requests[-1][0].startswith(b"POST")
+        (made if is_first else kept)(connection)
+
+    with RawProvider(answer) as provider:
+        url = f"{provider.url}/v1/responses"
+        main = endpoint(provider.url, responses_url=url, allow=["store"])
+        user = user_of(client, {"main": main})
+        assert ask(user, "Hi", "responses").status_code == 200
+        yield user
 
 
 def test_they_count_for_the_rate(client: httpx.Client, double: Double) -> None:

@@ -199,7 +199,9 @@ def test_each_api_has_its_own(client: httpx.Client) -> None:
     """Those that cost nothing, too."""
     with Double() as double:
         main = endpoint(double.url, "anthropic", moderations_url=f"{double.url}/v1/moderations")
-        config = text_config({"main": main}, anonymous=RICH)
+        url = f"{double.url}/v1/responses"
+        keeps = endpoint(double.url, responses_url=url, default_model="m", allow=["store"])
+        config = text_config({"main": main, "keeps": keeps}, anonymous=RICH)
         vectors = {"url": f"{double.url}/v1/embeddings", "api_key": "sk", "default_model": "small"}
         config["providers"]["embeddings"] = {"endpoints": {"vectors": vectors}}
         user = Api.new_tenant(client, config).login()
@@ -212,6 +214,9 @@ def test_each_api_has_its_own(client: httpx.Client) -> None:
         for path, body in bodies.items():
             reply = user.api.post(f"/v1/{path}", body, user.headers)
             assert reply.status_code == 200, reply.text
+        made = user.api.post("/v1/responses", {"input": "Hi", "model": "keeps/m"}, user.headers)
+        kept = user.api.get(f"/v1/responses/{made.json()['id']}", user.headers)
+        assert kept.status_code == 200, kept.text
     counted = {
         (labels["endpoint"], labels["api"]): value
         for (name, items), value in scrape(client).values.items()
@@ -221,5 +226,7 @@ def test_each_api_has_its_own(client: httpx.Client) -> None:
         ("main", "messages"): 1,
         ("main", "count_tokens"): 1,
         ("main", "moderations"): 1,
+        ("keeps", "responses"): 1,
+        ("keeps", "kept_responses"): 1,
         ("vectors", "embeddings"): 1,
     }

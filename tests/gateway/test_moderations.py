@@ -138,6 +138,17 @@ def test_a_large_answer_comes_whole(client: httpx.Client, double: Double) -> Non
     assert len(moderate(user, ["#x"] * 2_000).json()["results"]) == 2_000
 
 
+@pytest.mark.parametrize(("member", "status"), [(b"results", 200), (b"error", 502)])
+def test_an_answer_of_very_many_values_is_not_parsed(
+    client: httpx.Client, double: Double, member: bytes, status: int
+) -> None:
+    answer = b'{"%b":[%b]}' % (member, b",".join([b"[]"] * 60_000))
+    double.script("x", Answer(raw_body=answer))
+    reply = moderate(moderator(client, double), "#x")
+    assert reply.status_code == status
+    assert (reply.content == answer) == (status == 200)
+
+
 def test_no_other_endpoint_is_asked(client: httpx.Client, double: Double, other: Double) -> None:
     """The first in order, which is the default, that has them."""
     user = user_of(

@@ -279,7 +279,10 @@ def test_what_an_endpoint_forces_is_sent_whatever_a_client_says(
         assert (sent["temperature"], sent["store"], "seed" in sent) == (0.25, False, False)
 
 
-@pytest.mark.parametrize("name", ["model", "messages", "max_tokens", "stream", "n"])
+CANNOT_BE_FORCED = ["model", "messages", "input", "max_tokens", "max_output_tokens", "stream", "n"]
+
+
+@pytest.mark.parametrize("name", CANNOT_BE_FORCED)
 def test_what_cannot_be_forced(api: Api, name: str) -> None:
     value = text_config({"main": endpoint("https://provider.example", force={name: 1})})
     reply = api.put_config(value)

@@ -1,15 +1,19 @@
 """What an endpoint's requests have of its own: headers, and a query."""
 
+import socket
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import httpx
 import orjson
 import pytest
 
+from server.tenants.text import TextEndpoint
 from tests.api import Api
 from tests.doubles import Answer, Double
 from tests.endpoints import endpoint, text_config
 from tests.gateway.asking import PATHS, PROTOCOLS, ask, body_of, stream, user_at
+from tests.gateway.raw_provider import RawProvider, whole
 
 SECRET = "the-tenants-own-secret"
 HEADERS = {"api-key": SECRET, "X-Title": "An app"}
@@ -63,6 +67,24 @@ def test_nobody_is_told_them(client: httpx.Client, double: Double, is_stream: bo
     reply = ask(user, "#own", stream=is_stream)
     assert reply.status_code == 400
     assert reply.json()["error"]["message"] == "No ***, no ***"
+
+
+def test_nobody_is_told_them_in_part_or_as_a_url_has_them(client: httpx.Client) -> None:
+    """By a server that says what was asked for."""
+
+    def answer(connection: socket.socket) -> None:
+        head = provider.requests[-1][0].decode()
+        said = {"error": {"message": f"{head.splitlines()[0]} {SECRET[4:]}"}}
+        whole(orjson.dumps(said), "400 Bad Request")(connection)
+
+    key = "a/bc+defg==h i&'(é)"
+    with RawProvider(answer) as provider:
+        headers = {"x-auth": f"Token {SECRET[4:]}"}
+        user = user_at(client, provider.url, headers=headers, query={"key": key})
+        message = ask(user, "#own").json()["error"]["message"]
+    assert message == "POST /v1/chat/completions?key=*** HTTP/1.1 ***"
+    endpoint = TextEndpoint.model_validate({"query": {"key": key}})
+    assert {quote(key, safe=""), quote_plus(key)} < {*endpoint.secrets}
 
 
 REFUSED: list[tuple[str, Any]] = [

@@ -34,6 +34,8 @@ KEPT: list[tuple[dict[str, Any], str]] = [
     ({"prompt": {"id": "pmpt_1"}}, "prompt"),
     ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input.0"),
     ({"input": [*BETWEEN, {"id": "rs_1"}]}, "input.1"),
+    ({"input": [*BETWEEN, {"id": "msg_1", "role": None}]}, "input.1"),
+    ({"input": [*BETWEEN, {"id": "ig_1", "type": "image_generation_call"}]}, "input.1"),
 ]
 REFUSED: list[tuple[dict[str, Any], str]] = [
     *KEPT,
@@ -47,6 +49,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"max_completion_tokens": 9}, "max_completion_tokens"),
     ({"max_tokens": 9}, "max_tokens"),
     ({"Max_Output_Tokens": 9}, "Max_Output_Tokens"),
+    ({"Prompt": {"id": "pmpt_1"}}, "Prompt"),
     ({"stream": "yes"}, "stream"),
     ({"service_tier": "priority"}, "service_tier"),
     ({"prompt_cache_retention": "24h"}, "prompt_cache_retention"),

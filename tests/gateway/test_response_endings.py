@@ -94,9 +94,10 @@ def test_one_that_breaks_off_has_failed(client: httpx.Client, double: Double, na
     assert ledger(user)[0]["ref"]["estimated"] is True
 
 
-def test_one_that_fails_with_its_usage_costs_that(client: httpx.Client) -> None:
-    failed = last("failed", error=FAULT, usage=USAGE)
-    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi"), failed))) as provider:
+@pytest.mark.parametrize("line", [b"event: ", b"event:", b"id: 7\nevent: "])
+def test_one_that_fails_with_its_usage_costs_that(client: httpx.Client, line: bytes) -> None:
+    failed = framed(last("failed", error=FAULT, usage=USAGE)).replace(b"event: ", line)
+    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi")) + failed)) as provider:
         user = user_at_responses(client, provider.url, reasoning=True)
         event = ended(user, "Hi")[-1]
     assert event["response"]["error"]["message"] == "It broke for ***"
@@ -160,6 +161,23 @@ def test_what_comes_after_the_last_event_changes_nothing(client: httpx.Client) -
         user = user_at_responses(client, provider.url)
         assert ended(user, "Hi")[-1]["type"] == "response.completed"
     assert used(user) == 27
+
+
+@pytest.mark.parametrize("kind", ["null", "7", '["response.completed"]', '{"a": 1}'])
+def test_an_event_of_no_kind_passes(client: httpx.Client, kind: str) -> None:
+    odd = b'data: {"type": %b}\n\n' % kind.encode()
+    done = framed(last("completed", usage=USAGE))
+    with RawProvider(sending(HEAD + framed(CREATED, delta("Hi")) + odd + done)) as provider:
+        user = user_at_responses(client, provider.url)
+        events = [json.loads(data) for data in stream(user, "Hi", "responses")]
+    assert [event["type"] for event in events[-2:]] == [json.loads(kind), "response.completed"]
+    assert used(user) == 27
+
+
+def test_a_failure_is_the_next_event_of_what_was_never_announced(client: httpx.Client) -> None:
+    with RawProvider(sending(HEAD + framed(delta("Hi", 4), delta(" you", 5)))) as provider:
+        user = user_at_responses(client, provider.url)
+        assert [event["sequence_number"] for event in ended(user, "Hi")] == [4, 5, 6]
 
 
 def test_a_client_that_leaves_pays_for_what_has_come(client: httpx.Client, double: Double) -> None:

@@ -56,6 +56,50 @@ def test_nothing_large_is_kept(endpoint: Any, client: Any, name: str) -> None:
         tracemalloc.stop()
 
 
+TEXT = "x" * 100_000
+SOURCES = [{"type": "url_citation", "url_citation": {"url": TEXT, "title": TEXT}}] * 50
+CALL = {"type": "tool_use", "name": TEXT, "id": TEXT, "input": {}}
+LASTING: dict[str, tuple[Any, list[dict[str, Any]]]] = {
+    "parts": ("chat", [{"content": "a", "refusal": "b"}] * 2_000),
+    "sources": ("chat", [{"annotations": SOURCES}] * 20),
+    "thoughts": ("messages", [{"type": "thinking", "thinking": "", "signature": TEXT}] * 10),
+    "redacted thoughts": ("messages", [{"type": "redacted_thinking", "data": TEXT}] * 10),
+    "calls": ("messages", [CALL] * 10),
+    "texts": ("messages", [{"type": "text", "text": "a"}] * 2_000),
+}
+
+
+@pytest.mark.parametrize("name", LASTING)
+def test_what_a_response_keeps_until_its_end_is_counted(name: str) -> None:
+    endpoint, made = LASTING[name]
+    stream = TRANSLATIONS["responses", endpoint].stream(True, Source("main"))
+    tracemalloc.start()
+    try:
+        for number in range(len(made)):
+            for event in lasting(endpoint, number, orjson.loads(orjson.dumps(made[number]))):
+                stream.event(b"", event)
+        del event
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 1.3 * stream.kept + SIZE // 10
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", ["a", "\n", "\x01", "é", "é\x01", "\U0001f600"])
+def test_how_long_the_end_of_a_response_is_can_be_told(text: str) -> None:
+    stream = TRANSLATIONS["responses", "chat"].stream(True, Source("main"))
+    for event in lasting("chat", 0, {"content": text * 20_000}):
+        stream.event(b"", event)
+    assert len(stream.end({})) < 4.1 * stream.kept
+
+
+def lasting(endpoint: str, number: int, made: dict[str, Any]) -> list[dict[str, Any]]:
+    if endpoint == "chat":
+        return [{"choices": [{"index": 0, "delta": made}]}]
+    begin = {"type": "content_block_start", "index": number, "content_block": made}
+    return [begin, {"type": "content_block_stop", "index": number}]
+
+
 @pytest.mark.parametrize("size", [10_000, 15_000, 30_000])
 def test_of_an_event_with_half_a_character_little_is_kept(size: int) -> None:
     rest = b"[" + b",".join([b'{"":0}'] * (size // 7)) + b"]"

@@ -6,6 +6,8 @@ them, or the end: only that says if they were cut.
 
 from typing import Any, Literal
 
+import orjson
+
 from server.providers.for_responses.output_items import (
     CustomCall,
     Event,
@@ -15,9 +17,12 @@ from server.providers.for_responses.output_items import (
     Reasoning,
     Status,
 )
+from server.providers.reading import string
 
 _ITEM_BYTES = 1_000
-"""That an item takes in memory, besides its text."""
+"""That an item takes in memory, besides its texts."""
+_PART_BYTES = 400
+"""That a part of a message takes, or a source of one, besides its texts."""
 
 
 class Output:
@@ -26,14 +31,14 @@ class Output:
     def __init__(self, origin: str) -> None:
         self.kept = 0
         """About how many bytes of memory it takes: all, as the end of a response repeats it."""
-        self.annotations: list[dict[str, Any]] = []
-        """Of the text that is open, or comes next."""
         self._origin = origin
         self._items: list[Item] = []
         self._open: dict[int, Item] = {}
         """Those that are not of text, by the block's index."""
         self._stopped: list[Item] = []
         self._message: Message | None = None
+        self._sources: list[dict[str, Any]] = []
+        """Of the text that is open, or comes next."""
 
     def items(self) -> list[dict[str, Any]]:
         return [one.item for one in self._items]
@@ -45,16 +50,25 @@ class Output:
         if self._message is None:
             self._message = Message(len(self._items))
             events = [*self._end_stopped(), *self._begin(self._message)]
-        events += self._message.open(kind)
-        return [*events, *self._add(self._message, text)]
+        if opened := self._message.open(kind):
+            self.kept += _PART_BYTES
+        return [*events, *opened, *self._add(self._message, text)]
 
-    def think(self, index: int, block: dict[str, Any]) -> list[Event]:
-        """Thoughts begin."""
-        return self._begin_block(index, Reasoning(len(self._items), block, self._origin))
+    def cite(self, sources: list[dict[str, Any]]) -> None:
+        """The text that is open, or comes next, is from these; as in annotations.py."""
+        self._sources += sources
+        for one in sources:
+            self.kept += _PART_BYTES
+            self._keep(one["url"], one["title"])
+
+    def think(self, index: int, kind: str, given: str) -> list[Event]:
+        """Thoughts begin, in a block of this type; `given`: its signature, or its data."""
+        self._keep(given)
+        return self._begin_block(index, Reasoning(len(self._items), kind, given, self._origin))
 
     def call(self, index: int, call_id: str, named: dict[str, Any], given: str) -> list[Event]:
         """A call begins; `given`: its arguments, if none come."""
-        self._keep(given)
+        self._keep(call_id, given, *map(string, named.values()))
         kind = CustomCall if named.pop("type", "") == "custom_tool_call" else FunctionCall
         return self._begin_block(index, kind(len(self._items), call_id, named, given))
 
@@ -62,7 +76,7 @@ class Output:
         events: list[Event] = []
         item = self._open.get(index)
         if not isinstance(item, Reasoning):  # some servers do not say that a block begins
-            events = self.think(index, {"type": "thinking"})
+            events = self.think(index, "thinking", "")
             return [*events, *self.add_thoughts(index, text, signature)]
         if signature:
             self._keep(signature)
@@ -107,15 +121,17 @@ class Output:
         self._keep(text)
         return item.add(text)
 
-    def _keep(self, text: str) -> None:
-        self.kept += len(text) if text.isascii() else 4 * len(text)
+    def _keep(self, *texts: str) -> None:
+        for text in texts:
+            written = len(orjson.dumps(text))  # which the end has four times
+            self.kept += written if text.isascii() else max(written, 4 * len(text))
 
     def _close_text(self) -> list[Event]:
         """The open part, with what was found of its sources."""
         if self._message is None:
             return []
-        noted, self.annotations = self.annotations, []
-        return self._message.close(noted)
+        sources, self._sources = self._sources, []
+        return self._message.close(sources)
 
     def _end_stopped(self) -> list[Event]:
         stopped, self._stopped = self._stopped, []

@@ -13,7 +13,7 @@ import orjson
 
 from server.providers.for_responses.state import sealed
 from server.providers.for_responses.tools import INPUT
-from server.providers.reading import parse, string
+from server.providers.reading import parse
 
 Event = dict[str, Any]
 Status = Literal["completed", "incomplete"]
@@ -109,11 +109,12 @@ class Reasoning(Item):
     """Thoughts are told as a summary, which is what clients show, and go back with what is sealed
     beside them."""
 
-    def __init__(self, index: int, block: Mapping[str, Any], origin: str) -> None:
+    def __init__(self, index: int, kind: str, given: str, origin: str) -> None:
+        """`kind`: the block's type; `given`: its signature, or its data."""
         super().__init__(index, "reasoning", "rs", summary=[])
-        self._block = string(block.get("type"))
+        self._kind = kind
         self._origin = origin
-        self._given = [string(block.get("signature") or block.get("data"))]
+        self._given = [given]
         self._text: StringIO | None = None
 
     def add(self, text: str) -> list[Event]:
@@ -135,7 +136,8 @@ class Reasoning(Item):
             events.append(self._summary("text.done", text=text))
             events.append(self._summary("part.done", part=part))
             self.item["summary"] = [part]
-        if kept := sealed(self._block, "".join(self._given), self._origin):
+        given, self._given = "".join(self._given), []
+        if kept := sealed(self._kind, given, self._origin):
             self.item["encrypted_content"] = kept
         return [*events, self._told("done")]
 

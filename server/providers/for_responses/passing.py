@@ -85,7 +85,7 @@ class OfChunks(OfMessage):
     def _made_of(self, event: dict[str, Any]) -> list[Event]:
         delta = an_object(first_choice(event).get("delta"))
         if "annotations" in delta:
-            self._response.output.annotations += annotations_of(delta)
+            self._response.output.cite(annotations_of(delta))
         return self._of(self._message.from_chunk(event))
 
     def _of(self, events: Iterable[dict[str, Any]]) -> list[Event]:

@@ -118,7 +118,8 @@ class ResponseStream:
         if kind not in ("thinking", "redacted_thinking"):
             return []
         text = string(block.get("thinking"))
-        begun = self.output.think(index, block)
+        given = string(block.get("signature") or block.get("data"))
+        begun = self.output.think(index, kind, given)
         return [*begun, *self.output.add_thoughts(index, text, "")] if text else begun
 
     def _call(self, index: int, block: dict[str, Any]) -> list[Event]:
@@ -171,7 +172,7 @@ def from_message(
     last event it is."""
     stream = ResponseStream(created, origin, asked)
     stream.from_event({"type": "message_start", "message": message})
-    stream.output.annotations = annotations
+    stream.output.cite(annotations)
     for index, block in enumerate(objects(message.get("content"))):
         stream.from_event({"type": "content_block_start", "index": index, "content_block": block})
         stream.from_event({"type": "content_block_stop", "index": index})
