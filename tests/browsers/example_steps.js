@@ -192,6 +192,11 @@ export const STEPS = {
     await until(told);
     return { ...seen(), violations: await axe() };
   },
+  async goOnAnew() {
+    press("Go on as somebody new");
+    await isKnown("New here");
+    return seen();
+  },
   async signOut() {
     press("Sign out");
     await isKnown("New here");

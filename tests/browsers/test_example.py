@@ -75,12 +75,14 @@ def test_the_whole_story(demo: Demo, page: Watched, open_page: Open) -> None:
     watching = address(demo, "watching", "watch")
     with open_page("first", *FIRST, other=watching):
         looks = page.told("first", SECONDS)
-        with open_page("other", "arrive", "google", "back"):
-            arrived, elsewhere = found(page, "other")
+        with open_page("other", "arrive", "google", "back", "revoked", "goOnAnew"):
+            arrived, elsewhere, _, anew = found(page, "other")
         page.done("looked-first")
         restart_when_asked(demo, page)
         first = found(page, "first")
         [watched] = found(page, "watching")
+    assert (anew["who"], anew["tokens"], anew["user"]) == ("New here", FREE, [])
+    assert anew["question"] == "Is it still me?"
     asked_until_402(first[:4])
     bought_and_went_on(first[4:7])
     assert (arrived["who"], arrived["tokens"]) == ("New here", FREE)
