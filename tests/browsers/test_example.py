@@ -93,6 +93,11 @@ def test_the_whole_story(demo: Demo, page: Watched, open_page: Open) -> None:
     assert (watched["who"], watched["user"]) == ("New here", [])
 
 
+def test_what_is_said_last_is_in_view(page: Watched, open_page: Open) -> None:
+    with open_page("alone", "arrive", "chatUntil402", "end"):
+        found(page, "alone")
+
+
 def restart_when_asked(demo: Demo, page: Watched) -> None:
     assert page.told("first", SECONDS) == "away?"
     demo.server.stop()
