@@ -8,6 +8,7 @@ export async function* texts(reply) {
     if (error) throw Object.assign(new Error(error.message), { kind: "unavailable" });
     const text = choices[0]?.delta.content;
     if (text) yield text;
+    if (choices[0]?.finish_reason === "length") yield " [...]"; // the balance or a limit cuts it off
   }
   throw lost();
 }

@@ -7,6 +7,8 @@ import { vibe } from "./vibe.js";
 const element = (id) => document.getElementById(id);
 let messages = JSON.parse(sessionStorage.messages ?? "[]");
 let isStopped = false;
+let isAtEnd = true;
+let scrolled = 0;
 
 /** Something that was said, by the `user` or the `assistant`. */
 export function add(...said) {
@@ -30,7 +32,7 @@ export function show({ role, content }) {
   shown.textContent = content;
   element("chat").append(shown);
   element("empty").hidden = true;
-  shown.scrollIntoView({ block: "end" });
+  isAtEnd = true;
   return shown;
 }
 
@@ -78,6 +80,15 @@ element("question").onkeydown = (event) => {
   element("form").requestSubmit();
 };
 element("stop").onclick = () => (isStopped = true);
+// The end stays in view as answers and notices grow, until who reads scrolls up.
+const page = document.documentElement;
+const follow = new ResizeObserver(() => isAtEnd && scrollTo(0, page.scrollHeight));
+for (const id of ["chat", "notice"]) follow.observe(element(id));
+addEventListener("scroll", () => {
+  const isNear = page.scrollHeight - innerHeight - scrollY < 40;
+  isAtEnd = isNear || (isAtEnd && scrollY >= scrolled);
+  scrolled = scrollY;
+});
 messages.forEach(show);
 element("question").value = sessionStorage.question ?? "";
 addEventListener("pagehide", () => (sessionStorage.question = element("question").value));

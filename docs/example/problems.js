@@ -20,6 +20,9 @@ export const signIns = () => settings.signIn.map(signIn);
 const signIn = (name) =>
   button(`Sign in with ${NAMES[name]}`, attempt(() => vibe.signIn(name)));
 
+// For who cannot sign in again, or will not.
+const anew = () => button("Go on as somebody new", attempt(() => vibe.signOut()));
+
 /** `again` is what to do once more, where that may help. */
 export function tell(error, again) {
   if (!error.kind) console.error(error); // a mistake in this page
@@ -33,7 +36,9 @@ export function tell(error, again) {
 export const forget = () => notice.replaceChildren();
 
 function waysOutOf({ kind }, again) {
-  if (kind === "sign-in" || (kind === "payment" && !vibe.user?.signedIn)) return signIns();
+  const isSignedIn = vibe?.user?.signedIn;
+  if (kind === "sign-in" && isSignedIn) return [...signIns(), anew()];
+  if (kind === "sign-in" || (kind === "payment" && !isSignedIn)) return signIns();
   if (kind === "payment") return [button("See what there is", showShop)];
   return again && kind !== "refused" ? [button("Try again", again)] : [];
 }

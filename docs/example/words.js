@@ -1,11 +1,8 @@
 // What people are told when something fails. By kind: those of the client, see docs/client.md.
 
 const WORDS = {
-  "payment": ({ tokensLeft }, user) => {
-    const needs = `This needs more than your ${tokensLeft} tokens.`;
-    const lack = tokensLeft > 0 ? needs : "You have no tokens left.";
-    return `${lack} ${user?.signedIn ? "Buy some to go on." : "Sign in to get more."}`;
-  },
+  "payment": ({ tokensLeft }, user) =>
+    `${lack(tokensLeft)} ${user?.signedIn ? "Buy some to go on." : "Sign in to get more."}`,
   "limit": ({ retryAfter }) => `That was a lot in a short time. Try again ${after(retryAfter)}.`,
   "offline": () => "There is no connection. Your question is kept: try again when you are online.",
   "unavailable": () => "The service has a problem right now. Please try again in a moment.",
@@ -19,6 +16,11 @@ const WORDS = {
 
 export const words = (error, user) =>
   WORDS[error.kind]?.(error, user) ?? "Something went wrong on this page. Please load it again.";
+
+function lack(left) {
+  if (left === 0) return "You have no tokens left.";
+  return left ? `This needs more than your ${left} tokens.` : "This needs more tokens than you have.";
+}
 
 function after(seconds) {
   if (!seconds) return "in a moment";

@@ -33,6 +33,11 @@ function ask(question) {
   press("Send");
 }
 
+function isAtEnd() {
+  const { scrollHeight } = document.documentElement;
+  return scrollHeight > innerHeight && scrollHeight - innerHeight - scrollY < 2;
+}
+
 const isAnswered = () => !element("send").disabled;
 const isKnown = (who) => until(() => element("who").textContent === who && tokens() > 0);
 // Seen before, so that it is not the balance of before.
@@ -140,6 +145,11 @@ export const STEPS = {
     }
     return { ...seen(), violations: await axe() };
   },
+  // In a tab that is seen: elsewhere browsers lay out nothing.
+  async end() {
+    await until(isAtEnd);
+    return seen();
+  },
   // Once, as if by the server.
   async limited() {
     isLimited = true;
@@ -211,6 +221,11 @@ export const STEPS = {
     ask("Is it still me?");
     await until(told);
     return { ...seen(), violations: await axe() };
+  },
+  async goOnAnew() {
+    press("Go on as somebody new");
+    await isKnown("New here");
+    return seen();
   },
   async signOut() {
     press("Sign out");

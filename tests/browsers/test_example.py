@@ -75,12 +75,14 @@ def test_the_whole_story(demo: Demo, page: Watched, open_page: Open) -> None:
     watching = address(demo, "watching", "watch")
     with open_page("first", *FIRST, other=watching):
         looks = page.told("first", SECONDS)
-        with open_page("other", "arrive", "google", "back"):
-            arrived, elsewhere = found(page, "other")
+        with open_page("other", "arrive", "google", "back", "revoked", "goOnAnew"):
+            arrived, elsewhere, _, anew = found(page, "other")
         page.done("looked-first")
         restart_when_asked(demo, page)
         first = found(page, "first")
         [watched] = found(page, "watching")
+    assert (anew["who"], anew["tokens"], anew["user"]) == ("New here", FREE, [])
+    assert anew["question"] == "Is it still me?"
     asked_until_402(first[:4])
     bought_and_went_on(first[4:7])
     assert (arrived["who"], arrived["tokens"]) == ("New here", FREE)
@@ -89,6 +91,11 @@ def test_the_whole_story(demo: Demo, page: Watched, open_page: Open) -> None:
     came_back_and_left(*first[12:])
     assert [each["who"] for each in watched["shown"]] == ["New here", *["Ada Lovelace"] * 2]
     assert (watched["who"], watched["user"]) == ("New here", [])
+
+
+def test_what_is_said_last_is_in_view(page: Watched, open_page: Open) -> None:
+    with open_page("alone", "arrive", "chatUntil402", "end"):
+        found(page, "alone")
 
 
 def restart_when_asked(demo: Demo, page: Watched) -> None:

@@ -13,6 +13,10 @@ from tests.doubles.stripe_api.world import Object, Refused
 
 WAIT_SECONDS = 10
 """For the event to be taken, before the buyer goes back."""
+_HEAD = """<!doctype html><title>A double of Stripe</title>
+<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">
+<p>A double of Stripe's page: no money is paid.</p>
+"""
 # A browser that no driver has hold of: it presses what the address's fragment selects, as #pay, and
 # goes back where there is no such thing, or no more.
 _PRESSES = """<script>
@@ -38,7 +42,7 @@ async def show_checkout(request: web.Request) -> web.Response:
         return web.Response(text="You're all done here", status=410)
     cancel = html.escape(session["cancel_url"] or "")
     return _page(
-        f"<h1>Pay {session['amount_total']} {session['currency']}</h1>"
+        f"<h1>Pay {session['amount_total'] / 100:.2f} {session['currency'].upper()}</h1>"
         '<form method="post"><button id="pay" name="how" value="now">Pay</button>'
         '<button id="later" name="how" value="later">Pay by transfer</button></form>'
         f'<a id="back" href="{cancel}">Back</a>'
@@ -90,4 +94,4 @@ def _find(request: web.Request, kind: str) -> tuple[Account, Object]:
 
 
 def _page(body: str) -> web.Response:
-    return web.Response(text=f"<!doctype html>{body}{_PRESSES}", content_type="text/html")
+    return web.Response(text=f"{_HEAD}{body}{_PRESSES}", content_type="text/html")
