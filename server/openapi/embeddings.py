@@ -6,8 +6,10 @@ from pydantic import ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
 from server.openapi.schemas import Json
+from server.providers.embeddings import MOST_TOKEN
 
-_Tokens = Annotated[list[int], Field(min_length=1, examples=[[9906, 1917]])]
+_Token = Annotated[int, Field(ge=0, le=MOST_TOKEN)]
+_Tokens = Annotated[list[_Token], Field(min_length=1, examples=[[9906, 1917]])]
 _Text = Annotated[str, Field(min_length=1, examples=["Hello"])]
 _ASKED: Json = {"model": "text-embedding-3-small", "input": ["Hello", "Goodbye"]}
 _GIVEN: Json = {

@@ -24,6 +24,8 @@ _PASSING = frozenset(
         *("task", "truncate", "truncation"),
     }
 )
+MOST_TOKEN = 2**32 - 1
+"""No vocabulary has as many."""
 _WRONG_INPUT = "input must be a text, a list of tokens, or a list of these; none of them empty"
 
 
@@ -85,16 +87,20 @@ def refuse_others(body: dict[str, Any], allowed: Collection[str]) -> None:
 def _inputs(body: dict[str, Any]) -> list[Any]:
     """The texts and the lists of tokens. Raises Unsupported."""
     given = body.get("input")
-    if isinstance(given, str) or (isinstance(given, list) and _kinds(given) == {int}):
+    if isinstance(given, str) or (isinstance(given, list) and _are_tokens(given)):
         given = [given]
     if not isinstance(given, list) or not given or not all(given):
         raise Unsupported("input", _WRONG_INPUT)
     kinds = _kinds(given)
-    if kinds == {list} and all(_kinds(tokens) == {int} for tokens in given):
+    if kinds == {list} and all(map(_are_tokens, given)):
         return given
     if kinds != {str}:
         raise Unsupported("input", _WRONG_INPUT)
     return given
+
+
+def _are_tokens(values: list[Any]) -> bool:
+    return _kinds(values) == {int} and min(values) >= 0 and max(values) <= MOST_TOKEN
 
 
 def _kinds(values: list[Any]) -> set[type[Any]]:

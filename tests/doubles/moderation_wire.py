@@ -12,7 +12,13 @@ error, error_event = openai_wire.error, openai_wire.error_event
 
 
 def fault_of(headers: Mapping[str, str], body: dict[str, Any]) -> str:
-    return "" if body.get("input") else "Missing required parameter: 'input'."
+    given, model = body.get("input"), body.get("model")
+    if not given:
+        return "Missing required parameter: 'input'."
+    are_inputs = isinstance(given, list) and all(isinstance(one, (str, dict)) for one in given)
+    if not (isinstance(given, str) or are_inputs):
+        return "Invalid type for 'input'."
+    return "" if model is None or isinstance(model, str) else "Invalid type for 'model'."
 
 
 def limit_of(body: dict[str, Any]) -> int:

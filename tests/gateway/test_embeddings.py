@@ -110,6 +110,8 @@ REFUSED: list[dict[str, Any]] = [
     {"input": [[]]},
     {"input": [True]},
     {"input": [1.5]},
+    {"input": [-1]},
+    {"input": [[1, 2**32]]},
     {"input": ["a", 1]},
     {"input": [[1], "a"]},
     {"input": [["a"]]},

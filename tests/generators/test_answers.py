@@ -32,7 +32,10 @@ from tests.stored import now_ms
 # Idempotency-Key was used before. A 400 for valid data is a fault.
 MAY_REFUSE = ["2xx", "303", "401", "402", "404", "409", "412", "422", "429"]
 # But for what is the provider's to accept, what cannot be translated, and what login providers say.
-MAY_BE_400 = ["chat", "message", "makeClientSecret", "comeBackFromGoogle", "comeBackFromApple"]
+MAY_BE_400 = [
+    *("chat", "message", "respond", "countTokens", "makeModeration", "embed"),
+    *("makeClientSecret", "comeBackFromGoogle", "comeBackFromApple"),
+]
 ENDS = ["logOut", "deleteMe"]
 """Which end the key or the user that they come with."""
 PAID = "https://app.example.com/paid"
@@ -68,11 +71,18 @@ class Pins:
         self.key_id = str(made.json()["keyId"])
         called = api.post("/realtime/calls", {}, self.user.headers)
         self.call_id = str(called.json()["callId"])
+        self.response_ids = [self._respond() for _ in range(3)]
+        """Kept by the provider."""
         self.patterns: dict[str, str] = {
             name: parameter["schema"].get("pattern", "")
             for name, parameter in document()["components"]["parameters"].items()
             if parameter["in"] == "path"
         }
+
+    def _respond(self) -> str:
+        asked = {"model": "gpt-4o", "input": "Hi", "store": True}
+        reply = self.api.post("/v1/responses", asked, self.user.headers)
+        return str(reply.json()["id"])
 
     def pin(self, case: schemathesis.Case[Any]) -> None:
         name = case.operation.definition.raw.get("operationId", "")
@@ -116,8 +126,13 @@ class Pins:
             return self.key_id
         if parameter == "callId":
             return self.call_id
+        if parameter == "modelId":
+            return "gpt-4o"
         if parameter == "token":  # of a callback, all of which are answered alike
             return "any"
+        if parameter == "responseId":
+            ends = operation == "deleteResponse" and len(self.response_ids) > 1
+            return self.response_ids.pop() if ends else self.response_ids[0]
         if parameter == "apiKey":  # to be revoked
             return self.api.login().api_key
         if operation == "deleteTenant":
@@ -163,7 +178,13 @@ def pins(
         httpx.Client(base_url=gateway.url, timeout=10) as client,
     ):
         endpoints = {
-            "openai": endpoint(double.url, default_model="gpt-4o"),
+            "openai": endpoint(
+                double.url,
+                default_model="gpt-4o",
+                responses_url=f"{double.url}/v1/responses",
+                moderations_url=f"{double.url}/v1/moderations",
+                allow=["store"],
+            ),
             "anthropic": endpoint(
                 double.url, "anthropic", default_model="claude-3-opus-20240229", weight=3
             ),
@@ -173,6 +194,12 @@ def pins(
         of_sessions = {"model": "gpt-realtime-2.1"}
         voice = {"endpoints": {"voice": of_sessions, "ultravox": of_calls}}
         value["providers"]["realtime"] = voice
+        embedder = {
+            "url": f"{double.url}/v1/embeddings",
+            "api_key": "any",
+            "default_model": "text-embedding-3-small",
+        }
+        value["providers"]["embeddings"] = {"endpoints": {"embedder": embedder}}
         client_ids = {"client_id": "app", "client_secret": "secret"}
         value["auth"] = {f"{name}_oauth": client_ids for name in ("google", "apple")}
         value["auth"]["redirect_uris"] = [HOME, PAID]
