@@ -38,7 +38,7 @@ class ResponseEvents:
         if kind == "response.created":
             self._created, self.kept = data, len(data)
         # Their SDKs read the type; others take the name for it.
-        return sse.frame(data, "message" if "\n" in kind else kind)
+        return sse.frame(data, kind if kind.isprintable() else "message")
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         return sse.frame(cost.added_to(self._last, spent), self._kind)
