@@ -71,7 +71,8 @@ _REFUSALS = [
 ]
 _OWN = (
     "The user's own, for a week, where the endpoint allows `store`; a restricted key's are those "
-    "that it has made. One request of the rate limit, and no tokens."
+    "that it has made. For users who may ask text endpoints for more than prompts. One request of "
+    "the rate limit, and no tokens."
 )
 
 
