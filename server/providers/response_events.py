@@ -37,8 +37,7 @@ class ResponseEvents:
         self._number = number if is_amount(number) else self._number + 1
         if kind == "response.created":
             self._created, self.kept = data, len(data)
-        # Their SDKs read the type; others take the name for it.
-        return sse.frame(data, kind if kind.isprintable() else "message")
+        return sse.frame(data, sse.name_of(kind))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         return sse.frame(cost.added_to(self._last, spent), self._kind)

@@ -6,6 +6,9 @@ Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+import orjson
 
 from server.providers.bounds import MOST_PARSED_BYTES, TooLarge
 
@@ -106,6 +109,17 @@ def frame(data: bytes, event: str = "") -> bytes:
     if event:
         return b"event: %b\ndata: %b\n\n" % (event.encode(), data)
     return b"data: %b\n\n" % data
+
+
+def frames(events: Iterable[dict[str, Any]]) -> bytes:
+    """Each by the name that is its type."""
+    return b"".join([frame(orjson.dumps(event), event["type"]) for event in events])
+
+
+def name_of(kind: str) -> str:
+    """That of a provider's event of this type: SDKs skip one whose name is not its type. No line of
+    a stream may come of it."""
+    return kind if kind.isprintable() else "message"
 
 
 def _data(block: bytes) -> bytes:

@@ -260,3 +260,16 @@ def test_a_provider_that_ignores_its_limit_is_cut_in_any_language(
         for choice in json.loads(event)["choices"]
     )
     assert len(text) <= (404 if piece[0] == "字" else 808) + len(piece)
+
+
+def test_no_line_of_a_stream_comes_of_an_events_kind(client: httpx.Client) -> None:
+    odd = b'data: {"type": "a\\rdata: b"}\n\n'
+    events = message_events({**STOP, "usage": {"output_tokens": 2_222}})
+    start = events.index(b"event: content_block_start")
+    with RawProvider(sending(HEAD + events[:start] + odd + events[start:])) as provider:
+        user = user_at(client, provider.url, "anthropic", max_output=50_000)
+        with streaming(user, "Hi", "anthropic", max_tokens=50_000) as reply:
+            told = b"".join(reply.iter_raw())
+    assert b"event: message\n" + odd in told
+    assert b"\r" not in told
+    assert used(user) == 2_242

@@ -1,9 +1,7 @@
 """What clients of messages get of a stream, framed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-import orjson
 
 from server.providers import spent as cost
 from server.providers import sse
@@ -22,8 +20,9 @@ class SameEvents:
         self._last = sse.frame(b'{"type":"message_stop"}', "message_stop")
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
-        framed = sse.frame(data, _name(event))
-        if event.get("type") != "message_stop":
+        kind = event.get("type")
+        framed = sse.frame(data, sse.name_of(kind) if isinstance(kind, str) else "message")
+        if kind != "message_stop":
             return framed
         self._last = framed
         return b""
@@ -48,23 +47,13 @@ class OfChunks:
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         if ESCAPE not in data and not self._halves.first:
-            return _framed(self._stream.from_chunk(event))
+            return sse.frames(self._stream.from_chunk(event))
         chunks = self._halves.joined(data, event)
-        return _framed(made for each in chunks for made in self._stream.from_chunk(each))
+        return sse.frames(made for each in chunks for made in self._stream.from_chunk(each))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         events = self._stream.finish()
         for event in events:
             if event["type"] == "message_delta":
                 event |= cost.member(spent)
-        return _framed(events)
-
-
-def _framed(events: Iterable[dict[str, Any]]) -> bytes:
-    return b"".join([sse.frame(orjson.dumps(event), event["type"]) for event in events])
-
-
-def _name(event: dict[str, Any]) -> str:
-    """Their SDKs skip an event whose name is not its type."""
-    name = event.get("type")
-    return name if isinstance(name, str) and "\n" not in name else "message"
+        return sse.frames(events)

@@ -55,14 +55,14 @@ class OfMessage:
 
     def event(self, data: bytes, event: dict[str, Any]) -> bytes:
         if ESCAPE not in data and not self._halves.first:  # as nearly always
-            return _framed(self._made_of(event))
+            return sse.frames(self._made_of(event))
         events = self._halves.joined(data, event)
-        return _framed(made for each in events for made in self._made_of(each))
+        return sse.frames(made for each in events for made in self._made_of(each))
 
     def end(self, spent: Mapping[str, int]) -> bytes:
         events = self._response.finish()
         events[-1] |= cost.member(spent)
-        return _framed(events)
+        return sse.frames(events)
 
     def _made_of(self, event: dict[str, Any]) -> list[Event]:
         return self._response.from_event(event)
@@ -80,7 +80,7 @@ class OfChunks(OfMessage):
         return self._response.output.kept + self._message.kept
 
     def end(self, spent: Mapping[str, int]) -> bytes:
-        return _framed(self._of(self._message.finish())) + super().end(spent)
+        return sse.frames(self._of(self._message.finish())) + super().end(spent)
 
     def _made_of(self, event: dict[str, Any]) -> list[Event]:
         delta = an_object(first_choice(event).get("delta"))
@@ -90,7 +90,3 @@ class OfChunks(OfMessage):
 
     def _of(self, events: Iterable[dict[str, Any]]) -> list[Event]:
         return [made for each in events for made in self._response.from_event(each)]
-
-
-def _framed(events: Iterable[Event]) -> bytes:
-    return b"".join([sse.frame(orjson.dumps(event), event["type"]) for event in events])
