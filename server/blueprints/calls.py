@@ -18,14 +18,7 @@ from server.metering.results import iso_time
 from server.openapi.headers import RATE
 from server.openapi.route import Answer, Doc
 from server.openapi.values import CallId, TenantId, Time
-from server.providers.errors import (
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from server.providers.errors import OF_PROVIDERS
 from server.replies import JsonReply, Reply
 from server.timed.calls import Asked, View
 from server.timed.options import NewCall
@@ -33,10 +26,6 @@ from server.timed.options import NewCall
 blueprint = Blueprint("calls", url_prefix="/realtime")
 
 _NEW_CALL: TypeAdapter[Any] = TypeAdapter(NewCall)
-_PROVIDER = [
-    *(ProviderRefused, ProviderBusy, ProviderError),
-    *(ProviderAuthError, ProviderQuota, ProviderTimeout),
-]
 
 
 Token = Annotated[
@@ -86,7 +75,7 @@ class Call(TypedDict):
         refusals=[
             *(Unsupported, NotAllowed, NoModel, PaymentRequired),
             *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
-            *_PROVIDER,
+            *OF_PROVIDERS,
         ],
         rated=True,
     ),
@@ -137,7 +126,7 @@ async def see_call(request: Request, tenant_id: TenantId, call_id: CallId) -> Js
         [Answer("it is hung up, and settled when it is billed", status=202)],
         about="Ultravox is asked every 5 s at most.",
         credential="any key",
-        refusals=[NotFound, TooManyRequests, *_PROVIDER],
+        refusals=[NotFound, TooManyRequests, *OF_PROVIDERS],
     ),
 )
 async def hang_up_call(request: Request, tenant_id: TenantId, call_id: CallId) -> JsonReply[Call]:

@@ -46,14 +46,7 @@ from server.openapi.provider_bodies import (
 )
 from server.openapi.route import Answer, Doc
 from server.openapi.values import TenantId
-from server.providers.errors import (
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from server.providers.errors import OF_PROVIDERS
 from server.providers.estimate import measure
 from server.providers.identifiers import user_of_tenant
 from server.providers.wire import WIRES, Wire
@@ -72,8 +65,7 @@ _NOT_BUFFERED = {"cache-control": "no-cache", "x-accel-buffering": "no"}
 REFUSALS = [
     *(Unsupported, NotAllowed, NoModel, PaymentRequired),
     *(TooManyRequests, TooManyCalls, TenantLimited, TokensHeld),
-    *(ProviderRefused, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
-    ProviderTimeout,
+    *OF_PROVIDERS,
 ]
 COST = f"""\
 Tokens are held for the prompt and the output limit, and settled to what the provider reports, \

@@ -19,14 +19,7 @@ from server.openapi.response_bodies import (
 )
 from server.openapi.route import Answer, Doc
 from server.openapi.values import ResponseId, TenantId
-from server.providers.errors import (
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from server.providers.errors import OF_PROVIDERS
 from server.providers.responses import RESPONSES
 from server.replies import JsonReply, Reply
 from server.who import Who
@@ -65,10 +58,7 @@ async def respond(request: Request, tenant_id: TenantId) -> Reply | None:
         raise
 
 
-_REFUSALS = [
-    *(NotAllowed, NoResponse, TooManyRequests, ProviderRefused, ProviderBusy, ProviderError),
-    *(ProviderAuthError, ProviderQuota, ProviderTimeout),
-]
+_REFUSALS = [NotAllowed, NoResponse, TooManyRequests, *OF_PROVIDERS]
 _OWN = (
     "The user's own, for a week, where the endpoint allows `store`; a restricted key's are those "
     "that it has made. For users who may ask text endpoints for more than prompts. One request of "

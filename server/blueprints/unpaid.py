@@ -27,21 +27,14 @@ from server.openapi.provider_bodies import ANTHROPIC_BETA, ANTHROPIC_VERSION, Ne
 from server.openapi.route import Answer, Doc
 from server.openapi.schemas import Json
 from server.openapi.values import TenantId
-from server.providers.errors import (
-    ProviderAuthError,
-    ProviderBusy,
-    ProviderError,
-    ProviderQuota,
-    ProviderRefused,
-    ProviderTimeout,
-)
+from server.providers.errors import OF_PROVIDERS, ProviderRefused
 from server.providers.wire import WIRES
 from server.replies import JsonReply, Reply
 from server.who import Who
 
 blueprint = Blueprint("unpaid", url_prefix="/v1")
 
-_REFUSALS = [Unsupported, NotAllowed, NoModel, TooManyRequests, ProviderRefused]
+_REFUSALS = [Unsupported, NotAllowed, NoModel, TooManyRequests]
 _FREE = "Costs no tokens: one request of the rate limit."
 _MODERATED: Json = {"model": "omni-moderation-latest", "input": "A text"}
 _MODERATION: Json = {
@@ -94,7 +87,7 @@ class Moderation(TypedDict):
         credential="any key",
         parameters=[ANTHROPIC_VERSION, ANTHROPIC_BETA],
         body=NewMessage,
-        refusals=_REFUSALS,
+        refusals=[*_REFUSALS, ProviderRefused],
         rated=True,
     ),
 )
@@ -135,10 +128,7 @@ async def count_tokens(request: Request, tenant_id: TenantId) -> JsonReply[Token
         "without `models`. It is passed on to the first text endpoint that has moderations.",
         credential="any key",
         body=NewModeration,
-        refusals=[
-            *(*_REFUSALS, ProviderBusy, ProviderError, ProviderAuthError, ProviderQuota),
-            ProviderTimeout,
-        ],
+        refusals=[*_REFUSALS, *OF_PROVIDERS],
         rated=True,
     ),
 )

@@ -83,3 +83,10 @@ class ProviderTimeout(ProviderError):
     status = 504
     message = "The provider did not answer in time"
     code = "provider_timeout"
+
+
+OF_PROVIDERS = (
+    *(ProviderRefused, ProviderBusy, ProviderError),
+    *(ProviderAuthError, ProviderQuota, ProviderTimeout),
+)
+"""What a question to a provider can end with, in the documents of the routes that ask one."""
