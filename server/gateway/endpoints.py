@@ -149,7 +149,7 @@ def _target_at(
     return Target(
         name,
         endpoint,
-        endpoint.asked_at(wire.url(url)),
+        endpoint.asked_at(url),
         wire,
         model,
         endpoint.api_key or "",

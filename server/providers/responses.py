@@ -3,7 +3,6 @@
 Source: the OpenAI API reference, responses; its SDK's types.
 """
 
-from collections.abc import Mapping
 from time import time
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -11,34 +10,28 @@ from uuid import uuid4
 import orjson
 
 from server.errors import Refusal
-from server.providers import ask, refusals, sse
+from server.providers import ask, sse
 from server.providers.ask import Ask
 from server.providers.kept import refuse_kept
 from server.providers.models import answers_at_once
 from server.providers.reading import an_object
 from server.providers.tally import Tally
 from server.providers.tally_responses import FAILED, ResponseTally
-from server.providers.wire import Begun, Form, Operation, headers_of_openai
+from server.providers.wire import Begun, Form, OfOpenAI, Operation
 
 # Of the codes that a failed response can have, those that are not about the request.
 _BUSY, _FAILED = "rate_limit_exceeded", "server_error"
 
 
-class Responses:
+class Responses(OfOpenAI):
     operation: ClassVar[Operation] = "responses"
     turns: ClassVar[str] = "input"
     least_limit: ClassVar[int] = 16
     tally: ClassVar[type[Tally]] = ResponseTally
 
-    def url(self, configured: str) -> str:
-        return configured
-
     def ask(self, body: dict[str, Any]) -> Ask:
         refuse_kept(body)
         return ask.of_responses(body)
-
-    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return headers_of_openai(api_key)
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = {**body, "model": model, "max_output_tokens": limit}
@@ -53,9 +46,6 @@ class Responses:
         if unasked is False or effort == "none":
             return False
         return not answers_at_once(model)
-
-    def error(self, refusal: Refusal) -> dict[str, Any]:
-        return refusals.openai_error(refusal)
 
     def error_frame(self, refusal: Refusal, begun: Begun) -> bytes:
         """A failed response: their SDKs take what ends without an event of that kind for cut."""

@@ -81,9 +81,6 @@ class Wire(Protocol):
     """Less is no output limit, for providers; in tokens."""
     tally: ClassVar[type[Tally]]
 
-    def url(self, configured: str) -> str:
-        """Where the request upstream is sent, for an endpoint's configured URL."""
-
     def ask(self, body: dict[str, Any]) -> Ask:
         """Raises Unsupported."""
 
@@ -106,14 +103,20 @@ class Wire(Protocol):
         """The event that ends a client's stream, of which `begun` has come."""
 
 
-def headers_of_openai(api_key: str) -> dict[str, str]:
-    sent = {"content-type": "application/json"}
-    if api_key:  # else a header of the endpoint's own may say who asks
-        sent["authorization"] = f"Bearer {api_key}"
-    return sent
+class OfOpenAI:
+    """What all operations of OpenAI's protocol share."""
+
+    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
+        sent = {"content-type": "application/json"}
+        if api_key:  # else a header of the endpoint's own may say who asks
+            sent["authorization"] = f"Bearer {api_key}"
+        return sent
+
+    def error(self, refusal: Refusal) -> dict[str, Any]:
+        return refusals.openai_error(refusal)
 
 
-class ChatCompletions:
+class ChatCompletions(OfOpenAI):
     """Chat completions, of OpenAI's protocol."""
 
     operation: ClassVar[Operation] = "chat"
@@ -121,14 +124,8 @@ class ChatCompletions:
     least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = ChatTally
 
-    def url(self, configured: str) -> str:
-        return configured
-
     def ask(self, body: dict[str, Any]) -> Ask:
         return ask.of_chat(body)
-
-    def headers(self, api_key: str, client: Mapping[str, str]) -> dict[str, str]:
-        return headers_of_openai(api_key)
 
     def request(self, body: dict[str, Any], model: str, limit: int, form: Form) -> bytes:
         sent = body.copy()
@@ -152,9 +149,6 @@ class ChatCompletions:
             return False
         return not answers_at_once(model)
 
-    def error(self, refusal: Refusal) -> dict[str, Any]:
-        return refusals.openai_error(refusal)
-
     def error_frame(self, refusal: Refusal, _: Begun) -> bytes:
         # Their SDKs notice an error by this member, whatever the event's name.
         return sse.frame(orjson.dumps(self.error(refusal)))
@@ -167,9 +161,6 @@ class Messages:
     turns: ClassVar[str] = "messages"
     least_limit: ClassVar[int] = 1
     tally: ClassVar[type[Tally]] = MessageTally
-
-    def url(self, configured: str) -> str:
-        return configured
 
     def ask(self, body: dict[str, Any]) -> Ask:
         return ask.of_messages(body)
