@@ -60,11 +60,6 @@ class Billing:
         catalog = Catalog(tenant.config)
         return self._accounts.of(tenant.tenant_id, catalog.api_key), catalog
 
-    async def _count(self, who: Who) -> Rate:
-        """As one request of the user's, which has Stripe asked several times; also of one who has
-        no tokens left, and would buy some. Raises InvalidApiKey, TooManyRequests."""
-        return (await self._meter.check(who, "charge", 0, admits=True)).rate
-
     def webhook_secrets(self, tenant: Tenant) -> Sequence[str]:
         """That events are signed with. Raises BillingNotConfigured."""
         stripe = tenant.config.auth.stripe
@@ -115,7 +110,7 @@ class Billing:
         KeyReused, Invalid.
         """
         account, catalog = self._of(tenant)
-        rate = await self._count(who)
+        rate = await self._meter.admit(who)  # with no tokens left, too: it would buy some
         return Page(*await self._checkout.open(account, catalog, who, wanted), rate)
 
     async def end(self, tenant: Tenant, who: Who) -> None:
@@ -132,7 +127,7 @@ class Billing:
             return
         if customer.must_sign_in:
             raise RecentLoginRequired
-        await self._count(who)
+        await self._meter.admit(who)
         account, _ = self._of(tenant)
         # First what could still be paid: it would be nobody's.
         await self._checkout.expire_all(account, customer.customer_id)
@@ -145,7 +140,7 @@ class Billing:
         Raises InvalidApiKey, TooManyRequests, NoCustomer, RecentLoginRequired.
         """
         account, _ = self._of(tenant)
-        rate = await self._count(who)
+        rate = await self._meter.admit(who)
         customer = await self._payments.customer(who)
         if not customer.customer_id:
             raise NoCustomer

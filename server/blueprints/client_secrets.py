@@ -113,7 +113,7 @@ async def make_client_secret(request: Request, tenant_id: TenantId) -> JsonReply
     balance = await services.accounts.balance(who)
     asked = _find(config.providers.realtime, session)
     check_voice(config, who.restricted, balance.group, asked)
-    checked = await services.meter.check(who, "charge", 1, admits=True)
+    rate = await services.meter.admit(who, 1)
     secret = await services.client_secrets.make(who, session, seconds * 1000)
     shown = {"type": "realtime", "object": "realtime.session", "id": f"sess_{token_hex(12)}"}
     made: MadeClientSecret = {
@@ -121,7 +121,7 @@ async def make_client_secret(request: Request, tenant_id: TenantId) -> JsonReply
         "expires_at": secret.expires_at_ms // 1000,
         "session": cast("MadeSession", session | shown),
     }
-    return reply(made, headers={**checked.rate.headers(), **NO_STORE})
+    return reply(made, headers={**rate.headers(), **NO_STORE})
 
 
 def _read(body: dict[str, Any]) -> tuple[int, dict[str, Any]]:

@@ -21,7 +21,6 @@ from server.gateway.policy import fault_of
 from server.gateway.restricted import for_key
 from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
-from server.metering.results import Rate
 from server.openapi.headers import RATE
 from server.openapi.provider_bodies import ANTHROPIC_BETA, ANTHROPIC_VERSION, NewMessage
 from server.openapi.route import Answer, Doc
@@ -107,7 +106,7 @@ async def count_tokens(request: Request, tenant_id: TenantId) -> JsonReply[Token
             attempts, fault = for_key(who.restricted, config.providers.text, attempts)
         if fault := fault or fault_of(policy, attempts[0]):
             raise NotAllowed(*fault)
-        headers = (await _admitted(request, who)).headers()
+        headers = (await services.meter.admit(who)).headers()
         count = await count_by_provider(services.upstream, tenant_id, asked, attempts[0])
     if count is not None:
         return reply({"input_tokens": count}, headers=headers)
@@ -145,7 +144,7 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
             raise NotAllowed("model_not_allowed", "This key is not for moderations")
         check = partial(_check, request, who)
         asked = await body.read_object(request.http, body.OF_CALLS, portion, check)
-        headers = (await _admitted(request, who)).headers()
+        headers = (await services.meter.admit(who)).headers()
         raw = await moderate(services.upstream, tenant_id, text, asked, of_reply)
         if len(raw) > SMALL_REPLY_BYTES:
             await send_in_pieces(request, raw, headers, "application/json")
@@ -156,8 +155,3 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
 async def _check(request: Request, who: Who) -> None:
     """Could it count as a request? Raises InvalidApiKey, TooManyRequests."""
     await request.services.meter.check(who, "charge", 0)
-
-
-async def _admitted(request: Request, who: Who) -> Rate:
-    """It counts as a request now. Raises InvalidApiKey, TooManyRequests."""
-    return (await request.services.meter.check(who, "charge", 0, admits=True)).rate

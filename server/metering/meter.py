@@ -152,6 +152,11 @@ class Meter:
         )
         return Checked(*metered(status, values, least), status is _REPLAYED)
 
+    async def admit(self, who: Who, least: int = 0) -> Rate:
+        """Counts what costs no tokens as a request of the user's rate limit, if it has `least`
+        tokens. Raises as `charge`."""
+        return (await self.check(who, "charge", least, admits=True)).rate
+
     def _run(
         self, name: str, keys: Sequence[str], *args: str | int | bytes
     ) -> asyncio.Future[list[Any]]:
