@@ -195,9 +195,7 @@ async def call_provider(
         if asked.ask.previous:
             attempts = await continuing(services.kept_responses, who, asked, attempts)
         meter = request.meter(asked.ask.stream)
-        fault = None
-        if who.restricted is not None:
-            attempts, fault = for_key(who.restricted, endpoints, attempts)
+        attempts, fault = for_key(who.restricted, endpoints, attempts)
         judged = judge(config.policies, attempts, fault)
         services.places.take(who.tenant_id)
         upstream, bodies = services.upstream, Bodies(asked, portion.keep())

@@ -101,9 +101,7 @@ async def count_tokens(request: Request, tenant_id: TenantId) -> JsonReply[Token
         text = await body.read(request.http, body.OF_CALLS, portion, partial(_check, request, who))
         caller = Caller(who, request.ref, request.headers, WIRES["anthropic"])
         asked, attempts = await planned(text, caller, config, portion)
-        fault = None
-        if who.restricted is not None:
-            attempts, fault = for_key(who.restricted, config.providers.text, attempts)
+        attempts, fault = for_key(who.restricted, config.providers.text, attempts)
         if fault := fault or fault_of(policy, attempts[0]):
             raise NotAllowed(*fault)
         headers = (await services.meter.admit(who)).headers()

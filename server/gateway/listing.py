@@ -34,7 +34,7 @@ def find_usable(
             return one
     for endpoints, allowed in _kinds(config, policy):
         found = endpoints.find(name)
-        own = None if key is None else models_of(key, endpoints)
+        own = models_of(key, endpoints)
         if found is not None and allowed.may_use(*found) and (own is None or found in own):
             endpoint, model = found
             return Model(name, endpoint, endpoints.endpoints[endpoint].weights(model))
@@ -45,7 +45,7 @@ def _usable(config: TenantConfig, policy: Policy, key: RestrictedKey | None) -> 
     """Prompts come first, as they are few; of two of a name what is for text."""
     yield from (one for one in find_prompts(config, policy) if is_for_prompt(key, one.name))
     for endpoints, allowed in _kinds(config, policy):
-        own = None if key is None else models_of(key, endpoints)
+        own = models_of(key, endpoints)
         for one in find_models(endpoints, allowed):
             if own is None or endpoints.offered[one.name] in own:
                 yield one

@@ -6,10 +6,14 @@ from server.metering.rules import Fault
 from server.who import RestrictedKey
 
 
-def models_of(key: RestrictedKey, endpoints: Endpoints) -> set[tuple[str, str] | None] | None:
+def models_of(
+    key: RestrictedKey | None, endpoints: Endpoints
+) -> set[tuple[str, str] | None] | None:
     """The endpoints and their models that this key may ask for, None for all. However a request has
     spelled that: what the key's own names stand for is compared with what would be asked."""
-    return None if key.models is None else {endpoints.find(one) for one in key.models}
+    if key is None or key.models is None:
+        return None
+    return {endpoints.find(one) for one in key.models}
 
 
 def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
@@ -18,11 +22,11 @@ def is_for_prompt(key: RestrictedKey | None, shown: str) -> bool:
 
 
 def for_key(
-    key: RestrictedKey, endpoints: Endpoints | None, attempts: list[Attempt]
+    key: RestrictedKey | None, endpoints: Endpoints | None, attempts: list[Attempt]
 ) -> tuple[list[Attempt], Fault | None]:
-    """Those of a call's attempts that the key is for. If the first is not one of them, that is the
-    fault, which is told when it is known that there still is such a key."""
-    if endpoints is None:
+    """Those of a call's attempts that the key is for, all if it is none. If the first is not one of
+    them, that is the fault, which is told when it is known that there still is such a key."""
+    if key is None or endpoints is None:
         return attempts, None
     if attempts[0].ask.prompt:
         shown = attempts[0].ask.model
