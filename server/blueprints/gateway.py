@@ -11,7 +11,8 @@ from sanic import Blueprint
 
 from server.aside import aside
 from server.blueprints import body
-from server.blueprints.request import Request, send_in_pieces
+from server.blueprints.by_size import reply_by_size
+from server.blueprints.request import Request
 from server.errors import (
     NoModel,
     Refusal,
@@ -28,7 +29,7 @@ from server.gateway.options import Asked
 from server.gateway.policy import judge
 from server.gateway.prompts import BYTES_IN_MEMORY, NO_HEADERS, fill
 from server.gateway.restricted import for_key
-from server.gateway.room import SMALL_REPLY_BYTES, Portion
+from server.gateway.room import Portion
 from server.gateway.streams import StreamedCall
 from server.gateway.whole import complete
 from server.metering.errors import NotAllowed, PaymentRequired, TokensHeld, TooManyCalls
@@ -225,11 +226,8 @@ async def _metered(request: Request, call: Call, is_stream: bool) -> Reply | Non
             await note(request.services.kept_responses, who, call.kept)
         # Where Anthropic's SDK looks for it; OpenAI's reads X-Request-ID.
         headers["request-id"] = str(request.id)
-        if len(body) <= SMALL_REPLY_BYTES or call.is_alone:
-            return Reply(body, 200, headers, "application/json")
         connection.on_loss = None
-        await send_in_pieces(request, body, headers, "application/json")
-        return None
+        return None if call.is_alone else await reply_by_size(request, body, headers)
     except Exception as error:
         if call.is_alone and not isinstance(error, Refusal):
             log.exception("A call failed")  # Sanic reports it to its client

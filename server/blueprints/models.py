@@ -7,12 +7,12 @@ from pydantic import Field
 from sanic import Blueprint
 from typing_extensions import TypeAliasType, TypedDict
 
+from server.blueprints.by_size import reply_by_size
 from server.blueprints.policies import policy_of
-from server.blueprints.request import Request, reply, send_in_pieces
+from server.blueprints.request import Request, reply
 from server.errors import NoModel
 from server.gateway.endpoints import Model as Listed
 from server.gateway.listing import MOST_MODELS, find_usable, list_usable
-from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.openapi.provider_bodies import ANTHROPIC_VERSION
 from server.openapi.route import Answer, Doc
@@ -96,13 +96,10 @@ async def list_models(request: Request, tenant_id: TenantId) -> Reply | None:
     models = _list_of_anthropic if _is_of_anthropic(request) else _list_of_openai
     listed: JsonReply[Models] = reply(models(found))
     body = listed.body or b""
-    if len(body) <= SMALL_REPLY_BYTES:
-        return listed
     # Its clients may leave it unread, as those of a provider's large replies.
     with request.services.reply_room.portion(who.tenant_id, who.user_id) as portion:
         portion.grow_to(len(body))
-        await send_in_pieces(request, body, {}, "application/json")
-    return None
+        return await reply_by_size(request, body, {})
 
 
 # Names may have slashes.

@@ -2,12 +2,12 @@
 
 from sanic import Blueprint
 
+from server.blueprints.by_size import reply_by_size
 from server.blueprints.gateway import COST, REFUSALS, call_provider, streamed
 from server.blueprints.policies import policy_of_text
-from server.blueprints.request import Request, reply, send_in_pieces
+from server.blueprints.request import Request, reply
 from server.errors import TooManyRequests, Unsupported
 from server.gateway.kept import KeptAt
-from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NoResponse, NotAllowed
 from server.metering.kept_responses import KeptResponse
 from server.openapi.headers import RATE, SPENT
@@ -91,10 +91,7 @@ async def see_response(
         services.reply_room.portion(tenant_id, who.user_id) as portion,
     ):
         body = await at.get(kept.endpoint, response_id, portion)
-        if len(body) <= SMALL_REPLY_BYTES:
-            return Reply(body, 200, headers, "application/json")
-        await send_in_pieces(request, body, headers, "application/json")
-    return None
+        return await reply_by_size(request, body, headers)
 
 
 @blueprint.delete(

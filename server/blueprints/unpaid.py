@@ -10,16 +10,16 @@ from typing_extensions import TypedDict
 
 from server.amounts import Tokens
 from server.blueprints import body
+from server.blueprints.by_size import reply_by_size
 from server.blueprints.gateway import planned
 from server.blueprints.policies import policy_of, policy_of_text
-from server.blueprints.request import Request, reply, send_in_pieces
+from server.blueprints.request import Request, reply
 from server.errors import NoModel, TooManyRequests, Unsupported
 from server.gateway.calls import Caller
 from server.gateway.counts import count_by_provider
 from server.gateway.moderations import moderate
 from server.gateway.policy import fault_of
 from server.gateway.restricted import for_key
-from server.gateway.room import SMALL_REPLY_BYTES
 from server.metering.errors import NotAllowed
 from server.openapi.headers import RATE
 from server.openapi.provider_bodies import ANTHROPIC_BETA, ANTHROPIC_VERSION, NewMessage
@@ -144,10 +144,7 @@ async def make_moderation(request: Request, tenant_id: TenantId) -> Reply | None
         asked = await body.read_object(request.http, body.OF_CALLS, portion, check)
         headers = (await services.meter.admit(who)).headers()
         raw = await moderate(services.upstream, tenant_id, text, asked, of_reply)
-        if len(raw) > SMALL_REPLY_BYTES:
-            await send_in_pieces(request, raw, headers, "application/json")
-            return None
-    return Reply(raw, 200, headers, "application/json")
+        return await reply_by_size(request, raw, headers)
 
 
 async def _check(request: Request, who: Who) -> None:
