@@ -5,7 +5,7 @@ be within bounds: a text of 10 MiB can be 40 times as large as objects, and take
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, TypeVarTuple
 
 import orjson
 
@@ -15,6 +15,9 @@ from server.gateway.room import SMALL_REQUEST_BYTES, Portion, Room, memory_of
 from server.http import StrictHttp
 from server.structure import structure_of
 from server.who import Who
+
+_T = TypeVar("_T")
+_Ts = TypeVarTuple("_Ts")
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -121,6 +124,23 @@ def parse(text: bytearray) -> dict[str, Any]:
     return value
 
 
+async def handle(
+    text: bytearray,
+    bounds: Bounds,
+    portion: Portion,
+    work: Callable[[bytearray, *_Ts], _T],
+    *given: *_Ts,
+) -> _T:
+    """What `work` makes of a body and what is `given`, once it is known to be within `bounds`, and
+    there is room for it; aside if it is large. Raises Overloaded, TooComplex, InvalidJson, and as
+    `work`."""
+    if len(text) <= ASIDE_BYTES:
+        portion.grow_to(weigh(text, bounds))
+        return work(text, *given)
+    portion.grow_to(await aside(portion.owners, weigh, text, bounds))
+    return await aside(portion.owners, work, text, *given)
+
+
 async def read_object(
     stream: StrictHttp,
     bounds: Bounds,
@@ -130,11 +150,7 @@ async def read_object(
     """The object that a body is; `ask` as `read` has it. Raises Overloaded, TooComplex,
     InvalidJson."""
     text = await read(stream, bounds, portion, ask)
-    if len(text) <= ASIDE_BYTES:
-        portion.grow_to(weigh(text, bounds))
-        return parse(text)
-    portion.grow_to(await aside(portion.owners, weigh, text, bounds))
-    return await aside(portion.owners, parse, text)
+    return await handle(text, bounds, portion, parse)
 
 
 async def read_small(

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 from sanic import Blueprint
 
-from server.aside import aside
 from server.blueprints import body
 from server.blueprints.by_size import reply_by_size
 from server.blueprints.request import Request
@@ -154,22 +153,6 @@ def plan_text(text: bytearray, caller: Caller, config: TenantConfig) -> tuple[As
     return asked, plan_attempts(asked, targets)
 
 
-async def planned(
-    text: bytearray,
-    caller: Caller,
-    config: TenantConfig,
-    portion: Portion,
-    plan: Plan = plan_text,
-    bounds: body.Bounds = body.OF_CALLS,
-) -> tuple[Asked, list[Attempt]]:
-    """As `plan`, within the `bounds` of a body and with room for it. Raises Refusal."""
-    if len(text) <= body.ASIDE_BYTES:
-        portion.grow_to(body.weigh(text, bounds))
-        return plan(text, caller, config)
-    portion.grow_to(await aside(portion.owners, body.weigh, text, bounds))
-    return await aside(portion.owners, plan, text, caller, config)
-
-
 async def call_provider(
     request: Request, wire: Wire, plan: Plan = plan_text, bounds: body.Bounds = body.OF_CALLS
 ) -> Reply | None:
@@ -189,7 +172,7 @@ async def call_provider(
     with services.request_room.portion(who.tenant_id, who.user_id) as portion:
         text = await body.read(request.http, bounds, portion, ask)
         caller = Caller(who, request.ref, request.headers, wire)
-        asked, attempts = await planned(text, caller, config, portion, plan, bounds)
+        asked, attempts = await body.handle(text, bounds, portion, plan, caller, config)
         if asked.ask.prompt:
             caller.headers = NO_HEADERS
             portion.grow_by(asked.prompt.size * BYTES_IN_MEMORY)

@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 from server.amounts import Tokens
 from server.blueprints import body
 from server.blueprints.by_size import reply_by_size
-from server.blueprints.gateway import planned
+from server.blueprints.gateway import plan_text
 from server.blueprints.policies import policy_of, policy_of_text
 from server.blueprints.request import Request, reply
 from server.errors import NoModel, TooManyRequests, Unsupported
@@ -100,7 +100,7 @@ async def count_tokens(request: Request, tenant_id: TenantId) -> JsonReply[Token
         policy = await policy_of(request, who)
         text = await body.read(request.http, body.OF_CALLS, portion, partial(_check, request, who))
         caller = Caller(who, request.ref, request.headers, WIRES["anthropic"])
-        asked, attempts = await planned(text, caller, config, portion)
+        asked, attempts = await body.handle(text, body.OF_CALLS, portion, plan_text, caller, config)
         attempts, fault = for_key(who.restricted, config.providers.text, attempts)
         if fault := fault or fault_of(policy, attempts[0]):
             raise NotAllowed(*fault)
