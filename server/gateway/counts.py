@@ -7,7 +7,7 @@ import orjson
 from server.amounts import is_amount
 from server.gateway.attempts import Attempt
 from server.gateway.options import Asked
-from server.gateway.unpaid import Question, ask
+from server.gateway.unpaid import Question, ask, beneath
 from server.providers.errors import ProviderError, ProviderRefused
 from server.providers.reading import an_object
 from server.providers.refusals import value_of
@@ -50,10 +50,8 @@ async def count_by_provider(
 
 def _url(of_messages: str) -> str | None:
     """None if it is none that a count can be beside."""
-    path, question_mark, query = of_messages.partition("?")
-    if not path.endswith("/messages"):
-        return None
-    return f"{path}/count_tokens{question_mark}{query}"
+    is_one = of_messages.partition("?")[0].endswith("/messages")
+    return beneath(of_messages, "count_tokens") if is_one else None
 
 
 def _body(asked: Asked, attempt: Attempt) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from server.gateway.attempts import Attempt, plan_attempts
 from server.gateway.exchange import Exchange
 from server.gateway.options import Asked
 from server.gateway.room import Portion
-from server.gateway.unpaid import Question, ask
+from server.gateway.unpaid import Question, ask, beneath
 from server.metering.errors import NoResponse
 from server.metering.kept_responses import KeptResponses
 from server.providers.bounds import MOST_REPLY_BYTES
@@ -83,10 +83,8 @@ class KeptAt:
         url = endpoint.url_of_responses if endpoint is not None else None
         if endpoint is None or url is None or "store" not in endpoint.allow:
             raise NoResponse(response_id)
-        path, mark, query = url.partition("?")
-        asked_at = f"{path}/{response_id}{mark}{query}"
-        headers = RESPONSES.headers(endpoint.api_key or "", {})
-        question = Question(self._tenant_id, _API, name, endpoint, asked_at, headers, method=method)
+        of_one, headers = beneath(url, response_id), RESPONSES.headers(endpoint.api_key or "", {})
+        question = Question(self._tenant_id, _API, name, endpoint, of_one, headers, method=method)
         try:
             return await ask(self._upstream, question, most, grow)
         except ProviderRefused as refusal:

@@ -11,6 +11,7 @@ from server.gateway.unpaid import Question, ask
 from server.gateway.whole import looks_whole
 from server.providers.bounds import MOST_PARSED_BYTES, MOST_REPLY_VALUES, can_be_parsed
 from server.providers.errors import ProviderError
+from server.providers.members import refuse_others
 from server.providers.reading import an_object
 from server.providers.refusals import value_of
 from server.providers.wire import WIRES
@@ -31,9 +32,7 @@ async def moderate(
 ) -> bytes:
     """The reply as it is, which takes `portion`. Raises NoModel, Unsupported, ProviderError,
     ProviderRefused."""
-    for name, value in body.items():
-        if name not in _MEMBERS and value is not None:
-            raise Unsupported(name[:100], f"{name[:100]} is not supported for moderations")
+    refuse_others(body, _MEMBERS, "moderations")
     if not body.get("input"):
         raise Unsupported("input", "input must be a text, or a list of texts and images")
     try:

@@ -8,7 +8,7 @@ from typing import Any
 from server.errors import Unsupported
 from server.gateway.endpoints import Target
 from server.providers.ask import Ask
-from server.providers.embeddings import refuse_others
+from server.providers.embeddings import refuse_unknown
 from server.providers.estimate import Prompt
 from server.providers.kept import without_kept
 from server.providers.options import PASSING, refuse_betas, refuse_priced
@@ -40,7 +40,7 @@ def refuse_options(asked: Asked, target: Target) -> None:
     it: there are no words for that; a server prompt is the tenant's own."""
     endpoint, operation, prompt = target.endpoint, target.wire.operation, asked.prompt
     if operation == "embeddings":
-        refuse_others(asked.body, endpoint.allowed)
+        refuse_unknown(asked.body, endpoint.allowed)
         return
     if prompt.unbounded_paths and not endpoint.unbounded:
         for path in prompt.unbounded_paths:

@@ -33,6 +33,12 @@ class Question(NamedTuple):
     method: Literal["GET", "POST", "DELETE"] = "POST"
 
 
+def beneath(url: str, name: str) -> str:
+    """What has this name beneath a URL, which may have a query."""
+    path, question_mark, query = url.partition("?")
+    return f"{path}/{name}{question_mark}{query}"
+
+
 async def ask(
     upstream: Upstream, question: Question, most: int, grow: Callable[[int], bool] = lambda _: True
 ) -> bytes:

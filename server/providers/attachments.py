@@ -61,7 +61,7 @@ def attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
 
 
 def _other_attachment(part: dict[str, Any]) -> tuple[int | None, bool]:
-    """As `_attachment`, of a part that is text, or what other servers have: by its type, or by a
+    """As `attachment`, of a part that is text, or what other servers have: by its type, or by a
     member, where they do without."""
     if len(part) == 2 and part.get("type") in _TEXTS and "text" in part:  # as nearly all
         return None, True

@@ -4,7 +4,6 @@ All that they use is input, of which a client may send tokens instead of texts. 
 API reference, embeddings; those of Mistral, NVIDIA, Jina and Voyage for their members.
 """
 
-from collections.abc import Collection
 from typing import Any, ClassVar
 
 import orjson
@@ -12,6 +11,7 @@ import orjson
 from server.errors import Unsupported
 from server.providers.ask import Ask, model_of
 from server.providers.estimate import PROMPT_BYTES, Prompt
+from server.providers.members import refuse_others
 from server.providers.reading import objects
 from server.providers.tally import Tally
 from server.providers.usage import Counts, of_completion
@@ -77,11 +77,9 @@ def measure_inputs(body: dict[str, Any]) -> Prompt:
     return Prompt(tokens * PROMPT_BYTES, 0, (), False)
 
 
-def refuse_others(body: dict[str, Any], allowed: Collection[str]) -> None:
+def refuse_unknown(body: dict[str, Any], allowed: frozenset[str]) -> None:
     """What is not known may be another input, or cost something. Raises Unsupported."""
-    for name, value in body.items():
-        if name not in _PASSING and value is not None and name not in allowed:
-            raise Unsupported(name[:100], f"{name[:100]} is not supported for embeddings")
+    refuse_others(body, _PASSING | allowed, "embeddings")
 
 
 def _inputs(body: dict[str, Any]) -> list[Any]:

@@ -36,6 +36,13 @@ def members(
     return found
 
 
+def refuse_others(body: dict[str, Any], known: Collection[str], what: str) -> None:
+    """Raises Unsupported if `what` is asked for with members that are not known, and not null."""
+    for name, value in body.items():
+        if name not in known and value is not None:
+            raise Unsupported(name[:100], f"{name[:100]} is not supported for {what}")
+
+
 def required_string(holder: dict[str, Any], name: str, path: str) -> str:
     """A required member; not empty."""
     text = typed(holder.get(name), str, f"{path}.{name}")
