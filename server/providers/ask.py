@@ -5,7 +5,7 @@ from typing import Any
 
 from server.amounts import is_amount
 from server.errors import Unsupported
-from server.providers.reading import count
+from server.providers.reading import a_list, count
 
 PROMPT = "prompt/"
 """Before a server prompt's name it is what a client asks for instead of a model."""
@@ -69,7 +69,7 @@ def of_responses(body: dict[str, Any]) -> Ask:
     turns, limit, logprobs = body.get("input"), _count(body, "max_output_tokens", 1), 0
     if not isinstance(turns, str) and (not isinstance(turns, list) or not turns):
         raise Unsupported("input", "input must be a string, or a list with at least one item")
-    if body.get("top_logprobs") or _LOGPROBS in _listed(body.get("include")):
+    if body.get("top_logprobs") or _LOGPROBS in a_list(body.get("include")):
         logprobs = LOGPROB_BYTES * (1 + count(body.get("top_logprobs")))
     previous = body.get("previous_response_id")
     if previous is not None and not isinstance(previous, str):
@@ -92,10 +92,6 @@ def _require_messages(body: dict[str, Any]) -> None:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Unsupported("messages", "messages must be a list with at least one message")
-
-
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
 
 
 def _stream(body: dict[str, Any]) -> bool:

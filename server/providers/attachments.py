@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from server.providers.reading import an_object, string
+from server.providers.reading import a_list, an_object, string
 
 _IMAGES_BY_URL = frozenset({"image_url", "input_image", "computer_screenshot"})
 _TEXTS = frozenset({"text", "input_text"})
@@ -17,7 +17,7 @@ def parts_of(name: str, turns: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Each part of each message or item of the member `name`, those in tool results and documents
     too, with its path."""
     waiting: list[tuple[str, Any]] = []
-    for number, turn in enumerate(turns if isinstance(turns, list) else ()):
+    for number, turn in enumerate(a_list(turns)):
         if not isinstance(turn, dict):
             continue
         for member in ("content", "output"):
@@ -29,7 +29,7 @@ def parts_of(name: str, turns: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             waiting.append((f"{name}.{number}", [{"audio": turn["audio"]}]))
     while waiting:
         path, parts = waiting.pop()
-        for number, part in enumerate(parts if isinstance(parts, list) else ()):
+        for number, part in enumerate(a_list(parts)):
             if not isinstance(part, dict):
                 continue
             here, source = f"{path}.{number}", part.get("source")

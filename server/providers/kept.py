@@ -6,7 +6,7 @@ A provider keeps it for its account, which is the tenant's: whoever has an ID, h
 from typing import Any
 
 from server.errors import Unsupported
-from server.providers.reading import string
+from server.providers.reading import a_list, string
 
 _NEVER = ("background", "conversation", "prompt")
 _NOTHING = (None, False)
@@ -17,8 +17,7 @@ def refuse_kept(body: dict[str, Any]) -> None:
     for name in _NEVER:
         if body.get(name) not in _NOTHING:
             raise Unsupported(name, f"{name} is kept at the provider, and not served here")
-    turns = body.get("input")
-    for number, item in enumerate(turns if isinstance(turns, list) else ()):
+    for number, item in enumerate(a_list(body.get("input"))):
         if isinstance(item, dict) and _is_reference(item) and not refers_to_reasoning(item):
             path = f"input.{number}"
             raise Unsupported(path, f"{path} refers to an item, and none is kept here: send it all")

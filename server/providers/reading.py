@@ -62,6 +62,11 @@ def an_object(value: Any) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def a_list(value: Any) -> list[Any]:
+    """What should be a list, [] if it is not."""
+    return value if isinstance(value, list) else []
+
+
 def objects(value: Any) -> list[dict[str, Any]]:
     """The objects of what should be a list of them; perhaps `value` itself."""
     if not isinstance(value, list):

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from server.errors import Refusal, TooComplex, Unsupported
+from server.providers.reading import a_list, objects
 from server.voice import config, events, items
 from server.voice.config import Config
 from server.voice.context import Context, tokens_of
@@ -174,7 +175,7 @@ class FromClient:
         else:
             if not self._unbounded:
                 items.check_input(given, "response.input")
-            has_all = any(map(items.is_reference, given if isinstance(given, list) else ()))
+            has_all = any(map(items.is_reference, a_list(given)))
             tokens += conversation_tokens if has_all else self._context.prompt
             tokens += self._measured(given)
         wished = members.get("max_output_tokens")
@@ -186,8 +187,7 @@ class FromClient:
 
     def _measured(self, given: Any) -> int:
         rate, image_tokens = self._config.input_rate, self._image_tokens
-        found = given if isinstance(given, list) else []
-        return sum(items.measure(one, rate, image_tokens) for one in found if isinstance(one, dict))
+        return sum(items.measure(one, rate, image_tokens) for one in objects(given))
 
 
 def _own_id(event_id: Any) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import orjson
 
 from server.providers.for_responses.output_items import (
+    Call,
     CustomCall,
     Event,
     FunctionCall,
@@ -85,8 +86,7 @@ class Output:
 
     def add_arguments(self, index: int, text: str) -> list[Event]:
         item = self._open.get(index)
-        is_call = isinstance(item, FunctionCall | CustomCall)
-        return self._add(item, text) if item is not None and is_call and text else []
+        return self._add(item, text) if isinstance(item, Call) and text else []
 
     def stop(self, index: int) -> list[Event]:
         """The block of this index is over."""

@@ -145,13 +145,26 @@ class Reasoning(Item):
         return self._event(f"reasoning_summary_{kind}", summary_index=0, **members)
 
 
-class FunctionCall(Item):
-    def __init__(self, index: int, call_id: str, named: Mapping[str, Any], given: str) -> None:
-        """`named`: its names; `given`: its arguments, if none come."""
-        call = {"status": "in_progress", "arguments": "", "call_id": call_id, **named}
-        super().__init__(index, "function_call", "fc", **call)
+class Call(Item):
+    """Of a tool."""
+
+    def __init__(self, index: int, kind: str, prefix: str, given: str, **members: Any) -> None:
+        """`given`: its arguments, if none come."""
+        super().__init__(index, kind, prefix, **members)
         self._given = given
         self._text = StringIO()
+
+    def _take(self) -> str:
+        """The arguments that have come."""
+        arguments, self._text = self._text.getvalue(), StringIO()
+        return arguments
+
+
+class FunctionCall(Call):
+    def __init__(self, index: int, call_id: str, named: Mapping[str, Any], given: str) -> None:
+        """`named`: its names."""
+        call = {"status": "in_progress", "arguments": "", "call_id": call_id, **named}
+        super().__init__(index, "function_call", "fc", given, **call)
 
     def add(self, text: str) -> list[Event]:
         self._text.write(text)
@@ -159,28 +172,25 @@ class FunctionCall(Item):
 
     def end(self, status: Status) -> list[Event]:
         events = [] if self._text.tell() else self.add(self._given)
-        arguments, self._text = self._text.getvalue(), StringIO()
+        arguments = self._take()
         self.item |= {"status": status, "arguments": arguments}
         events.append(self._event("function_call_arguments.done", arguments=arguments))
         return [*events, self._told("done")]
 
 
-class CustomCall(Item):
+class CustomCall(Call):
     """Its text is known at its end: until then it is the argument of a function."""
 
     def __init__(self, index: int, call_id: str, named: Mapping[str, Any], given: str) -> None:
         call = {"input": "", "call_id": call_id, **named}
-        super().__init__(index, "custom_tool_call", "ctc", **call)
-        self._given = given
-        self._text = StringIO()
+        super().__init__(index, "custom_tool_call", "ctc", given, **call)
 
     def add(self, text: str) -> list[Event]:
         self._text.write(text)
         return []
 
     def end(self, status: Status) -> list[Event]:
-        arguments, self._text = self._text.getvalue(), StringIO()
-        said = _input_in(arguments or self._given)
+        said = _input_in(self._take() or self._given)
         self.item["input"] = said
         events = [self._event("custom_tool_call_input.delta", delta=said)] if said else []
         return [
