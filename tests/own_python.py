@@ -1,12 +1,10 @@
 """Environments of Python under `build/`, for programs whose packages do not fit beside ours."""
 
-import subprocess
 import sys
 from pathlib import Path
 
 from tests.alone import BUILD, alone
-
-_SECONDS = 600
+from tests.processes import ran
 
 
 def environment(lock: Path) -> Path:
@@ -15,14 +13,9 @@ def environment(lock: Path) -> Path:
     done = folder / "installed.txt"
     with alone(lock.stem):
         if not done.exists() or done.read_bytes() != lock.read_bytes():
-            _run(sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder))
+            ran([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)])
             pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python")]
             options = ["-q", "--disable-pip-version-check", "--no-deps"]
-            _run(*pip, "install", *options, "-r", str(lock))
+            ran([*pip, "install", *options, "-r", str(lock)])
             done.write_bytes(lock.read_bytes())
     return folder / "bin"
-
-
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -9,11 +9,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import redis
 
@@ -53,6 +53,17 @@ def free_port() -> int:
             if port not in _GIVEN:
                 _GIVEN.add(port)
                 return port
+
+
+def ran(
+    command: Sequence[str], seconds: float = 600, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """What a command has said once it is over. Fails the test when the command does."""
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=seconds, check=False, **options
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
 
 
 class Process:

@@ -1,4 +1,4 @@
-"""A server, a double as its provider, and what runs the apps."""
+"""A double as the provider, and what runs the apps."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.clients.clients import Client
 from tests.doubles import Double
 from tests.node import Node
 from tests.own_python import environment
-from tests.processes import Server, Valkey
+from tests.processes import ran
 
 _HERE = Path(__file__).parent
 _SECONDS = 240
@@ -32,17 +32,8 @@ class Apps:
 
     def run(self, client: Client, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
         command = [self._programs[client.runs], client.name, json.dumps(calls)]
-        done = subprocess.run(
-            command,
-            cwd=self._folder,
-            env=self._env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        nothing = subprocess.DEVNULL
+        done = ran(command, _SECONDS, cwd=self._folder, env=self._env, stdin=nothing)
         print(done.stderr)
         found: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
         return found
@@ -51,14 +42,6 @@ class Apps:
 @pytest.fixture(scope="session")
 def apps(tmp_path_factory: pytest.TempPathFactory) -> Apps:
     return Apps(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="session")
-def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    output = tmp_path_factory.mktemp("gateway") / "out"
-    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
-        yield server
-    assert "Traceback" not in server.text(), server.text()
 
 
 @pytest.fixture(scope="session")

@@ -178,11 +178,12 @@ def _choice(index: int, delta: dict[str, Any], finish_reason: str | None) -> dic
     return {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
 
 
-def _usage(plan: Plan) -> dict[str, Any]:
+def usage_of(plan: Plan, read: str, written: str, **more: int) -> dict[str, Any]:
+    """What it calls the tokens that are read, and those that are written; `more` of these."""
     answer = plan.answer
     counts = {
-        "prompt_tokens": plan.input_tokens,
-        "completion_tokens": plan.output,
+        f"{read}_tokens": plan.input_tokens,
+        f"{written}_tokens": plan.output,
         "total_tokens": plan.input_tokens + plan.output,
     }
     if answer.malformed is not None:
@@ -191,8 +192,12 @@ def _usage(plan: Plan) -> dict[str, Any]:
         "cached_tokens": answer.cached_tokens,
         "cache_write_tokens": answer.cache_write_tokens,
     }
-    details = {"reasoning_tokens": plan.reasoning, "audio_tokens": 0}
-    return {**counts, "prompt_tokens_details": cached, "completion_tokens_details": details}
+    details = {"reasoning_tokens": plan.reasoning, **more}
+    return {**counts, f"{read}_tokens_details": cached, f"{written}_tokens_details": details}
+
+
+def _usage(plan: Plan) -> dict[str, Any]:
+    return usage_of(plan, "prompt", "completion", audio_tokens=0)
 
 
 def _data(value: object) -> bytes:

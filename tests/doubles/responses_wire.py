@@ -154,31 +154,16 @@ def _ended(
 ) -> dict[str, Any]:
     why = _INCOMPLETE.get(plan.finish_reason)
     status = "incomplete" if why else "failed" if plan.finish_reason == "failed" else "completed"
+    is_told = plan.answer.usage != "absent"
+    usage = openai_wire.usage_of(plan, "input", "output") if is_told else None
     return {
         **_response(reply_id, body, status),
         "completed_at": int(time.time()) if status == "completed" else None,
         "error": _FAILED if status == "failed" else None,
         "incomplete_details": {"reason": why} if why else None,
         "output": output,
-        "usage": None if plan.answer.usage == "absent" else _usage(plan),
+        "usage": usage,
     }
-
-
-def _usage(plan: Plan) -> dict[str, Any]:
-    answer = plan.answer
-    counts = {
-        "input_tokens": plan.input_tokens,
-        "output_tokens": plan.output,
-        "total_tokens": plan.input_tokens + plan.output,
-    }
-    if answer.malformed is not None:
-        counts = dict.fromkeys(counts, answer.malformed)
-    cached = {
-        "cached_tokens": answer.cached_tokens,
-        "cache_write_tokens": answer.cache_write_tokens,
-    }
-    details = {"reasoning_tokens": plan.reasoning}
-    return {**counts, "input_tokens_details": cached, "output_tokens_details": details}
 
 
 def _event(value: dict[str, Any]) -> bytes:

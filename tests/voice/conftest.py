@@ -19,7 +19,7 @@ from server.voice.session import Session
 from server.who import Who
 from tests.api import Api, User, config
 from tests.doubles.realtime import RealtimeDouble, speech
-from tests.processes import Server, Valkey
+from tests.processes import Server
 from tests.voice.ends import ClientEnd, DoublesEnd
 
 HURRIED = Timeouts(
@@ -62,14 +62,6 @@ Open = Callable[..., Awaitable[Talk]]
 def double() -> Iterator[RealtimeDouble]:
     with RealtimeDouble() as double:
         yield double
-
-
-@pytest.fixture(scope="session")
-def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    output = tmp_path_factory.mktemp("gateway") / "out"
-    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
-        yield server
-    assert "Traceback" not in server.text(), server.text()
 
 
 @pytest.fixture

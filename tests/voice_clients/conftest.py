@@ -1,4 +1,4 @@
-"""A server, a double as its provider, and what Node and Chromium run."""
+"""A double as the provider, and what Node and Chromium run."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.api import Api
 from tests.doubles.realtime import RealtimeDouble
 from tests.endpoints import voice_config
 from tests.node import Node
-from tests.processes import Server, Valkey
+from tests.processes import Server
 from tests.voice_clients.callers import Caller
 
 
@@ -25,14 +25,6 @@ def node() -> Node:
 def double() -> Iterator[RealtimeDouble]:
     with RealtimeDouble() as double:
         yield double
-
-
-@pytest.fixture(scope="session")
-def gateway(valkey: Valkey, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    output = tmp_path_factory.mktemp("gateway") / "out"
-    with Server(output, REDIS_URL=valkey.url, ALLOW_PRIVATE_UPSTREAMS="1") as server:
-        yield server
-    assert "Traceback" not in server.text(), server.text()
 
 
 @pytest.fixture(scope="session")
