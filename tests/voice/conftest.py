@@ -45,12 +45,16 @@ class Talk:
         async with asyncio.timeout(10):
             return await self.running
 
+    async def update(self, session: dict[str, Any]) -> dict[str, Any]:
+        """What the provider says once it has taken these members of its session."""
+        self.client.say("session.update", session=session)
+        return await self.client.until("session.updated")
+
     async def dictate(self, **transcription: str) -> None:
         """Commits two seconds of speech, of which there is to be a transcript, set like this."""
         heard = {"transcription": transcription, "turn_detection": None}
         session = {"type": "realtime", "audio": {"input": heard}}
-        self.client.say("session.update", session=session)
-        await self.client.until("session.updated")
+        await self.update(session)
         self.client.say("input_audio_buffer.append", audio=audio(speech(2)))
         self.client.say("input_audio_buffer.commit")
 

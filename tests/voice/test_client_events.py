@@ -105,8 +105,7 @@ async def test_what_is_not_in_the_table_is_refused(api: Api, plain: str, talk: O
 
 async def test_an_endpoint_may_be_unbounded(api: Api, plain: str, talk: Open) -> None:
     one = await talk(user_with(api, 10_000), plain, unbounded=True)
-    one.client.say("session.update", session={"type": "realtime", "tools": [MCP]})
-    shown = await one.client.until("session.updated")
+    shown = await one.update({"type": "realtime", "tools": [MCP]})
     assert shown["session"]["tools"] == [MCP]
 
 

@@ -95,8 +95,7 @@ async def test_an_update_that_the_provider_refuses_lowers_nothing(
     one = await talk(user, key, max_output=OUTPUT)
     one.client.say("response.create")
     await one.client.until("rate_limits.updated")
-    one.client.say("session.update", session={"type": "realtime", "instructions": _WORDS * 100})
-    await one.client.until("session.updated")
+    await one.update({"type": "realtime", "instructions": _WORDS * 100})
     other = {"instructions": "", "audio": {"output": {"voice": "another"}}}
     one.client.say("session.update", session={"type": "realtime", **other})
     await one.client.until("error")

@@ -87,8 +87,7 @@ async def test_who_wants_no_answer_gets_none(api: Api, double: RealtimeDouble, t
     one = await talk(user_with(api, 10_000), key)
     detection = {"type": "server_vad", "create_response": False}
     session = {"type": "realtime", "audio": {"input": {"turn_detection": detection}}}
-    one.client.say("session.update", session=session)
-    shown = (await one.client.until("session.updated"))["session"]
+    shown = (await one.update(session))["session"]
     assert shown["audio"]["input"]["turn_detection"]["create_response"] is False
     one.client.say("input_audio_buffer.append", audio=audio(speech(0.5) + silence(1)))
     await one.client.until("input_audio_buffer.committed")

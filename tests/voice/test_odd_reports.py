@@ -107,8 +107,7 @@ async def test_a_secret_of_the_providers_reaches_nobody(
     secret = {"client_secret": {"value": "ek_of-the-provider", "expires_at": 1_900_000_000}}
     key = double.script("has-secret", Service(session=secret))
     one = await talk(user_with(api, 10_000), key)
-    one.client.say("session.update", session={"type": "realtime", "instructions": "Be brief."})
-    await one.client.until("session.updated")
+    await one.update({"type": "realtime", "instructions": "Be brief."})
     assert "ek_" not in str(one.client.events)
 
 
@@ -140,8 +139,7 @@ async def test_a_transcript_that_is_not_covered_ends_the_session(
     key = double.script("no-cover", Service(transcripts=(Transcript(comes=False),)))
     user = user_with(api, 30)
     one = await talk(user, key)
-    one.client.say("session.update", session=TRANSCRIBED)
-    await one.client.until("session.updated")
+    await one.update(TRANSCRIBED)
     count = 0
 
     def is_answered() -> bool:

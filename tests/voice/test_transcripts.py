@@ -63,8 +63,7 @@ async def test_who_has_spoken_and_leaves_pays(
     user = user_with(api, 10_000)
     one = await talk(user, key)
     detection = {"type": "server_vad", "create_response": False}
-    one.client.say("session.update", session=session(detection))
-    await one.client.until("session.updated")
+    await one.update(session(detection))
     one.client.say("input_audio_buffer.append", audio=audio(speech(2) + silence(1)))
     for _ in range(clears):
         one.client.say("input_audio_buffer.clear")
@@ -79,8 +78,7 @@ async def test_a_provider_that_does_not_say_what_it_has_heard(
     key = double.script("hears-no-more", NEVER)
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    one.client.say("session.update", session=session())
-    await one.client.until("session.updated")
+    await one.update(session())
     await asyncio.to_thread(double.deafen, key)
     for seconds in (2, 0.05, 1):
         one.client.say("input_audio_buffer.append", audio=audio(speech(seconds)))
@@ -97,8 +95,7 @@ async def test_what_is_cleared_or_too_short_is_free(
     key = double.script("cleared", NEVER)
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    one.client.say("session.update", session=session())
-    await one.client.until("session.updated")
+    await one.update(session())
     one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
     one.client.say("input_audio_buffer.clear")
     await one.client.until("input_audio_buffer.cleared")
@@ -136,8 +133,7 @@ async def test_a_transcript_before_its_item_is_charged_once(
     key = double.script(f"before-{kinds}-{is_said}", NEVER)
     user = user_with(api, 10_000)
     one = await talk(user, key)
-    one.client.say("session.update", session=session())
-    await one.client.until("session.updated")
+    await one.update(session())
     one.upstream.send = lambda text: None  # type: ignore[method-assign]  # the test has its part
     one.client.say("input_audio_buffer.append", audio=audio(speech(2)))
     one.client.say("input_audio_buffer.commit")
